@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fernet/fernet-go"
+)
+
+const canary = "canary-7f3a0c55"
+
+// binary is fernet-exec as it is released.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "fernet-exec")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "fernet-exec")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("%v: %s", err, out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// testKey gives a key that nobody uses; the same n, the same key.
+func testKey(n byte) *fernet.Key {
+	key := new(fernet.Key)
+	copy(key[:], bytes.Repeat([]byte{'k', n}, 16))
+	return key
+}
+
+func sealed(t *testing.T, plain string, n byte) string {
+	t.Helper()
+	token, err := fernet.EncryptAndSignAtTime([]byte(plain), testKey(n), time.Unix(1_700_000_000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(token)
+}
+
+// folder makes a folder of files; name and content take turns.
+func folder(t *testing.T, files ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		if err := os.WriteFile(filepath.Join(dir, files[i]), []byte(files[i+1]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var keys = []string{"FERNET_KEY=" + testKey(0).Encode(), "FERNET_KEY_PREVIOUS=" + testKey(1).Encode()}
+
+// start runs fernet-exec in an environment of keys and more.
+func start(more []string, args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(append([]string{"PATH=" + os.Getenv("PATH")}, keys...), more...)
+	return cmd
+}
+
+// finish gives the streams and the exit code.
+func finish(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestEnvironmentOfTheCommand(t *testing.T) {
+	a, b, old := sealed(t, canary, 0), sealed(t, "two\nlines\n", 0), sealed(t, "old", 1)
+	dir := folder(t, "SECRET-FILE", old+"\n", "SECRET-A-FILE", b, "other", "x")
+	path := "PATH=" + os.Getenv("PATH")
+	for _, tt := range []struct {
+		name  string
+		env   []string
+		args  []string
+		want  []string
+		notes string
+	}{
+		{"variables", []string{"SECRET_A=" + a, "HOME=/", "SECRET_B=" + b, "OTHER=" + a, "SECRET_C=plain"}, nil,
+			[]string{path, "SECRET_A=" + canary, "HOME=/", "SECRET_B=two\nlines\n", "OTHER=" + a, "SECRET_C=plain"}, ""},
+		{"a previous key", []string{"SECRET_A=" + old}, nil,
+			[]string{path, "SECRET_A=old"}, "fernet-exec: a previous key is still needed, for: SECRET_A\n"},
+		{"files", []string{"SECRET_A=" + a}, []string{"--dir", dir},
+			[]string{path, "SECRET_A=" + canary, "SECRET-A-FILE=two\nlines\n", "SECRET-FILE=old"},
+			"fernet-exec: a previous key is still needed, for: SECRET-FILE\n"},
+		{"globs", []string{"SECRET_A=" + a, "API_A=" + a, "DB=" + b}, []string{"--match", "API_*", "-match", "D?"},
+			[]string{path, "SECRET_A=" + a, "API_A=" + canary, "DB=two\nlines\n"}, ""},
+		{"keys kept", []string{"SECRET_A=" + a}, []string{"--keep-keys"},
+			[]string{path, keys[0], keys[1], "SECRET_A=" + canary}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, notes, code := finish(t, start(tt.env, append(tt.args, "--", "env", "-0")...))
+			if want := strings.Join(tt.want, "\x00") + "\x00"; stdout != want || code != 0 {
+				t.Errorf("the command's environment is, with code %d,\n%q; want\n%q", code, stdout, want)
+			}
+			if notes != tt.notes {
+				t.Errorf("stderr %q, want %q", notes, tt.notes)
+			}
+		})
+	}
+}
+
+func TestFailsBeforeTheCommand(t *testing.T) {
+	good, other := sealed(t, canary, 0), sealed(t, canary, 2)
+	ran := []string{"--", "echo", "the command ran"}
+	for _, tt := range []struct {
+		name string
+		env  []string
+		args []string
+		want string // a part of stderr
+		code int
+	}{
+		{"another key", []string{"SECRET_A=" + good, "SECRET_B=" + other}, ran, "fernet-exec: SECRET_B: no key opens the token (tried: k", 125},
+		{"file of another key", nil, append([]string{"--dir", folder(t, "SECRET-B", other)}, ran...), "SECRET-B: no key opens", 125},
+		{"file that is no token", nil, append([]string{"--dir", folder(t, "SECRET-B", "changeme")}, ran...), "SECRET-B: malformed token", 125},
+		{"no folder", nil, append([]string{"--dir", "/nonexistent"}, ran...), "/nonexistent: ", 125},
+		{"file and variable", []string{"SECRET_A=x"}, append([]string{"--dir", folder(t, "SECRET_A", good)}, ran...), "SECRET_A: the environment has", 125},
+		{"file with =", nil, append([]string{"--dir", folder(t, "SECRET=A", good)}, ran...), "SECRET=A: a variable cannot", 125},
+		{"zero byte", []string{"SECRET_A=" + sealed(t, "a\x00b", 0)}, ran, "SECRET_A: its value has a zero byte", 125},
+		{"bad key", []string{"FERNET_KEY_PREVIOUS=changeme"}, ran, "FERNET_KEY_PREVIOUS: previous key 1: it is less", 125},
+		{"bad glob", nil, append([]string{"--match", "["}, ran...), "glob", 125},
+		{"no command", nil, []string{"--"}, "no command\nusage: ", 125},
+		{"unknown flag", nil, append([]string{"--keep-key"}, ran...), "-keep-key\nusage: ", 125},
+		{"command missing", nil, []string{"no-such-command"}, "no-such-command", 127},
+		{"path missing", nil, []string{"./no-such-command"}, "no-such-command", 127},
+		{"command is a folder", nil, []string{os.TempDir()}, os.TempDir(), 126},
+		{"not executable", nil, []string{filepath.Join(folder(t, "x", "x"), "x")}, "permission denied", 126},
+		{"help", nil, []string{"--help"}, "usage: fernet-exec", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := start(nil, tt.args...)
+			cmd.Env = append(append([]string{keys[0]}, tt.env...), cmd.Env[0])
+			stdout, stderr, code := finish(t, cmd)
+			if stdout != "" || code != tt.code || !strings.Contains(stderr, tt.want) {
+				t.Errorf("code %d, stdout %q, stderr %q; want code %d and %q", code, stdout, stderr, tt.code, tt.want)
+			}
+			for _, hidden := range []string{canary, good[10:30], other[10:30], testKey(0).Encode()[:8], "changeme"} {
+				if strings.Contains(stderr, hidden) {
+					t.Errorf("stderr shows %q", hidden)
+				}
+			}
+		})
+	}
+	cmd := start(nil, ran...)
+	cmd.Env = cmd.Env[:1]
+	if _, stderr, code := finish(t, cmd); code != 125 || stderr != "fernet-exec: FERNET_KEY: primary key: it is not set\n" {
+		t.Errorf("without keys: code %d, %q", code, stderr)
+	}
+}
+
+// The command is the same process, with the same limits, files and signals. (Of
+// ignored signals, Go's runtime hands on HUP and INT.)
+func TestCommandTakesThePlace(t *testing.T) {
+	var out strings.Builder
+	cmd := start(nil, "sh", "-c", "echo $$; exit 7")
+	cmd.Stdout = &out
+	err := cmd.Run()
+	if cmd.ProcessState.ExitCode() != 7 || out.String() != fmt.Sprintln(cmd.Process.Pid) {
+		t.Errorf("process %d is %q to itself; %v", cmd.Process.Pid, out.String(), err)
+	}
+	cmd = start(nil, "sh", "-c", "kill -TERM $$; echo alive")
+	stdout, _, _ := finish(t, cmd)
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM || stdout != "" {
+		t.Errorf("a command that is sent TERM ends with %v, %q", cmd.ProcessState, stdout)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	const show = `ulimit -Sn; ls -l /proc/self/fd | grep -c /dev/zero; grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status`
+	const before = `trap '' HUP INT; ulimit -Sn 777; exec 7</dev/zero; `
+	run := func(prefix string) string {
+		cmd := exec.Command("sh", "-c", before+`exec `+prefix+` sh -c "$1"`, "sh", show)
+		cmd.Env = append(os.Environ(), keys...)
+		stdout, stderr, code := finish(t, cmd)
+		if code != 0 {
+			t.Fatalf("code %d, %s", code, stderr)
+		}
+		return stdout
+	}
+	if with, without := run(binary+" --"), run(""); with != without || !strings.HasPrefix(with, "777\n1\n") {
+		t.Errorf("under fernet-exec:\n%s\nwithout:\n%s", with, without)
+	}
+}
+
+func TestBinaryIsSmallAndStatic(t *testing.T) {
+	info, err := os.Stat(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("fernet-exec has %d bytes", info.Size())
+	if info.Size() > 4_000_000 {
+		t.Errorf("%d bytes, want at most 4 MB", info.Size())
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	file, err := elf.Open(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	for _, part := range file.Progs {
+		if part.Type == elf.PT_INTERP || part.Type == elf.PT_DYNAMIC {
+			t.Errorf("not static: it has %v", part.Type)
+		}
+	}
+}
+
+func TestUsageNamesEveryFlag(t *testing.T) {
+	source, err := os.ReadFile("environ.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`flags\.\w+\((?:&[\w.]+, )?"([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(flags) != 3 {
+		t.Fatalf("found the flags %q", flags)
+	}
+	for _, flag := range flags {
+		if !strings.Contains(usage, "[--"+flag[1]) {
+			t.Errorf("the usage lacks --%s", flag[1])
+		}
+	}
+}
