@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command localkube runs a real Kubernetes control plane on this machine, for tests and demonstrations: etcd,
+// kube-apiserver and kube-controller-manager, which `make localkube` builds unmodified from their Go modules.
+//
+//	localkube --data-dir DIR --kubeconfig FILE                        run in the foreground until SIGTERM or SIGINT
+//	localkube user --data-dir DIR --kubeconfig FILE NAME [GROUP...]   a kubeconfig for one more user, who may do nothing yet
+//	localkube run [--data-dir DIR] -- COMMAND [ARG...]                run a command beside a control plane of its own
+//
+// In goes an empty or absent directory; out come a kubeconfig and, once the API server and the controllers work, the line
+// `localkube ready` on standard output. Everything else it writes (certificates, etcd's data, one log for each process)
+// stays in the directory. It listens on loopback only, and its processes die with it, however it dies.
+//
+// It refuses a directory that is in use, a kubeconfig that it did not write itself, and every system but Linux. There is no
+// kubelet: no pod ever runs. etcd has no TLS: whoever has an account on this machine can read it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, interrupt := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { interrupt(signalled{<-signals}) }()
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// signalled is the cause of a context that a signal ended.
+type signalled struct{ os.Signal }
+
+func (s signalled) Error() string { return s.String() }

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	admin      = "localkube-admin"
+	adminGroup = "system:masters" // bypasses RBAC
+	controller = "system:kube-controller-manager"
+
+	// startup is how long a control plane has to become ready; three seconds are usual, a busy machine takes longer.
+	startup = 2 * time.Minute
+	// tail is how many bytes of a log an error quotes.
+	tail = 1500
+)
+
+// plane is one control plane: its directory, its certificate authority and, unless it was only opened, its processes.
+type plane struct {
+	dir       string
+	bin       string
+	url       string
+	authority authority
+
+	// running ends when a signal comes or a process ends; its cause says which.
+	running   context.Context
+	lose      context.CancelCauseFunc
+	processes []*os.Process
+	ended     sync.WaitGroup
+}
+
+// launch starts a control plane in dir and returns once it is ready. A start that fails is tried once more, because another
+// program may take a port between our choosing it and our binding it.
+func launch(ctx context.Context, dir string) (*plane, error) {
+	bin, err := commands()
+	if err != nil {
+		return nil, err
+	}
+	if dir, err = emptyDir(dir); err != nil {
+		return nil, err
+	}
+	for range 2 {
+		p := &plane{dir: dir, bin: bin}
+		p.running, p.lose = context.WithCancelCause(ctx)
+		if err = p.start(); err == nil {
+			return p, nil
+		}
+		p.stop()
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+// open finds the control plane that was started in dir.
+func open(dir string) (*plane, error) {
+	p := &plane{dir: dir}
+	url, err := os.ReadFile(p.path("url"))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the data directory of a control plane: %w", dir, err)
+	}
+	p.url = string(url)
+	p.authority, err = loadAuthority(p.path("ca.pem"), p.path("ca-key.pem"))
+	return p, err
+}
+
+// commands is the directory of our own executable, where the control plane's commands have to be too.
+func commands() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(self)
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return "", fmt.Errorf("%s is not in %s; run: make localkube", name, dir)
+		}
+	}
+	return dir, nil
+}
+
+// emptyDir makes dir unless it is there, and refuses one with anything in it.
+func emptyDir(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("data directory: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("data directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return "", fmt.Errorf("data directory %s is not empty; name a new one or remove what is in it", dir)
+	}
+	return dir, nil
+}
+
+func (p *plane) path(name string) string { return filepath.Join(p.dir, name) }
+
+// start is one attempt at a ready control plane.
+func (p *plane) start() error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	etcd := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	p.url = fmt.Sprintf("https://127.0.0.1:%d", ports[1])
+	if err := p.writeFiles(); err != nil {
+		return err
+	}
+	if err := p.spawn("etcd", "--data-dir="+p.path("etcd"),
+		"--listen-client-urls="+etcd, "--advertise-client-urls="+etcd, "--listen-peer-urls=http://127.0.0.1:0"); err != nil {
+		return err
+	}
+	if err := p.spawn("kube-apiserver", p.apiserverFlags(etcd, ports[1])...); err != nil {
+		return err
+	}
+	return p.startControllers()
+}
+
+func (p *plane) apiserverFlags(etcd string, port int) []string {
+	return []string{
+		"--etcd-servers=" + etcd,
+		"--bind-address=127.0.0.1",
+		fmt.Sprintf("--secure-port=%d", port),
+		"--cert-dir=" + p.path("apiserver"),
+		"--tls-cert-file=" + p.path("apiserver.pem"),
+		"--tls-private-key-file=" + p.path("apiserver-key.pem"),
+		"--client-ca-file=" + p.path("ca.pem"),
+		"--service-account-issuer=" + p.url,
+		"--service-account-key-file=" + p.path("apiserver-key.pem"),
+		"--service-account-signing-key-file=" + p.path("apiserver-key.pem"),
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--authorization-mode=RBAC",
+		"--endpoint-reconciler-type=none",
+	}
+}
+
+// startControllers waits for the API server first: a controller manager that finds none for ten seconds gives up.
+func (p *plane) startControllers() error {
+	ctx, cancel := context.WithTimeoutCause(p.running, startup, fmt.Errorf("not ready after %v; the logs are in %s", startup, p.dir))
+	defer cancel()
+	client, err := p.client()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	if err := answered(ctx, client, p.url+"/readyz"); err != nil {
+		return err
+	}
+	// Without credentials for each service account no quota is enforced and no namespace is ever emptied. With the usual
+	// 20 requests a second, the first service accounts alone take five seconds.
+	if err := p.spawn("kube-controller-manager", "--kubeconfig="+p.path("controllers.kubeconfig"),
+		"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true",
+		"--kube-api-qps=1000", "--kube-api-burst=1000"); err != nil {
+		return err
+	}
+	return answered(ctx, client, p.url+"/api/v1/namespaces/default/serviceaccounts/default")
+}
+
+// answered waits until a URL answers 200.
+func answered(ctx context.Context, client *http.Client, url string) error {
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := client.Do(req); err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// client is an HTTP client of the administrator.
+func (p *plane) client() (*http.Client, error) {
+	issued, err := p.authority.client(admin, adminGroup)
+	if err != nil {
+		return nil, err
+	}
+	own, err := tls.X509KeyPair(issued.cert, issued.key)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(p.authority.cert)
+	config := &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}, Timeout: 5 * time.Second}, nil
+}
+
+// writeFiles fills the data directory, anew for each attempt.
+func (p *plane) writeFiles() error {
+	var err error
+	if p.authority, err = newAuthority(time.Now()); err != nil {
+		return err
+	}
+	server, err := p.authority.server(net.IPv4(127, 0, 0, 1))
+	if err != nil {
+		return err
+	}
+	ca, err := p.authority.pair()
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"ca.pem": ca.cert, "ca-key.pem": ca.key,
+		"apiserver.pem": server.cert, "apiserver-key.pem": server.key,
+		"url": []byte(p.url),
+	} {
+		if err := os.WriteFile(p.path(name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.RemoveAll(p.path("etcd")), p.writeKubeconfig(p.path("controllers.kubeconfig"), controller))
+}
+
+// freePorts finds n free ports on loopback. All are held until all are found, so that none is found twice.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("free port: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// spawn starts one process of the control plane. Its environment is empty but for places to write to: etcd takes flags from
+// there, and nothing may be written outside the data directory.
+func (p *plane) spawn(name string, args ...string) error {
+	log, err := os.Create(p.path(name + ".log"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(filepath.Join(p.bin, name), args...)
+	cmd.Dir, cmd.Env = p.dir, []string{"HOME=" + p.dir, "TMPDIR=" + p.dir}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := spawn(inBackground(cmd)); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	p.processes = append(p.processes, cmd.Process)
+	p.ended.Go(func() {
+		_ = cmd.Wait() // the process state says it all
+		if p.running.Err() == nil {
+			p.lose(fmt.Errorf("%s ended: %v; its log %s ends with:\n%s", name, cmd.ProcessState, log.Name(), end(log.Name())))
+		}
+	})
+	return nil
+}
+
+// end is the last lines of a log.
+func end(path string) string {
+	log, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	if len(log) > tail {
+		log = log[len(log)-tail:]
+		_, log, _ = bytes.Cut(log, []byte("\n"))
+	}
+	return strings.TrimSpace(string(log))
+}
+
+// stop kills all processes and returns when they are gone. Nothing is lost by that: etcd has fsynced what it confirmed, and
+// the data directory is not used again.
+func (p *plane) stop() {
+	p.lose(context.Canceled)
+	for _, process := range p.processes {
+		_ = process.Kill() // an error says that it is gone
+	}
+	p.ended.Wait()
+}
