@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the only package that knows cobra, flags, streams and exit
+// codes. Each verb is one file with one Options struct: flags become a complete
+// request, Validate checks it, Run does the work through the packages below,
+// none of which prints. Nothing here prints a value, a key or a token but the
+// verbs that MayReveal lists.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFindings    = 1   // finished, but something needs somebody's eye
+	exitFailed      = 2   // usage, bad input, no connection, or an entry failed
+	exitInterrupted = 130 // the same command finishes the work
+)
+
+// MayReveal names the verbs that may emit plaintext or a key. The leak test
+// reads it.
+var MayReveal = map[string]bool{"init": true, "keygen": true}
+
+// errFindings and errEntries end a run whose report has been printed already.
+var (
+	errFindings    = errors.New("findings")
+	errEntries     = errors.New("entries failed")
+	errInterrupted = errors.New("interrupted")
+)
+
+// app is what every verb shares: the streams, kubectl's connection flags, and
+// the keys that stood in the environment.
+type app struct {
+	genericiooptions.IOStreams
+	console *console
+	connect *genericclioptions.ConfigFlags
+	envKey  string // FERNET_KEY
+	envOld  string // FERNET_KEY_PREVIOUS
+	verbose int
+	typed   string // the command line, for hints that extend it
+}
+
+// Main runs the plugin with the arguments after its name and gives the exit code.
+func Main(args []string) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = reportPanic(os.Stderr, r)
+		}
+	}()
+	protectMemory()
+	klog.SetLogger(logr.Discard()) // from -v=8 up client-go logs request bodies
+	a := &app{
+		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+		envKey:    takeEnv(keyring.EnvVarKey),
+		envOld:    takeEnv(keyring.EnvVarPrevious),
+	}
+	a.console = newConsole(a.ErrOut)
+	ctx, stop := interruptible()
+	defer stop()
+	return a.run(ctx, args)
+}
+
+// takeEnv reads a variable and removes it, because credential plugins inherit
+// our environment.
+func takeEnv(name string) string {
+	value := os.Getenv(name)
+	_ = os.Unsetenv(name)
+	return value
+}
+
+// interruptible gives a context that the first Ctrl-C ends; the second one
+// kills the process as if nobody listened.
+func interruptible() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	return ctx, stop
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	err := refuseSecrets(args)
+	if err == nil {
+		a.typed = commandLine(args)
+		root := a.command()
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
+	a.console.flush()
+	return a.exit(err)
+}
+
+func (a *app) exit(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errFindings):
+		return exitFindings
+	case errors.Is(err, errEntries):
+		return exitFailed
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		a.console.print("interrupted: the same command finishes the work\n")
+		return exitInterrupted
+	}
+	a.console.print("error: " + oneLine(err.Error()) + "\n")
+	if hint := hintOf(err); hint != "" {
+		a.console.print("hint: " + oneLine(hint) + "\n")
+	}
+	return exitFailed
+}
+
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// hinted is an error with the way out of it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func withHint(err error, format string, args ...any) error {
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+func hintOf(err error) string {
+	var h hinted
+	var e *envfile.Error
+	var c *cluster.Error
+	var l *ledger.Error
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &e):
+		return e.Hint
+	case errors.As(err, &c):
+		return c.Hint
+	case errors.As(err, &l):
+		return l.Hint
+	default:
+		return ""
+	}
+}
+
+// reportPanic prints what kind of panic it was and where, and nothing of its
+// value, which may quote data.
+func reportPanic(w io.Writer, r any) int {
+	_, _ = fmt.Fprintf(w, "error: internal error (%T)\n", r)
+	pcs := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
+	for {
+		f, more := frames.Next()
+		_, _ = fmt.Fprintf(w, "  %s:%d\n", f.Function, f.Line)
+		if !more {
+			break
+		}
+	}
+	_, _ = fmt.Fprintln(w, "hint: please report these lines; they hold no value of yours")
+	return exitFailed
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-fernet",
+		Short: "Keep a .env in Kubernetes as immutable, Fernet-encrypted Secrets",
+		Long: `Keep a .env in Kubernetes as immutable, Fernet-encrypted Secrets.
+
+The entries whose names start with SECRET become one Secret each; what is in
+the cluster, and in the ledger beside the .env, are Fernet tokens that any
+language opens with the key. The key is the one secret left to look after.`,
+		Example: `  # a .env with a fresh key, then its SECRET entries into the cluster
+  kubectl fernet init
+  kubectl fernet push --env .env`,
+		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl fernet"},
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		Args:                       noArguments,
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	a.connect = genericclioptions.NewConfigFlags(false)
+	a.connect.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().IntVarP(&a.verbose, "v", "v", 0, "show each request on stderr: method, path, status; never a body")
+	root.SetOut(a.Out)
+	root.SetErr(a.ErrOut)
+	root.SetFlagErrorFunc(a.flagError)
+	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newVersion(a), newCompletion(a))
+	return root
+}
+
+// noArguments refuses an argument without repeating it: it may be a secret that
+// slipped into the wrong place.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasSubCommands() {
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return withHint(fmt.Errorf("unknown command for %q", cmd.CommandPath()), "did you mean: %s %s", cmd.CommandPath(), near[0])
+		}
+		return withHint(fmt.Errorf("unknown command for %q", cmd.CommandPath()), "%s --help", cmd.CommandPath())
+	}
+	err := fmt.Errorf("%s takes no arguments, only flags", cmd.CommandPath())
+	if _, statErr := os.Stat(args[0]); statErr == nil && cmd.Flags().Lookup("env") != nil {
+		return withHint(err, "%s --env %s", cmd.CommandPath(), shellWord(args[0]))
+	}
+	return withHint(err, "%s --help", cmd.CommandPath())
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+// The rules of what is printed where:
+//
+//   stdout is the product: one line or object per Secret, a key, a version.
+//   stderr is the conversation: first the target, then warnings and notes in
+//   the order in which they were found, then errors with their hints, last the
+//   summary. A progress bar shows there only on a terminal, only after a
+//   second, and leaves no trace.
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// console writes the conversation. It holds what is said before the target is
+// known, because the target comes first. Safe for concurrent use.
+type console struct {
+	mutex    sync.Mutex
+	w        io.Writer
+	terminal bool
+	width    func() int // of the terminal
+	held     []string
+	open     bool
+	bar      bool // a progress bar stands on the current line
+}
+
+func newConsole(w io.Writer) *console {
+	f, ok := w.(*os.File)
+	c := &console{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))} // #nosec G115 -- a file descriptor fits
+	c.width = func() int {
+		width, _, err := term.GetSize(int(f.Fd())) // #nosec G115 -- as above
+		if err != nil {
+			return 0
+		}
+		return width
+	}
+	return c
+}
+
+// begin prints the target line and what was held.
+func (c *console) begin(line string) {
+	c.mutex.Lock()
+	c.held = append([]string{line + "\n"}, c.held...)
+	c.mutex.Unlock()
+	c.flush()
+}
+
+func (c *console) flush() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.open = true
+	for _, line := range c.held {
+		c.write(line)
+	}
+	c.held = nil
+}
+
+func (c *console) warn(format string, args ...any) { c.say("warning: " + fmt.Sprintf(format, args...)) }
+func (c *console) note(format string, args ...any) { c.say("note: " + fmt.Sprintf(format, args...)) }
+
+func (c *console) say(line string) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if !c.open {
+		c.held = append(c.held, line+"\n")
+		return
+	}
+	c.write(line + "\n")
+}
+
+func (c *console) print(text string) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.write(text)
+}
+
+func (c *console) write(text string) {
+	if c.bar {
+		_, _ = io.WriteString(c.w, "\r\x1b[K")
+		c.bar = false
+	}
+	_, _ = io.WriteString(c.w, text)
+}
+
+// progress gives a function to call with the count of what is done; it draws a
+// bar on a terminal once a second has passed.
+func (c *console) progress(what string, total int) func(done int) {
+	start, drawn := time.Now(), time.Time{}
+	return func(done int) {
+		now := time.Now()
+		if !c.terminal || now.Sub(start) < time.Second || now.Sub(drawn) < 100*time.Millisecond && done < total {
+			return
+		}
+		drawn = now
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		if done == total {
+			c.write("")
+			return
+		}
+		const width = 30
+		full := done * width / total
+		line := fmt.Sprintf("%s [%s%s] %d/%d", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total)
+		if c.width != nil && len(line) >= c.width() {
+			line = fmt.Sprintf("%d/%d", done, total) // a line that wraps could not be taken back
+		}
+		_, _ = fmt.Fprint(c.w, "\r\x1b[K"+line)
+		c.bar = true
+	}
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
+
+const (
+	newFileHead = `# Entries whose names start with SECRET become Kubernetes Secrets:
+#   kubectl fernet push --env %s
+`
+	newFileExamples = `#SECRET_DB_PASSWORD='a value'
+#SECRET-API-TOKEN='another value'
+`
+	ledgerAttribute = defaultLedger + " merge=union -text"
+)
+
+func newInit(a *app) *cobra.Command {
+	var env string
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write a .env with a fresh key, or add the key to one",
+		Long: `Write a .env with a fresh key, readable by you only. To a .env that has no KEY
+yet, what is missing is appended, and every other byte stays. One that has a KEY
+is left alone. In a git work tree the .env is added to .gitignore, and the
+ledger's merge rule to .gitattributes.`,
+		Example: `  kubectl fernet init
+  kubectl fernet init --env staging/.env`,
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error { return a.init(env) },
+	}
+	cmd.Flags().StringVar(&env, "env", defaultEnv, "the .env file")
+	return cmd
+}
+
+func (a *app) init(env string) error {
+	text, key, err := keyring.Generate()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockFor(env)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, err := existing(env)
+	if err != nil {
+		return err
+	}
+	made, err := a.initialBytes(env, old, text)
+	if err != nil {
+		return err
+	}
+	if err := a.gitInit(env); err != nil { // first: a key that git can see is one too many
+		return err
+	}
+	if err := atomicfile.Replace(atomicfile.OS, env, old, made); err != nil {
+		return err
+	}
+	did := "created"
+	if old != nil {
+		did = "completed"
+	}
+	a.gitWarnings(env)
+	_, err = fmt.Fprintf(a.Out, "%s %s with key %s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", env, did, key.ID(), shellWord(env))
+	return err
+}
+
+// lockFor takes the lock that guards a .env, and removes what a killed run left
+// of its next content.
+func lockFor(env string) (unlock func(), err error) {
+	if _, err := os.Stat(filepath.Dir(env)); err != nil {
+		return nil, withHint(fmt.Errorf("%s: its folder does not exist", env), "mkdir -p %s", shellWord(filepath.Dir(env)))
+	}
+	guard, err := ledger.Lock(filepath.Join(filepath.Dir(env), defaultLedger))
+	if err != nil {
+		return nil, err
+	}
+	_, err = atomicfile.CleanLeftover(atomicfile.OS, env)
+	if errors.Is(err, atomicfile.ErrDangling) { // reading it says so better
+		err = nil
+	}
+	return func() { _ = guard.Unlock() }, err
+}
+
+// existing gives the bytes of a .env that has no KEY yet, nil where there is
+// none; an empty file counts as one that is there.
+func existing(env string) ([]byte, error) {
+	file, raw, err := envfile.ReadFile(env)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !isLink(env):
+		return nil, nil
+	case errors.Is(err, envfile.ErrEmpty):
+		return []byte{}, nil
+	case err != nil:
+		return nil, err
+	}
+	for _, name := range []string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext} {
+		if e, ok := file.Lookup(name); ok {
+			return nil, withHint(fmt.Errorf("%s:%d: it has a %s already; nothing was written", env, e.Line, name), "kubectl fernet push --env %s", shellWord(env))
+		}
+	}
+	return raw, nil
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+// initialBytes gives the whole new content of the file.
+func (a *app) initialBytes(env string, old []byte, key string) ([]byte, error) {
+	name, known := a.currentContext()
+	if len(old) == 0 {
+		text := fmt.Sprintf(newFileHead, env) + "KEY=" + key + "\n"
+		switch quoted, err := envfile.Quote(name); {
+		case err != nil:
+			return nil, err
+		case known:
+			text += varCluster + "=" + quoted + "\n"
+		default:
+			text += "#" + varCluster + "=the name of a context in your kubeconfig\n"
+		}
+		return []byte(text + newFileExamples), nil
+	}
+	changes := []envfile.Change{envfile.Set(keyring.VarKey, key)}
+	if file, err := envfile.Parse(env, old); err != nil {
+		return nil, err
+	} else if _, has := file.Lookup(varCluster); !has && known {
+		changes = append(changes, envfile.Set(varCluster, name))
+	}
+	made, err := envfile.Edit(env, old, changes...)
+	if err == nil && !bytes.HasSuffix(made, []byte("\n")) {
+		made = append(made, '\n') // or the next line that somebody appends would be CLUSTER_NAME's
+	}
+	return made, err
+}
+
+func (a *app) currentContext() (name string, ok bool) {
+	kubeconfig, err := a.connect.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return "", false
+	}
+	if name = *a.connect.Context; name == "" {
+		name = kubeconfig.CurrentContext
+	}
+	return name, kubeconfig.Contexts[name] != nil
+}
+
+// gitInit keeps the .env, its temporary file and the ledger's lock out of git,
+// and lets git merge ledgers as what they are: sets of lines.
+func (a *app) gitInit(env string) error {
+	if !inWorkTree(env) {
+		return nil
+	}
+	dir := filepath.Dir(env)
+	ignored := []string{ignoreLine(filepath.Base(env)), "*.fernet-tmp", defaultLedger + ".lock"}
+	if err := addLines(filepath.Join(dir, ".gitignore"), ignored); err != nil {
+		return err
+	}
+	return addLines(filepath.Join(dir, ".gitattributes"), []string{ledgerAttribute})
+}
+
+var ignoreSpecial = regexp.MustCompile(`^[#!]|[\\*?\[ ]`)
+
+// ignoreLine writes a file name so that .gitignore takes it literally.
+func ignoreLine(name string) string { return ignoreSpecial.ReplaceAllString(name, `\$0`) }
+
+// addLines appends those lines that a file does not have; no other byte changes.
+func addLines(path string, lines []string) error {
+	old, err := os.ReadFile(path) // #nosec G304 -- beside the user's own .env
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	have := map[string]bool{}
+	for _, line := range strings.Split(string(old), "\n") {
+		have[strings.TrimSpace(line)] = true
+	}
+	made := bytes.Clone(old)
+	if len(made) > 0 && !bytes.HasSuffix(made, []byte("\n")) {
+		made = append(made, '\n')
+	}
+	before := len(made)
+	for _, line := range lines {
+		if !have[line] {
+			made = append(made, line+"\n"...)
+		}
+	}
+	switch {
+	case len(made) == before:
+		return nil
+	case old == nil:
+		return atomicfile.Create(atomicfile.OS, path, made, 0o644)
+	default:
+		return atomicfile.Replace(atomicfile.OS, path, old, made)
+	}
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+)
+
+func TestAddLines(t *testing.T) {
+	for _, c := range []struct{ name, old, want string }{
+		{"no file", "absent", "a\n*.b\n"},
+		{"empty", "", "a\n*.b\n"},
+		{"other lines", "x\n", "x\na\n*.b\n"},
+		{"no last line end", "x", "x\na\n*.b\n"},
+		{"one there", "*.b\nx\n", "*.b\nx\na\n"},
+		{"all there", "*.b\n\n# x\na", "*.b\n\n# x\na"},
+		{"CRLF", "a\r\n*.b\r\n", "a\r\n*.b\r\n"},
+		{"CRLF, one missing", "a\r\nx\r\n", "a\r\nx\r\n*.b\n"},
+		{"in a comment, or in part", "#a\nab\n!a\n", "#a\nab\n!a\na\n*.b\n"},
+	} {
+		emptyFolder(t)
+		mode := fs.FileMode(0o644)
+		if c.old != "absent" {
+			put(t, "file", c.old)
+			mode = 0o600
+		}
+		for range 2 { // the second time changes nothing
+			if err := addLines("file", []string{"a", "*.b"}); err != nil {
+				t.Fatal(err)
+			}
+			if got := get(t, "file"); got != c.want {
+				t.Errorf("%s: %q, want %q", c.name, got, c.want)
+			}
+		}
+		if info, err := os.Stat("file"); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v", c.name, info.Mode(), err)
+		}
+	}
+	if err := os.Mkdir("folder", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := addLines("folder", []string{"a"}); err == nil {
+		t.Error("a folder took lines")
+	}
+}
+
+func TestExisting(t *testing.T) {
+	emptyFolder(t)
+	put(t, "empty", "")
+	put(t, "some", "# x\nA=1\n")
+	put(t, "bom", "\ufeff")
+	put(t, "key", "A=1\nKEY=\n")
+	put(t, "previous", "KEY_PREVIOUS="+testKey)
+	put(t, "next", "\n\nKEY_NEXT="+testKey)
+	put(t, "broken", canary)
+	if err := os.Symlink("absent", "link"); err != nil {
+		t.Fatal(err)
+	}
+	const nothing = "; nothing was written"
+	for _, c := range []struct{ file, want, err, hint string }{
+		{"absent", "<nil>", "", ""},
+		{"empty", "", "", ""},
+		{"some", "# x\nA=1\n", "", ""},
+		{"bom", "\ufeff", "", ""},
+		{"key", "<nil>", "key:2: it has a KEY already" + nothing, "kubectl fernet push --env key"},
+		{"previous", "<nil>", "previous:1: it has a KEY_PREVIOUS already" + nothing, "kubectl fernet push --env previous"},
+		{"next", "<nil>", "next:3: it has a KEY_NEXT already" + nothing, "kubectl fernet push --env next"},
+		{"broken", "<nil>", "broken:1: no `=` in this line", "a line is NAME=VALUE"},
+		{"link", "<nil>", "link: a symbolic link to a file that does not exist", "create that file"},
+	} {
+		got, err := existing(c.file)
+		text := string(got)
+		if got == nil {
+			text = "<nil>"
+		}
+		if text != c.want {
+			t.Errorf("%s: %q, want %q", c.file, text, c.want)
+		}
+		wantError(t, err, c.err, c.hint)
+	}
+}
+
+func TestInitialBytes(t *testing.T) {
+	emptyFolder(t)
+	if err := clientcmd.WriteToFile(kubeconfig("*dev=local prod=shared"), "config"); err != nil {
+		t.Fatal(err)
+	}
+	odd := kubeconfig("")
+	odd.CurrentContext, odd.Contexts["it's #1 $x"] = "it's #1 $x", kubeconfig("a=b").Contexts["a"]
+	if err := clientcmd.WriteToFile(odd, "odd"); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		head      = "# Entries whose names start with SECRET become Kubernetes Secrets:\n#   kubectl fernet push --env x/.env\nKEY=" + testKey + "\n"
+		commented = "#CLUSTER_NAME=the name of a context in your kubeconfig\n" + newFileExamples
+		key       = "KEY=" + testKey
+	)
+	for _, c := range []struct{ kubeconfig, context, old, cluster, begin, end string }{
+		{"config", "", "", "dev", head, "\nCLUSTER_NAME=dev\n" + newFileExamples},
+		{"config", "prod", "", "prod", head, "\nCLUSTER_NAME=prod\n" + newFileExamples},
+		{"config", "absent", "", "", head, "\n" + commented},
+		{"none", "", "", "", head, "\n" + commented},
+		{"odd", "", "", "it's #1 $x", head, "\n" + newFileExamples},
+		{"odd", "", "A=1", "it's #1 $x", "A=1\n" + key + "\n", ""},
+		{"config", "", "\ufeffA='x\ny' # z\r\n", "dev", "\ufeffA='x\ny' # z\r\n" + key, "\r\nCLUSTER_NAME=dev\r\n"},
+		{"config", "", "A=1", "dev", "A=1\n" + key, "\nCLUSTER_NAME=dev\n"},
+		{"config", "", "CLUSTER_NAME=mine\nA=1\n", "mine", "CLUSTER_NAME=mine\nA=1\n", "\nA=1\n" + key + "\n"},
+		{"none", "", "A=1\n", "", "A=1\n", "\n" + key + "\n"},
+	} {
+		t.Setenv("KUBECONFIG", c.kubeconfig)
+		a, _, _ := newApp()
+		*a.connect.Context = c.context
+		made, err := a.initialBytes("x/.env", []byte(c.old), testKey)
+		if err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		if text := string(made); !strings.HasPrefix(text, c.begin) || !strings.HasSuffix(text, c.end) {
+			t.Errorf("%+v:\n%q", c, text)
+		}
+		file, err := envfile.Parse(".env", made)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, made)
+		}
+		if got, _ := file.Lookup(varCluster); got.Value.Reveal() != c.cluster {
+			t.Errorf("%+v: CLUSTER_NAME reads back as %q", c, got.Value.Reveal())
+		}
+	}
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+)
+
+func newLint(a *app) *cobra.Command {
+	var env string
+	cmd := &cobra.Command{
+		Use:   "lint",
+		Short: "Say what is odd about a .env, without a key or a cluster",
+		Long: `Say what is odd about a .env, without a key or a cluster: a line each with
+file, line, name and cause, never a value. Values that other dotenv parsers read
+differently are among them, because the application's own parser may be one of
+those. Exit code 1 when there is something.`,
+		Example: `  kubectl fernet lint --env .env`,
+		Args:    noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			file, _, err := envfile.ReadFile(env)
+			if err != nil {
+				return err
+			}
+			findings := envfile.Lint(file)
+			for _, f := range findings {
+				if _, err := fmt.Fprintln(a.Out, place(file.Path, f.Line, f.Name)+": "+f.Cause); err != nil {
+					return err
+				}
+			}
+			if len(findings) > 0 {
+				return errFindings
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&env, "env", defaultEnv, "the .env file")
+	return cmd
+}
+
+// place writes file, line and name as far as they are known.
+func place(path string, line int, name string) string {
+	if line > 0 {
+		path = fmt.Sprintf("%s:%d", path, line)
+	}
+	if name != "" {
+		path += ": " + name
+	}
+	return path
+}

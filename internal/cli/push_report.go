@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+// summaryWords are the words of the last line, in its order. The first five
+// always stand there, the others when they occur.
+var summaryWords = []struct {
+	outcome plan.Outcome
+	word    string
+	always  bool
+}{
+	{plan.Created, "created", true},
+	{plan.Unchanged, "unchanged", true},
+	{plan.Differs, "differ", true},
+	{plan.Foreign, "foreign", true},
+	{plan.Failed, "failed", true},
+	{plan.Misplaced, "misplaced", false},
+	{plan.Superseded, "superseded", false},
+	{plan.Held, "held", false},
+	{plan.Orphan, "orphaned", false},
+	{plan.Unsent, "not sent", false},
+}
+
+// report prints the products and the summary, and gives the error that makes
+// the exit code.
+func (r *pushRun) report(ctx context.Context, results []plan.Decision) error {
+	printErr := r.products(results)
+	r.explain(results)
+	count := map[plan.Outcome]int{}
+	for _, d := range results {
+		count[d.Outcome]++
+	}
+	var parts []string
+	for _, w := range summaryWords {
+		if w.always || count[w.outcome] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[w.outcome], w.word))
+		}
+	}
+	r.console.print(strings.Join(parts, ", ") + "\n")
+	switch {
+	case printErr != nil:
+		return printErr
+	case ctx.Err() != nil:
+		return errInterrupted
+	case count[plan.Failed] > 0:
+		return errEntries
+	case count[plan.Differs]+count[plan.Foreign]+count[plan.Misplaced]+count[plan.Superseded]+count[plan.Held] > 0:
+		return errFindings
+	default:
+		return nil
+	}
+}
+
+// products prints a line an object, or with -o the objects that are there.
+func (r *pushRun) products(results []plan.Decision) error {
+	if r.o.print.wanted() {
+		var objects []runtime.Object
+		for _, d := range results {
+			if d.Outcome == plan.Created || d.Outcome == plan.Unchanged {
+				objects = append(objects, manifest.Secret(d.Row))
+			}
+		}
+		return r.o.print.objects(r.Out, objects)
+	}
+	var out strings.Builder
+	for _, d := range results {
+		if d.Outcome == plan.Unsent {
+			continue
+		}
+		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome)
+		if len(r.target.namespaces) > 1 {
+			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
+		}
+		out.WriteString(r.o.dryRun.suffix() + "\n")
+	}
+	_, err := fmt.Fprint(r.Out, out.String())
+	return err
+}
+
+// explain says on stderr why something was not written: one line for all that
+// share outcome and reason.
+func (r *pushRun) explain(results []plan.Decision) {
+	type cause struct {
+		outcome plan.Outcome
+		reason  string
+	}
+	names, order := map[cause][]string{}, []cause{}
+	for _, d := range results {
+		if d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.Unsent {
+			continue
+		}
+		c := cause{d.Outcome, d.Reason}
+		if names[c] == nil {
+			order = append(order, c)
+		}
+		names[c] = append(names[c], d.Row.Secret)
+	}
+	for _, c := range order {
+		line := fmt.Sprintf("%s: %s: %s", c.outcome, few(names[c]), oneLine(c.reason))
+		if c.outcome == plan.Failed {
+			line = fmt.Sprintf("error: secret/%s: %s", few(names[c]), oneLine(c.reason))
+		}
+		r.console.say(line)
+		if hint := r.hint(c.outcome); hint != "" {
+			r.console.say("hint: " + hint)
+		}
+	}
+}
+
+func (r *pushRun) hint(outcome plan.Outcome) string {
+	switch outcome {
+	case plan.Differs:
+		return r.typed + " --update"
+	case plan.Superseded:
+		return "somebody rotated the key: get the current .env; this one has " + strings.Join(r.source.ring.IDs(), ", ")
+	case plan.Foreign:
+		return "rename the entry, or remove that Secret if nothing needs it"
+	case plan.Misplaced:
+		return "a token was copied to this name, or its binding was edited: look before you touch it, kubectl describe secret NAME"
+	default:
+		return ""
+	}
+}

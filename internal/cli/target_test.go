@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// kubeconfig makes one from words "context=cluster"; the first one with a "*"
+// before it is current.
+func kubeconfig(words string) clientcmdapi.Config {
+	config := *clientcmdapi.NewConfig()
+	for _, word := range strings.Fields(words) {
+		name, cluster, _ := strings.Cut(strings.TrimPrefix(word, "*"), "=")
+		if strings.HasPrefix(word, "*") {
+			config.CurrentContext = name
+		}
+		config.Contexts[name] = &clientcmdapi.Context{Cluster: cluster, AuthInfo: "user", Namespace: "of-" + name}
+		config.Clusters[cluster] = &clientcmdapi.Cluster{Server: "https://127.0.0.1:1"}
+	}
+	return config
+}
+
+// request makes a targetRequest from words: NAME is CLUSTER_NAME, the others
+// are flags.
+func request(words string) targetRequest {
+	r := targetRequest{connect: genericclioptions.NewConfigFlags(false)}
+	for _, word := range strings.Fields(words) {
+		switch name, value, _ := strings.Cut(word, "="); name {
+		case "NAME":
+			r.clusterName = value
+		case "--context":
+			*r.connect.Context = value
+		case "--cluster":
+			*r.connect.ClusterName = value
+		case "--server":
+			*r.connect.APIServer = value
+		case "-n":
+			*r.connect.Namespace = value
+		case "--namespaces":
+			r.namespaces = strings.Split(value, ",")
+		case "ignore":
+			r.ignoreName = true
+		case "offline":
+			r.offline = true
+		default:
+			panic(word)
+		}
+	}
+	return r
+}
+
+const (
+	// In usual, CLUSTER_NAME can be a context (prod), a cluster of one (alone), of
+	// several (shared), both a context and another's cluster (both), or nothing.
+	usual     = "*dev=local prod=shared admin=shared ops=shared solo=alone both=elsewhere other=both"
+	noCluster = "no cluster: the kubeconfig is missing or has no current context"
+	itHas     = " is no context and no cluster of the kubeconfig, which has: admin, both, dev, ops, other, prod, solo"
+)
+
+func TestTargetIsChosen(t *testing.T) {
+	for _, c := range []struct{ kubeconfig, request, want string }{
+		{usual, "", "dev/local"},
+		{usual, "--context=prod", "prod/shared"},
+		{usual, "NAME=prod", "prod/prod"},
+		{usual, "NAME=alone", "solo/alone"},
+		{usual, "NAME=both", "both/both"},
+		{usual, "--context=prod NAME=prod", "prod/prod"},
+		{usual, "--context=prod NAME=shared", "prod/shared"},
+		{usual, "--context=other NAME=both", "other/both"},
+		{usual, "--context=solo NAME=prod ignore", "solo/alone"},
+		{usual, "NAME=prod ignore", "dev/local"},
+		{usual, "NAME=nothing ignore", "dev/local"},
+		{usual, "--cluster=alone", "dev/alone"},
+		{usual, "offline", "dev/local"},
+		{usual, "NAME=solo offline", "solo/solo"},
+		{"a=x b=x", "NAME=b", "b/b"}, // no current context
+		{"a=x b=x", "--server=https://h", "/https://h"},
+		{"a=x b=x", "offline", "/"},
+		{"", "--server=https://h", "/https://h"},
+		{"", "--server=https://h NAME=prod", "/prod"},
+		{"", "NAME=prod offline", "/prod"},
+		{"", "offline", "/"},
+	} {
+		got, err := request(c.request).choose(kubeconfig(c.kubeconfig))
+		if err != nil || got.context+"/"+got.cluster != c.want {
+			t.Errorf("%q of %q: %s/%s, %v, want %s", c.request, c.kubeconfig, got.context, got.cluster, err, c.want)
+		}
+	}
+}
+
+func TestTargetIsRefused(t *testing.T) {
+	for _, c := range []struct{ kubeconfig, request, err, hint string }{
+		{usual, "NAME=shared", `CLUSTER_NAME "shared" is a cluster that several contexts use: admin, ops, prod`, "choose one: --context admin"},
+		{usual, "--context=solo NAME=prod", `--context solo is cluster "alone", but CLUSTER_NAME is "prod"`, `push to "prod" without --context, or add --ignore-cluster-name`},
+		{usual, "--context=admin NAME=prod", `--context admin is cluster "shared", but CLUSTER_NAME is "prod"`, "push to"},
+		{usual, "--context=solo NAME=nothing", `--context solo is cluster "alone", but CLUSTER_NAME is "nothing"`, "push to"},
+		{usual, "--context=sol", `--context "sol"` + itHas, "did you mean solo?"},
+		{usual, "--context=shared", `--context "shared"` + itHas, "--context admin"},
+		{usual, "--context=nothing-like-it NAME=prod ignore", `--context "nothing-like-it"` + itHas, "--context admin"},
+		{usual, "NAME=prd", `CLUSTER_NAME "prd"` + itHas, "did you mean prod?"},
+		{usual, "NAME=nothing", `CLUSTER_NAME "nothing"` + itHas, "correct CLUSTER_NAME, or add --ignore-cluster-name"},
+		{usual, "NAME=prod --cluster=alone", `--cluster alone is cluster "alone", but CLUSTER_NAME is "prod"`, `push to "prod" without --cluster`},
+		{usual, "NAME=prod --server=https://u:p@h", `--server https://h is cluster "https://h", but CLUSTER_NAME is "prod"`, `push to "prod" without --server`},
+		{"", "NAME=prod", noCluster, "pass --kubeconfig or --context"},
+		{"", "", noCluster, "pass --kubeconfig or --context"},
+		{"a=x b=x", "", noCluster, "pass --kubeconfig or --context"},
+		{"", "NAME=prod ignore", noCluster, "pass --kubeconfig or --context"},
+		{"", "--context=dev offline", `--context "dev": the kubeconfig has no contexts`, "pass --kubeconfig, or set KUBECONFIG"},
+	} {
+		_, err := request(c.request).choose(kubeconfig(c.kubeconfig))
+		wantError(t, err, c.err, c.hint)
+	}
+}
+
+// TestTargetNeverDisagrees goes through every --context with every CLUSTER_NAME.
+func TestTargetNeverDisagrees(t *testing.T) {
+	config := kubeconfig(usual)
+	names := []string{"", "nothing"}
+	for context, c := range config.Contexts {
+		names = append(names, context, c.Cluster)
+	}
+	for _, context := range names {
+		for _, name := range names {
+			r := request("")
+			*r.connect.Context, r.clusterName = context, name
+			got, err := r.choose(config)
+			switch {
+			case err != nil && hintOf(err) == "":
+				t.Errorf("--context %q, CLUSTER_NAME %q: no hint: %v", context, name, err)
+			case err == nil && context != "" && got.context != context:
+				t.Errorf("--context %q, CLUSTER_NAME %q: goes to %q", context, name, got.context)
+			case err == nil && name != "" && (got.cluster != name || name != got.context && name != config.Contexts[got.context].Cluster):
+				t.Errorf("--context %q, CLUSTER_NAME %q: goes to %q of %q", context, name, got.cluster, got.context)
+			}
+			r.ignoreName = true
+			ignoring, err := r.choose(config)
+			r.clusterName = ""
+			without, errWithout := r.choose(config)
+			if ignoring.context != without.context || ignoring.cluster != without.cluster || (err == nil) != (errWithout == nil) {
+				t.Errorf("--context %q: CLUSTER_NAME %q is not ignored: %v %v", context, name, err, errWithout)
+			}
+		}
+	}
+}
+
+func TestTargetIsResolved(t *testing.T) {
+	emptyFolder(t)
+	if err := clientcmd.WriteToFile(kubeconfig(usual), "config"); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", "config")
+	for _, c := range []struct{ request, want, host string }{
+		{"", `target: context "dev", cluster "local", namespace "of-dev"`, "https://127.0.0.1:1"},
+		{"NAME=alone", `target: context "solo", cluster "alone", namespace "of-solo"`, "https://127.0.0.1:1"},
+		{"-n=x", `target: context "dev", cluster "local", namespace "x"`, "https://127.0.0.1:1"},
+		{"NAME=prod --namespaces=b,a", `target: context "prod", cluster "prod", namespaces "b", "a"`, "https://127.0.0.1:1"},
+		{"--server=https://h", `target: context "dev", cluster "https://h", namespace "of-dev"`, "https://h"},
+	} {
+		got, err := request(c.request).resolve()
+		if err != nil || got.line() != c.want {
+			t.Errorf("%q: %s, %v, want %s", c.request, got.line(), err, c.want)
+			continue
+		}
+		if config, err := got.restConfig(); err != nil || config.Host != c.host {
+			t.Errorf("%q: dials %+v, %v", c.request, config, err)
+		}
+	}
+	for _, bad := range []string{"-n=A", "--namespaces=a,b_c", "--namespaces=a,", "NAME=nothing"} {
+		if got, err := request(bad).resolve(); err == nil {
+			t.Errorf("%s: %s", bad, got.line())
+		}
+	}
+	put(t, "config", "{"+canary)
+	_, err := request("").resolve()
+	if err == nil || !strings.HasPrefix(err.Error(), "kubeconfig: ") || hintOf(err) == "" {
+		t.Errorf("unparsable: %v", err)
+	}
+	t.Setenv("KUBECONFIG", "none")
+	if got, err := request("NAME=prod offline").resolve(); err != nil || !slices.Equal(got.namespaces, []string{"default"}) {
+		t.Errorf("offline: %+v, %v", got, err)
+	}
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+)
+
+// Set by -ldflags -X in release builds.
+var (
+	version = ""
+	commit  = ""
+)
+
+type versionInfo struct {
+	Version   string `json:"version"`
+	Commit    string `json:"commit"`
+	GoVersion string `json:"goVersion"`
+	Platform  string `json:"platform"`
+}
+
+// buildVersion prefers what the release build stamped and falls back on what
+// `go install module@version` recorded.
+func buildVersion() versionInfo {
+	info := versionInfo{version, commit, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		build = &debug.BuildInfo{}
+	}
+	if info.Version == "" {
+		info.Version = build.Main.Version
+	}
+	for _, s := range build.Settings {
+		if s.Key == "vcs.revision" && info.Commit == "" {
+			info.Commit = s.Value
+		}
+	}
+	return info
+}
+
+func newVersion(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this plugin",
+		Example: `  kubectl fernet version
+  kubectl fernet version -o json`,
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			info := buildVersion()
+			text := []byte(fmt.Sprintf("kubectl-fernet %s\n", info.Version))
+			var err error
+			switch output {
+			case "":
+			case "json":
+				text, err = json.MarshalIndent(info, "", "  ")
+				text = append(text, '\n')
+			case "yaml":
+				text, err = yaml.Marshal(info)
+			default:
+				return fmt.Errorf("-o: json or yaml")
+			}
+			if err != nil {
+				return err
+			}
+			_, err = a.Out.Write(text)
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json or yaml: version, commit, goVersion, platform")
+	return cmd
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster is the only package that dials. It looks at the Secrets of a
+// namespace, creates the Secrets that ledger rows describe, and finds out what
+// became of a doubtful write. Tokens go in and come out; it has no type that
+// could carry a plaintext, it never updates data and never deletes, and its
+// errors quote neither request bodies nor what an API server echoes of them.
+package cluster
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
+	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // as kubectl; exec plugins need no import
+	"k8s.io/client-go/rest"
+)
+
+// Exchange is one HTTP request and what came of it: all that -v may show.
+// Status is 0 when no answer came.
+type Exchange struct {
+	Method, Path string
+	Status       int
+	RetryAfter   string // of a 429 or 503 that asks to wait
+	Took         time.Duration
+}
+
+// Trace is told of every exchange, from many goroutines at once.
+type Trace func(Exchange)
+
+// Client talks to one API server.
+type Client struct {
+	core corev1client.CoreV1Interface
+	meta metadata.Interface
+}
+
+// Connect makes a client; it dials nobody yet. The client-side rate limit is
+// off: the API server's own (429 and Retry-After) is obeyed instead.
+func Connect(config *rest.Config, trace Trace) (*Client, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // a warning may quote the object
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return tracer{next, trace} })
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
+	}
+	core, err := corev1client.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
+	}
+	meta, err := metadata.NewForConfigAndClient(metadata.ConfigFor(config), httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
+	}
+	return &Client{core: core, meta: meta}, nil
+}
+
+// doubtful is the context key of an *atomic.Bool that becomes true when an
+// attempt of a request, of which client-go may make several, may yet be done.
+type doubtful struct{}
+
+type tracer struct {
+	next  http.RoundTripper
+	trace Trace
+}
+
+func (t tracer) RoundTrip(req *http.Request) (*http.Response, error) {
+	start := time.Now()
+	resp, err := t.next.RoundTrip(req)
+	if doubt, ok := req.Context().Value(doubtful{}).(*atomic.Bool); ok && (resp == nil || resp.StatusCode >= 500) {
+		doubt.Store(true)
+	}
+	if t.trace == nil {
+		return resp, err
+	}
+	e := Exchange{Method: req.Method, Path: req.URL.Path, Took: time.Since(start)}
+	if resp != nil {
+		e.Status, e.RetryAfter = resp.StatusCode, resp.Header.Get("Retry-After")
+	}
+	t.trace(e)
+	return resp, err
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
+
+// Fate says what is known of a create.
+type Fate int
+
+// The fates of a create.
+const (
+	NotSent  Fate = iota // never left this process
+	Landed               // the Secret is there, with exactly the row's bytes
+	Taken                // the name is there with other bytes
+	Refused              // the API server said no, and the Secret is not there
+	Doubtful             // nobody knows: it may still land, or it did and is being deleted
+)
+
+// Result is what became of one row. Object is set with Landed, Taken and what is
+// being deleted, Err with all but Landed.
+type Result struct {
+	Fate   Fate
+	Object manifest.Object
+	Err    error
+}
+
+// requestLimit bounds one create with all of client-go's own retries, so that a
+// stalled server (it answers 504 after 34 s) cannot hold a run for ever.
+const requestLimit = 90 * time.Second
+
+// Create sends one row and finds out what became of it. An error of the create
+// proves nothing (client-go sends a POST again by itself after a 503, at a full
+// quota our own name answers 403, a reply can be lost), so after each one the
+// Secret is fetched and its bytes are compared. A create that was sent is waited
+// for even when ctx ends.
+func (c *Client) Create(ctx context.Context, row ledger.Row, dryRun bool) Result {
+	if ctx.Err() != nil {
+		return Result{Fate: NotSent, Err: context.Cause(ctx)}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLimit)
+	defer cancel()
+	var doubt atomic.Bool
+	ctx = context.WithValue(ctx, doubtful{}, &doubt)
+	opts := metav1.CreateOptions{FieldManager: manifest.FieldManager}
+	if dryRun {
+		opts.DryRun = []string{metav1.DryRunAll}
+	}
+	s, err := c.core.Secrets(row.Namespace).Create(ctx, manifest.Secret(row), opts)
+	if err == nil {
+		return judge(row, manifest.FromSecret(s))
+	}
+	if dryRun && !apierrors.IsAlreadyExists(err) {
+		return Result{Fate: Refused, Err: explain(err)}
+	}
+	return c.afterError(ctx, row, err, definite(err) && !doubt.Load())
+}
+
+// errOtherBytes says that a Secret does not hold what the row says.
+var errOtherBytes = errors.New("the Secret of that name holds other bytes")
+
+// judge does not call Refused what is being deleted: it was there, so its name
+// must never come again with other bytes.
+func judge(row ledger.Row, o manifest.Object) Result {
+	switch {
+	case !o.Carries(row):
+		return Result{Fate: Taken, Object: o, Err: errOtherBytes}
+	case o.Deleting:
+		return Result{Fate: Doubtful, Object: o, Err: errors.New("the Secret is being deleted")}
+	default:
+		return Result{Fate: Landed, Object: o}
+	}
+}
+
+// afterError looks what became of a create. refused says that the server has
+// answered every attempt, so that what is not there will not come.
+func (c *Client) afterError(ctx context.Context, row ledger.Row, cause error, refused bool) Result {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLimit)
+	defer cancel()
+	o, err := c.get(ctx, row.Namespace, row.Secret)
+	switch {
+	case o != nil:
+		return judge(row, *o)
+	case err == nil && refused:
+		return Result{Fate: Refused, Err: explain(cause)}
+	default:
+		return Result{Fate: Doubtful, Err: explain(cause)}
+	}
+}
+
+// definite says that the server answered the request itself: what was not done
+// by then is never done. A 408, a 429 and every 5xx promise nothing.
+func definite(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= 400 && code < 500 && code != 408 && code != 429
+}
+
+// CreateAll sends rows, at most parallel at a time, in their order, and tells
+// done of each result, one call at a time. It stops sending when ctx ends, and
+// to a namespace once that refuses everything (it is missing or terminating, or
+// the user may not create Secrets there); what was not sent is told as NotSent.
+func (c *Client) CreateAll(ctx context.Context, rows []ledger.Row, parallel int, dryRun bool, done func(i int, r Result)) {
+	var (
+		workers sync.WaitGroup
+		mutex   sync.Mutex
+		closed  = map[string]error{} // by namespace
+		next    = make(chan int)
+	)
+	closedBy := func(namespace string) error {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return closed[namespace]
+	}
+	work := func() {
+		for i := range next {
+			r := Result{Fate: NotSent, Err: closedBy(rows[i].Namespace)}
+			if r.Err == nil {
+				r = c.Create(ctx, rows[i], dryRun)
+			}
+			mutex.Lock()
+			if r.Fate == Refused && RefusesAll(r.Err) {
+				closed[rows[i].Namespace] = r.Err
+			}
+			done(i, r)
+			mutex.Unlock()
+		}
+	}
+	for range min(parallel, len(rows)) {
+		workers.Go(work)
+	}
+	for i := range rows {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+}

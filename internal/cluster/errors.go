@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Error is what an API server or the way to it said, in words that quote no
+// object. Hint is what to do about it, if there is something to do.
+type Error struct {
+	Message, Hint string
+	status        metav1.Status // zero when no API server answered
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// explain rewrites an error of client-go. The texts of 422 and of admission
+// webhooks may quote the object; only their structure is kept.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled): // no failure: somebody pressed Ctrl-C
+		return context.Canceled
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return explainTransport(err)
+	}
+	s := status.Status()
+	e := &Error{status: s, Message: redact(s.Message)}
+	switch {
+	case foreign(s):
+		e.Message = fmt.Sprintf("the server answered HTTP %d and is no Kubernetes API server", s.Code)
+		e.Hint = "check the server's address in the kubeconfig"
+	case s.Reason == metav1.StatusReasonInvalid:
+		e.Message = "the API server refuses the object: " + fields(s)
+	case hasCause(s, corev1.NamespaceTerminatingCause):
+		e.Message, e.Hint = "the namespace is being deleted", "wait until it is gone, then create it again"
+	case s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces":
+		e.Message = "the namespace does not exist"
+		e.Hint = "kubectl create namespace " + redact(s.Details.Name)
+	case s.Reason == metav1.StatusReasonUnauthorized:
+		e.Message, e.Hint = "the API server does not accept these credentials", "log in again: they are missing, wrong or expired"
+	case s.Reason == metav1.StatusReasonForbidden && strings.Contains(s.Message, "cannot "):
+		e.Hint = "push needs the verbs get and create on secrets in this namespace"
+	}
+	return e
+}
+
+// foreign says that the answer is no API server's. A 401 may come from one that
+// has no more to say, and an API server or what stands before it throttles (429)
+// and fails (5xx) in plain text.
+func foreign(s metav1.Status) bool {
+	return hasCause(s, metav1.CauseTypeUnexpectedServerResponse) &&
+		s.Code != http.StatusUnauthorized && s.Code != http.StatusTooManyRequests && s.Code < 500
+}
+
+// undecoded is in client-go's errors about a success that it cannot read; they
+// quote the answer.
+var undecoded = regexp.MustCompile(`serializer for .* doesn't exist|get version/kind|'Kind' is missing|^0-length response`)
+
+func explainTransport(err error) error {
+	text := err.Error()
+	var at *url.Error
+	if errors.As(err, &at) { // its text is the whole address, query and all
+		text = at.Err.Error()
+		if u, parseErr := url.Parse(at.URL); parseErr == nil {
+			text = "cannot reach " + u.Scheme + "://" + u.Host + ": " + text
+		}
+	}
+	text, _, _ = strings.Cut(text, "\n") // credential plugins' errors go on with advice
+	e := &Error{Message: redact(text)}
+	switch {
+	case undecoded.MatchString(text):
+		e.Message = "the server's answer is no Kubernetes object"
+		e.Hint = "check the server's address in the kubeconfig"
+	case strings.Contains(e.Message, "connection refused"):
+		e.Hint = "is the cluster running, and the server's address in the kubeconfig right?"
+	case strings.Contains(e.Message, "certificate signed by unknown authority"):
+		e.Hint = "the kubeconfig's certificate-authority is not the one of this server"
+	case strings.Contains(e.Message, "server gave HTTP response to HTTPS client"):
+		e.Hint = "the server's address in the kubeconfig is no Kubernetes API server"
+	case strings.Contains(e.Message, "executable") && strings.Contains(e.Message, "not found"):
+		e.Hint = "install the credential plugin that the kubeconfig names"
+	}
+	return e
+}
+
+func hasCause(s metav1.Status, want metav1.CauseType) bool {
+	if s.Details == nil {
+		return false
+	}
+	for _, c := range s.Details.Causes {
+		if c.Type == want {
+			return true
+		}
+	}
+	return false
+}
+
+// fields lists the fields that a 422 complains of, without its words.
+func fields(s metav1.Status) string {
+	var parts []string
+	if s.Details != nil {
+		for _, c := range s.Details.Causes {
+			parts = append(parts, c.Field+" ("+string(c.Type)+")")
+		}
+	}
+	if len(parts) == 0 {
+		return "HTTP 422"
+	}
+	return redact(strings.Join(parts, ", "))
+}
+
+// RefusesAll says of a Refused result that no other create can succeed in that
+// namespace either: it is missing or terminating, or the user may not create
+// Secrets there.
+func RefusesAll(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	s := e.status
+	return s.Reason == metav1.StatusReasonUnauthorized ||
+		hasCause(s, corev1.NamespaceTerminatingCause) ||
+		s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces" ||
+		s.Reason == metav1.StatusReasonForbidden && strings.Contains(s.Message, "cannot create resource")
+}
+
+// Tokens begin with version 0x80 and a time before 2106: gAAAA in base64, and
+// Z0FBQU once more in base64, as the API server writes data.
+var tokenLike = regexp.MustCompile(`(gAAAA|Z0FBQU)[A-Za-z0-9_+/=-]{8,}`)
+
+const longestMessage = 500
+
+func redact(text string) string {
+	text = tokenLike.ReplaceAllString(text, "[token]")
+	if len(text) > longestMessage {
+		text = strings.ToValidUTF8(text[:longestMessage], "") + "…"
+	}
+	return text
+}

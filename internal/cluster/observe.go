@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const pageSize = 500
+
+// Observe gives the live Secrets that matter, in no particular order. It lists:
+// our own with their data, of all others only the names, so that a namespace
+// full of large foreign Secrets costs no memory. Where listing is forbidden it
+// gets each recorded one by name instead, and looks upward from the highest
+// generation known until there is none; listed is then false.
+func (c *Client) Observe(ctx context.Context, namespace string, in plan.Interest, parallel int) (objects []manifest.Object, listed bool, err error) {
+	objects, err = c.listOurs(ctx, namespace, in)
+	if apierrors.IsForbidden(err) {
+		objects, err = c.probe(ctx, namespace, in, parallel)
+		return objects, false, explain(err)
+	}
+	if err != nil {
+		return nil, false, explain(err)
+	}
+	others, err := c.unlabelled(ctx, namespace, in, objects)
+	if err != nil {
+		return nil, false, explain(err)
+	}
+	more, err := c.getAll(ctx, namespace, others, parallel)
+	return append(objects, more...), true, explain(err)
+}
+
+func (c *Client) listOurs(ctx context.Context, namespace string, in plan.Interest) ([]manifest.Object, error) {
+	var objects []manifest.Object
+	opts := metav1.ListOptions{LabelSelector: manifest.Selector, Limit: pageSize}
+	for {
+		page, err := c.core.Secrets(namespace).List(ctx, opts)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			if in.Covers(page.Items[i].Name) {
+				objects = append(objects, manifest.FromSecret(&page.Items[i]))
+			}
+		}
+		if opts.Continue = page.Continue; opts.Continue == "" {
+			return objects, nil
+		}
+	}
+}
+
+// unlabelled names the Secrets that matter and that the labels did not find.
+func (c *Client) unlabelled(ctx context.Context, namespace string, in plan.Interest, have []manifest.Object) ([]string, error) {
+	seen := make(map[string]bool, len(have))
+	for _, o := range have {
+		seen[o.Name] = true
+	}
+	var names []string
+	secrets := c.meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
+	opts := metav1.ListOptions{LabelSelector: manifest.LabelManagedBy + "!=" + manifest.ManagedBy, Limit: pageSize}
+	for {
+		page, err := secrets.List(ctx, opts)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			if name := page.Items[i].Name; in.Covers(name) && !seen[name] {
+				names = append(names, name)
+			}
+		}
+		if opts.Continue = page.Continue; opts.Continue == "" {
+			return names, nil
+		}
+	}
+}
+
+// getAll gets Secrets by name, a few at a time; one that is gone is left out.
+func (c *Client) getAll(ctx context.Context, namespace string, names []string, parallel int) ([]manifest.Object, error) {
+	found := make([]*manifest.Object, len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, name := range names {
+		group.Go(func() (err error) {
+			found[i], err = c.get(ctx, namespace, name)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var objects []manifest.Object
+	for _, o := range found {
+		if o != nil {
+			objects = append(objects, *o)
+		}
+	}
+	return objects, nil
+}
+
+// probe is Observe without the right to list.
+func (c *Client) probe(ctx context.Context, namespace string, in plan.Interest, parallel int) ([]manifest.Object, error) {
+	below := map[string]bool{} // what no climb gets: recorded names, and base names
+	for name := range in.Names {
+		base, generation := manifest.SplitName(name)
+		if known := in.Bases[base]; generation < known || known == 0 {
+			below[name] = true
+		}
+	}
+	for base, known := range in.Bases {
+		if known > 1 {
+			below[base] = true
+		}
+	}
+	names := slices.Collect(maps.Keys(below))
+	objects, err := c.getAll(ctx, namespace, names, parallel)
+	if err != nil {
+		return nil, err
+	}
+	climbed := make(chan []manifest.Object, len(in.Bases))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for base, known := range in.Bases {
+		group.Go(func() error {
+			found, err := c.climb(ctx, namespace, base, max(known, 1))
+			climbed <- found
+			return err
+		})
+	}
+	err = group.Wait()
+	close(climbed)
+	for found := range climbed {
+		objects = append(objects, found...)
+	}
+	return objects, err
+}
+
+// climb gets generations from one upward until there is none.
+func (c *Client) climb(ctx context.Context, namespace, base string, from int) ([]manifest.Object, error) {
+	var found []manifest.Object
+	for g := from; ; g++ {
+		o, err := c.get(ctx, namespace, manifest.SecretName(base, g))
+		if o == nil || err != nil {
+			return found, err
+		}
+		found = append(found, *o)
+	}
+}
+
+// get gives nil for a Secret that is not there.
+func (c *Client) get(ctx context.Context, namespace, name string) (*manifest.Object, error) {
+	s, err := c.core.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	o := manifest.FromSecret(s)
+	return &o, nil
+}
+
+// AwaitGone waits until the objects that are being deleted are gone, for at
+// most limit in all or until ctx ends. It gives those that are left, as last
+// seen, and those that went.
+func (c *Client) AwaitGone(ctx context.Context, objects []manifest.Object, limit time.Duration) (left, gone []manifest.Object, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left = nil
+		waiting := false
+		for i, o := range objects {
+			now := &o
+			if o.Deleting {
+				now, err = c.get(ctx, o.Namespace, o.Name)
+			}
+			switch {
+			case ctx.Err() != nil:
+				return append(left, objects[i:]...), gone, nil
+			case err != nil:
+				return nil, nil, fmt.Errorf("secret %s: %w", o.Name, explain(err))
+			case now == nil:
+				gone = append(gone, o)
+			default:
+				left = append(left, *now)
+				waiting = waiting || now.Deleting
+			}
+		}
+		if !waiting {
+			return left, gone, nil
+		}
+		objects = left
+		<-tick.C
+	}
+}

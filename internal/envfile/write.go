@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package envfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Quote gives the text after `=` that reads back as exactly v: bare where every
+// parser would read it alike, else in single quotes, where nothing is expanded,
+// else in double quotes. A NUL and bytes that are not UTF-8 cannot be written.
+func Quote(v string) (string, error) {
+	switch {
+	case strings.ContainsRune(v, 0):
+		return "", errors.New("a value with a NUL byte cannot be written")
+	case !utf8.ValidString(v):
+		return "", errors.New("a value that is not UTF-8 cannot be written")
+	case plain(v):
+		return v, nil
+	case !strings.ContainsAny(v, "'\r") && !strings.Contains(v, `\\`) && !strings.HasSuffix(v, `\`):
+		return "'" + v + "'", nil
+	default:
+		return doubleQuoted(v), nil
+	}
+}
+
+// plain says whether v needs no quotes: no blanks but inner spaces, and nothing
+// that other parsers give a meaning to, such as Node's to any `#`.
+func plain(v string) bool {
+	if strings.ContainsAny(v, "#$'\"`") || strings.Trim(v, " ") != v || strings.HasPrefix(v, "-----BEGIN ") {
+		return false
+	}
+	return !strings.ContainsFunc(v, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) })
+}
+
+var doubleQuoteEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", `\r`)
+
+func doubleQuoted(v string) string { return `"` + doubleQuoteEscaper.Replace(v) + `"` }
+
+// Format writes entries as an .env that reads back as the same names and
+// values in the same order.
+func Format(entries []Entry) ([]byte, error) {
+	var b bytes.Buffer
+	seen := map[string]bool{}
+	for i, e := range entries {
+		if !validName.MatchString(e.Name) || seen[e.Name] {
+			return nil, fmt.Errorf("entry %d: its name is not valid, or there twice", i+1)
+		}
+		seen[e.Name] = true
+		text, err := Quote(e.Value.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Name, err)
+		}
+		fmt.Fprintf(&b, "%s=%s\n", e.Name, text)
+	}
+	return b.Bytes(), nil
+}
+
+// Change is one edit of a file.
+type Change struct {
+	name   string
+	value  Value
+	remove bool
+}
+
+// Set gives an entry a value: in its place where it exists, else in a new line
+// at the end.
+func Set(name, value string) Change { return Change{name: name, value: NewValue(value)} }
+
+// Remove deletes the lines of an entry; where there is none, nothing.
+func Remove(name string) Change { return Change{name: name, remove: true} }
+
+// Edit returns the bytes of a file after the changes, made one after the other.
+// Every byte that they are not about stays: comments, order, blanks, BOM, line
+// ends, a missing last line end. path is for messages only.
+func Edit(path string, data []byte, changes ...Change) ([]byte, error) {
+	for _, c := range changes {
+		f, err := Parse(path, data)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = f.edit(data, c); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return data, nil
+}
+
+func (f *File) edit(data []byte, c Change) ([]byte, error) {
+	at := -1
+	for i, e := range f.Entries {
+		if e.Name == c.name {
+			at = i
+		}
+	}
+	switch {
+	case c.remove && at < 0:
+		return data, nil
+	case c.remove:
+		return splice(data, f.spans[at].line, f.spans[at].next, ""), nil
+	case !validName.MatchString(c.name):
+		return nil, errors.New("not a valid name for an entry")
+	}
+	text, err := Quote(c.value.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.name, err)
+	}
+	if at < 0 {
+		return appendLine(data, c.name+"="+text), nil
+	}
+	return f.replace(data, at, c, text), nil
+}
+
+// replace puts a value in another's place. What follows on the line can make a
+// bare value mean something else (`A= # note`), or join it (`A="x"#note`): then
+// it gets quotes.
+func (f *File) replace(data []byte, at int, c Change, text string) []byte {
+	s := f.spans[at]
+	edited := splice(data, s.value, s.end, text)
+	again, err := Parse(f.Path, edited)
+	if err == nil && len(again.Entries) == len(f.Entries) && again.Entries[at].Value.Equal(c.value) {
+		return edited
+	}
+	return splice(data, s.value, s.end, doubleQuoted(c.value.Reveal()))
+}
+
+func splice(data []byte, from, to int, text string) []byte {
+	return bytes.Join([][]byte{data[:from], []byte(text), data[to:]}, nil)
+}
+
+// appendLine adds a line in the style of the last one: its line end, or none.
+func appendLine(data []byte, line string) []byte {
+	end := "\n"
+	if i := bytes.LastIndexByte(data, '\n'); i > 0 && data[i-1] == '\r' {
+		end = "\r\n"
+	}
+	if bytes.HasSuffix(data, []byte("\n")) || len(bytes.TrimPrefix(data, []byte(byteOrderMark))) == 0 {
+		return splice(data, len(data), len(data), line+end)
+	}
+	return splice(data, len(data), len(data), end+line)
+}

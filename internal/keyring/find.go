@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keyring
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+)
+
+// The variables that hold keys in an .env or a key file, and in the environment.
+const (
+	VarKey         = "KEY"
+	VarPrevious    = "KEY_PREVIOUS"
+	VarNext        = "KEY_NEXT"
+	EnvVarKey      = "FERNET_KEY"
+	EnvVarPrevious = "FERNET_KEY_PREVIOUS"
+)
+
+// ErrNoKey says that no source holds a key.
+var ErrNoKey = errors.New("no key")
+
+// Source is one place where keys may stand.
+type Source struct {
+	key, previous, next place
+}
+
+// place is one variable of a source; a variable that is not there has no name.
+type place struct {
+	path, name string
+	line       int
+	value      envfile.Value
+}
+
+func (p place) there() bool { return p.name != "" }
+
+func (p place) errorf(message, hint string) error {
+	return &envfile.Error{Path: p.path, Line: p.line, Message: p.name + ": " + message, Hint: hint}
+}
+
+// FromFile reads KEY, KEY_PREVIOUS and KEY_NEXT of a parsed .env or key file.
+func FromFile(f *envfile.File) Source {
+	at := func(name string) place {
+		entry, ok := f.Lookup(name)
+		if !ok {
+			return place{}
+		}
+		return place{path: f.Path, name: name, line: entry.Line, value: entry.Value}
+	}
+	return Source{key: at(VarKey), previous: at(VarPrevious), next: at(VarNext)}
+}
+
+// FromEnvironment takes the values of FERNET_KEY and FERNET_KEY_PREVIOUS; an
+// empty one counts as not set.
+func FromEnvironment(key, previous string) Source {
+	at := func(name, value string) place {
+		if value == "" {
+			return place{}
+		}
+		return place{path: "environment", name: name, value: envfile.NewValue(value)}
+	}
+	return Source{key: at(EnvVarKey, key), previous: at(EnvVarPrevious, previous)}
+}
+
+// Find makes the keyring of all sources: the primary, KEY_NEXT, then the
+// previous keys, newest first. Sources may repeat each other; where two hold
+// different values, it is an error. ErrNoKey means that no source has a KEY.
+func Find(sources ...Source) (*Keyring, error) {
+	var whole Source
+	for _, s := range sources {
+		if err := whole.merge(s); err != nil {
+			return nil, err
+		}
+	}
+	if !whole.key.there() {
+		return nil, ErrNoKey
+	}
+	return whole.keyring()
+}
+
+func (s *Source) merge(other Source) error {
+	for _, pair := range []struct{ mine, theirs *place }{
+		{&s.key, &other.key}, {&s.previous, &other.previous}, {&s.next, &other.next},
+	} {
+		switch {
+		case !pair.theirs.there():
+		case !pair.mine.there():
+			*pair.mine = *pair.theirs
+		case pair.mine.value.Reveal() != pair.theirs.value.Reveal():
+			return pair.theirs.errorf("differs from "+pair.mine.name+" in "+pair.mine.path, "leave the keys in one of the two places only")
+		}
+	}
+	return nil
+}
+
+func (s *Source) keyring() (*Keyring, error) {
+	primary, err := s.key.one()
+	if err != nil {
+		return nil, err
+	}
+	keys, texts := []Key{primary}, []string{}
+	for _, p := range []place{s.next, s.previous} {
+		for _, text := range p.split() {
+			k, err := p.parse(text)
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(keys, k.equal) {
+				return nil, p.errorf("key "+k.id+" stands in the keyring twice", "remove it here")
+			}
+			keys, texts = append(keys, k), append(texts, text)
+		}
+	}
+	ring, err := decrypt.ParseKeys(s.key.value.Reveal(), texts...)
+	if err != nil {
+		return nil, s.key.errorf(err.Error(), "")
+	}
+	return &Keyring{keys: keys, open: ring}, nil
+}
+
+func (p place) one() (Key, error) {
+	return p.parse(p.value.Reveal())
+}
+
+func (p place) parse(text string) (Key, error) {
+	k, err := newKey(text)
+	var refused *decrypt.KeyError
+	if errors.As(err, &refused) {
+		return Key{}, p.errorf(string(refused.Reason), "a key is the 44 characters that `kubectl fernet keygen` prints")
+	}
+	return k, err
+}
+
+// split gives the comma-separated keys of KEY_PREVIOUS; an empty variable has none.
+func (p place) split() []string {
+	if !p.there() || strings.TrimSpace(p.value.Reveal()) == "" {
+		return nil
+	}
+	parts := strings.Split(p.value.Reveal(), ",")
+	for i, part := range parts {
+		parts[i] = strings.TrimSpace(part)
+	}
+	return parts
+}
+
+// Generate makes a fresh key and its text.
+func Generate() (text string, key Key, err error) {
+	text, err = generate()
+	if err != nil {
+		return "", Key{}, err
+	}
+	key, err = newKey(text)
+	return text, key, err
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package keyring finds the Fernet keys and hands out a keyring: its first key
+// seals, all of its keys open. Keys come from an .env file, a key file with the
+// same variables, or the environment; two sources that disagree are refused.
+// Nothing in this package prints a key: a Key shows its id under every verb of
+// fmt, and an error names the place of a bad key, never a character of it.
+package keyring
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fernet/fernet-go"
+
+	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
+)
+
+// Key is one Fernet key. The bytes are behind a function because fmt prints the
+// unexported fields of foreign structs by reflection, past all methods, and
+// follows pointers to arrays there.
+type Key struct {
+	raw func() *fernet.Key
+	id  string
+}
+
+// newKey takes the text of a key that decrypt's rules accept.
+func newKey(text string) (Key, error) {
+	ring, err := decrypt.ParseKeys(text)
+	if err != nil {
+		return Key{}, err
+	}
+	raw := new(fernet.Key)
+	if _, err := base64.URLEncoding.Strict().Decode(raw[:], []byte(text)); err != nil {
+		return Key{}, errors.New("not a Fernet key") // unreachable after ParseKeys; the cause may quote the key
+	}
+	return Key{raw: func() *fernet.Key { return raw }, id: ring.KeyIDs()[0]}, nil
+}
+
+func (k Key) equal(other Key) bool { return *k.raw() == *other.raw() }
+
+// ID is the key id of DESIGN: safe to print and to commit, a hint, no proof.
+func (k Key) ID() string { return k.id }
+
+// String hides the key and shows its id.
+func (k Key) String() string { return "[redacted " + k.id + "]" }
+
+// Format makes every verb of fmt print what String does.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, k.String()) }
+
+// MarshalText makes JSON and structured logs print what String does.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Seal makes a Fernet token of plain with the current time and a random IV.
+func (k Key) Seal(plain []byte) (string, error) {
+	token, err := fernet.EncryptAndSign(plain, k.raw())
+	if err != nil {
+		return "", fmt.Errorf("no randomness for a token under key %s", k.id)
+	}
+	return string(token), nil
+}
+
+// Subkey derives 32 bytes for one purpose: HKDF-SHA256 with an empty salt.
+func (k Key) Subkey(info string) []byte {
+	subkey, err := hkdf.Key(sha256.New, k.raw()[:], nil, info, sha256.Size)
+	if err != nil {
+		panic("hkdf of 32 bytes failed") // only lengths over 255 hashes fail
+	}
+	return subkey
+}
+
+// Keyring holds the keys of one .env: the primary first, then those that only open.
+type Keyring struct {
+	keys []Key
+	open *decrypt.Keyring
+}
+
+// Primary is the key that seals.
+func (r *Keyring) Primary() Key { return r.keys[0] }
+
+// IDs lists the key ids, the primary's first.
+func (r *Keyring) IDs() []string { return r.open.KeyIDs() }
+
+// Has says whether a key of that id is in the keyring.
+func (r *Keyring) Has(id string) bool {
+	_, ok := r.byID(id)
+	return ok
+}
+
+// Contains says whether one of the keys stands anywhere in text.
+func (r *Keyring) Contains(text string) bool {
+	return slices.ContainsFunc(r.keys, func(k Key) bool { return strings.Contains(text, k.raw().Encode()) })
+}
+
+func (r *Keyring) byID(id string) (Key, bool) {
+	for _, k := range r.keys {
+		if k.id == id {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// String hides the keys and shows their ids.
+func (r Keyring) String() string { return fmt.Sprint(r.keys) }
+
+// Format makes every verb of fmt print what String does.
+func (r Keyring) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, r.String()) }
+
+// MarshalText makes JSON and structured logs print what String does.
+func (r Keyring) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Open gives the plaintext of a token and the key that opened it. The error is
+// decrypt's: malformed, or no key opens it.
+func (r *Keyring) Open(token string) (plain []byte, by Key, err error) {
+	result, err := r.open.OpenResult([]byte(token))
+	if err != nil {
+		return nil, Key{}, err
+	}
+	by, _ = r.byID(result.KeyID)
+	return result.Plaintext, by, nil
+}
+
+func generate() (string, error) {
+	var k fernet.Key
+	if err := k.Generate(); err != nil {
+		return "", fmt.Errorf("no randomness for a key")
+	}
+	return k.Encode(), nil
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
+
+// event is a row about the one object of a test: at is in seconds after noon.
+func event(at int, state ledger.State, uid string) ledger.Row {
+	row := planned(1)
+	row.Time, row.State, row.UID = noon.Add(time.Duration(at)*time.Second), state, uid
+	return row
+}
+
+func TestFold(t *testing.T) {
+	const p, f, c, d = ledger.Planned, ledger.Failed, ledger.Created, ledger.Deleted
+	for _, tc := range []struct {
+		name  string
+		rows  []ledger.Row
+		state ledger.State
+		uids  []string
+	}{
+		{"planned", []ledger.Row{event(0, p, "")}, p, nil},
+		{"refused", []ledger.Row{event(0, p, ""), event(1, f, "")}, f, nil},
+		{"refused, tried again", []ledger.Row{event(0, p, ""), event(1, f, ""), event(2, p, "")}, f, nil},
+		{"refused, landed after all", []ledger.Row{event(0, p, ""), event(1, f, ""), event(2, c, "u1")}, c, []string{"u1"}},
+		{"created", []ledger.Row{event(0, p, ""), event(1, c, "u1")}, c, []string{"u1"}},
+		{"learned", []ledger.Row{event(0, c, "u1")}, c, []string{"u1"}},
+		{"retired", []ledger.Row{event(0, p, ""), event(1, c, "u1"), event(2, d, "u1")}, d, nil},
+		{"retiring", []ledger.Row{event(0, c, "u1"), event(1, p, "u1")}, c, []string{"u1"}},
+		{"retiring refused", []ledger.Row{event(0, c, "u1"), event(1, p, "u1"), event(2, f, "u1")}, c, []string{"u1"}},
+		{"restored", []ledger.Row{event(0, c, "u1"), event(1, d, "u1"), event(2, p, ""), event(3, c, "u2")}, c, []string{"u2"}},
+		{"to be restored", []ledger.Row{event(0, c, "u1"), event(1, d, "u1"), event(2, p, "")}, d, nil},
+		{"namespace lost and rebuilt", []ledger.Row{event(0, c, "u2"), event(1, c, "u1")}, c, []string{"u1", "u2"}},
+		{"one of two deleted", []ledger.Row{event(0, c, "u1"), event(1, c, "u2"), event(2, d, "u2")}, c, []string{"u1"}},
+		{"both deleted", []ledger.Row{event(0, c, "u1"), event(1, d, "u1"), event(2, c, "u2"), event(3, d, "u2")}, d, nil},
+		{"deleted, whatever the uid", []ledger.Row{event(0, c, "u1"), event(1, d, "")}, d, nil},
+		{"created before its uid was known, then deleted", []ledger.Row{event(0, c, ""), event(1, d, "u1")}, d, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			records := ledger.Fold(tc.rows)
+			if len(records) != 1 || records[0].State != tc.state || !slices.Equal(records[0].UIDs(), tc.uids) {
+				t.Errorf("got %+v, want %s under %q", records, tc.state, tc.uids)
+			}
+		})
+	}
+}
+
+// The first row speaks for the record, but for the binding that it may lack.
+func TestFoldTakesTheFirst(t *testing.T) {
+	first, second, third := event(3, ledger.Created, "u1"), event(5, ledger.Created, "u2"), event(4, ledger.Planned, "")
+	first.Operation, first.Binding = ledger.Adopt, ""
+	second.Operation, second.Binding = ledger.Restore, bindingOf(5)
+	third.Operation, third.Binding = ledger.Restore, bindingOf(4)
+	got := ledger.Fold([]ledger.Row{second, first, third})[0]
+	if got.Operation != ledger.Adopt || got.Binding != bindingOf(4) || got.EnvKey != first.EnvKey || got.KeyID != first.KeyID || got.Generation != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if !got.FirstCreated.Equal(first.Time) || !got.FirstPlanned.Equal(third.Time) {
+		t.Errorf("times %v and %v", got.FirstPlanned, got.FirstCreated)
+	}
+}
+
+func TestFoldKeepsPlacesApart(t *testing.T) {
+	rows := []ledger.Row{created(1), created(1), created(1), created(1), created(1)}
+	rows[1].Cluster, rows[2].Namespace, rows[3].Secret, rows[4].Token = "a", "a", "a", tokenOf(9)
+	var got []string
+	for _, r := range ledger.Fold(rows) {
+		got = append(got, r.Cluster+"/"+r.Namespace+"/"+r.Secret)
+	}
+	if want := []string{"a/web/secret-1", "prod/a/secret-1", "prod/web/a", "prod/web/secret-1", "prod/web/secret-1"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if ledger.Fold(nil) != nil {
+		t.Error("records of nothing")
+	}
+}
+
+func TestConflicts(t *testing.T) {
+	other := func(n int, token int, state ledger.State) ledger.Row {
+		row := created(n)
+		row.Token, row.State = tokenOf(token), state
+		return row
+	}
+	elsewhere := other(1, 12, ledger.Created)
+	elsewhere.Namespace = "db"
+	for _, tc := range []struct {
+		name string
+		rows []ledger.Row
+		want []int // sizes
+	}{
+		{"none", []ledger.Row{created(1), created(2), elsewhere}, nil},
+		{"two", []ledger.Row{created(1), created(2), other(1, 10, ledger.Created)}, []int{2}},
+		{"one planned", []ledger.Row{created(1), other(1, 10, ledger.Planned)}, nil},
+		{"one deleted", []ledger.Row{created(1), other(1, 10, ledger.Created), other(1, 10, ledger.Deleted)}, nil},
+		{"three, and two", []ledger.Row{created(1), other(1, 10, ledger.Created), other(1, 11, ledger.Created), other(2, 10, ledger.Created), created(2)}, []int{3, 2}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []int
+			for _, same := range ledger.Conflicts(ledger.Fold(tc.rows)) {
+				got = append(got, len(same))
+				for _, r := range same {
+					if r.Secret != same[0].Secret || r.Namespace != same[0].Namespace || r.State != ledger.Created {
+						t.Errorf("a conflict of %+v", same)
+					}
+				}
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+// pool gives rows that have as much as possible in common.
+func pool(n byte) ledger.Row {
+	row := planned(int(n >> 7))
+	row.Token = tokenOf(int(n >> 6 & 1))
+	row.State = []ledger.State{ledger.Planned, ledger.Failed, ledger.Created, ledger.Deleted}[n>>4&3]
+	row.UID = []string{"", uidOf(1), uidOf(2), ""}[n>>2&3]
+	row.Time = noon.Add(time.Duration(n&2) * time.Second)
+	if n>>2&3 == 3 {
+		row.Binding = bindingOf(9)
+	}
+	if n&1 == 1 {
+		row.Operation, row.Binding, row.KeyID = ledger.Learn, "", "kffffffff"
+	}
+	return row
+}
+
+func FuzzFold(f *testing.F) {
+	f.Add(uint64(1), []byte{0, 1, 2, 3})
+	f.Add(uint64(2), []byte{0b00000000, 0b00100100, 0b00110100, 0b00101000})
+	for seed := range uint64(8) {
+		f.Add(seed, []byte{0b0000, 0b1100}) // alike but for the binding
+	}
+	f.Add(uint64(3), []byte("planned, created and deleted"))
+	f.Fuzz(func(t *testing.T, seed uint64, picks []byte) {
+		random := rand.New(rand.NewPCG(seed, seed))
+		var rows []ledger.Row
+		for _, n := range picks {
+			rows = append(rows, pool(n))
+		}
+		want := ledger.Fold(rows)
+		for range len(picks) {
+			rows = append(rows, rows[random.IntN(len(rows))])
+		}
+		random.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		if got := ledger.Fold(rows); !reflect.DeepEqual(got, want) {
+			t.Errorf("another order gives\n%+v, not\n%+v", got, want)
+		}
+		for _, r := range want {
+			if r.State == "" || (r.State == ledger.Created) != (len(r.UIDs()) > 0 || noUID(rows, r)) {
+				t.Errorf("a record of %+v", r)
+			}
+		}
+	})
+}
+
+// noUID says whether no row of a record has a uid.
+func noUID(rows []ledger.Row, r ledger.Record) bool {
+	for _, row := range rows {
+		if row.Secret == r.Secret && row.Token == r.Token && row.UID != "" {
+			return false
+		}
+	}
+	return r.State == ledger.Created
+}

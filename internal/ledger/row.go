@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"encoding/base64"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
+
+// Operation is the verb that wrote a row.
+type Operation string
+
+// The operations.
+const (
+	Push    Operation = "push"
+	Rotate  Operation = "rotate"
+	Retire  Operation = "retire"
+	Restore Operation = "restore"
+	Adopt   Operation = "adopt"
+	Learn   Operation = "learn" // found in the cluster, proven ours, and not in the ledger
+)
+
+// State is what a row says of its object.
+type State string
+
+// The states, in the order in which the fold ranks them.
+const (
+	Planned State = "planned" // about to be requested
+	Failed  State = "failed"  // refused or never sent, and then seen to be absent
+	Created State = "created"
+	Deleted State = "deleted"
+)
+
+var rank = map[State]int{Planned: 1, Failed: 2, Created: 3, Deleted: 4}
+
+// Row is one line of the ledger. The order of the fields is that of the columns.
+type Row struct {
+	Time       time.Time `csv:"time"` // UTC, whole seconds
+	Operation  Operation `csv:"operation"`
+	State      State     `csv:"state"`
+	Cluster    string    `csv:"cluster"`
+	Namespace  string    `csv:"namespace"`
+	Secret     string    `csv:"secret"`
+	Generation int       `csv:"generation"` // from 1
+	EnvKey     string    `csv:"env_key"`
+	KeyID      string    `csv:"key_id"`
+	Token      string    `csv:"token"`
+	Binding    string    `csv:"binding"` // may be empty
+	UID        string    `csv:"uid"`     // empty until known; never with Created and Deleted
+}
+
+// The columns by position.
+const (
+	colTime = iota
+	colOperation
+	colState
+	colCluster
+	colNamespace
+	colSecret
+	colGeneration
+	colEnvKey
+	colKeyID
+	colToken
+	colBinding
+	colUID
+	columnCount
+)
+
+// columns are the names of the header line, exact and in order.
+var columns = []string{"time", "operation", "state", "cluster", "namespace", "secret", "generation", "env_key", "key_id", "token", "binding", "uid"}
+
+var headerLine = strings.Join(columns, ",") + "\n"
+
+// rules says of each column, in order, what is wrong with a cell; "" is nothing.
+var rules = [columnCount]func(cell string) string{
+	checkTime, checkOperation, checkState, checkCluster, checkNamespace, checkSecret,
+	checkGeneration, checkEnvKey, checkKeyID, checkToken, checkBinding, checkUID,
+}
+
+// cellError is what is wrong with one cell of a row. It never holds any text of it.
+type cellError struct{ column, problem string }
+
+func (e *cellError) Error() string { return e.column + ": " + e.problem }
+
+// checkCells holds a row, read or about to be written, against every rule.
+func checkCells(cells []string) error {
+	if len(cells) != columnCount {
+		return &cellError{"fields", "not " + strconv.Itoa(columnCount)}
+	}
+	if err := checkEach(cells); err != nil {
+		return err
+	}
+	if n, _ := strconv.Atoi(cells[colGeneration]); GenerationOf(cells[colSecret]) != n {
+		return &cellError{columns[colGeneration], "does not fit the Secret's name"}
+	}
+	if s := State(cells[colState]); cells[colUID] == "" && (s == Created || s == Deleted) {
+		return &cellError{columns[colUID], "is empty, but the state is " + string(s)}
+	}
+	return nil
+}
+
+// checkEach holds the first cells of a row, up to all, against their own rules.
+func checkEach(cells []string) error {
+	for i, cell := range cells {
+		if problem := rules[i](cell); problem != "" {
+			if formula(cell) {
+				problem = isFormula
+			}
+			return &cellError{columns[i], problem}
+		}
+	}
+	return nil
+}
+
+// formula says whether a spreadsheet would compute the cell instead of showing it.
+func formula(cell string) bool { return cell != "" && strings.IndexByte("=+-@\t\r", cell[0]) >= 0 }
+
+const (
+	isFormula   = "begins like a spreadsheet's formula"
+	spreadsheet = " (changed by a spreadsheet?)"
+
+	maxCluster = 1 << 10 // bytes
+	maxToken   = 1 << 20 // bytes; a Secret holds no more
+)
+
+func checkTime(cell string) string {
+	t, err := time.Parse(time.RFC3339, cell)
+	switch {
+	case err != nil || t.UTC().Truncate(time.Second).Format(time.RFC3339) != cell:
+		return "not a time such as 2006-01-02T15:04:05Z" + spreadsheet
+	case t.IsZero():
+		return "not set"
+	}
+	return ""
+}
+
+func checkOperation(cell string) string {
+	switch Operation(cell) {
+	case Push, Rotate, Retire, Restore, Adopt, Learn:
+		return ""
+	}
+	return "not an operation (written by a newer version?)"
+}
+
+func checkState(cell string) string {
+	if rank[State(cell)] == 0 {
+		return "not a state (written by a newer version?)"
+	}
+	return ""
+}
+
+// checkCluster takes whatever a kubeconfig may have as a name, if it stays what
+// it is in one cell of one line.
+func checkCluster(cell string) string {
+	switch {
+	case cell == "":
+		return "is empty"
+	case len(cell) > maxCluster:
+		return "longer than " + strconv.Itoa(maxCluster) + " bytes"
+	case formula(cell):
+		return isFormula
+	case !utf8.ValidString(cell) || strings.ContainsFunc(cell, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "has characters that cannot be printed"
+	}
+	return ""
+}
+
+func checkNamespace(cell string) string {
+	if len(cell) > 63 || !label(cell) {
+		return "not a namespace's name"
+	}
+	return ""
+}
+
+func checkSecret(cell string) string {
+	valid := len(cell) <= 253
+	for rest, more := cell, true; more && valid; {
+		var part string
+		part, rest, more = strings.Cut(rest, ".")
+		valid = label(part)
+	}
+	if !valid {
+		return "not a Secret's name"
+	}
+	return ""
+}
+
+// label says whether s is lower-case letters, digits and inner hyphens: RFC 1123
+// without its limit on the length.
+func label(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0 || i == len(s)-1) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func checkGeneration(cell string) string {
+	if n, err := strconv.Atoi(cell); err != nil || n < 1 || strconv.Itoa(n) != cell {
+		return "not a whole number from 1" + spreadsheet
+	}
+	return ""
+}
+
+// MaxGeneration is the highest number of a generation.
+const MaxGeneration = 999_999_999
+
+// GenerationOf reads a generation off a Secret's name: N of BASE-gN, where N is
+// from 2 to MaxGeneration and has no leading zero, else 1.
+func GenerationOf(secret string) int {
+	i := strings.LastIndex(secret, "-g")
+	if i < 1 {
+		return 1
+	}
+	digits := secret[i+len("-g"):]
+	if n, err := strconv.Atoi(digits); err == nil && n > 1 && n <= MaxGeneration && strconv.Itoa(n) == digits {
+		return n
+	}
+	return 1
+}
+
+var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,252}$`)
+
+func checkEnvKey(cell string) string {
+	if !envKey.MatchString(cell) {
+		return "not a name of an .env entry"
+	}
+	return ""
+}
+
+func checkKeyID(cell string) string {
+	if len(cell) != 9 || cell[0] != 'k' || !hex(cell[1:]) {
+		return "not a key id" + spreadsheet
+	}
+	return ""
+}
+
+func checkToken(cell string) string {
+	if _, err := token.Parse(cell); err != nil || len(cell) > maxToken {
+		return "not a whole Fernet token (cut, or changed by a spreadsheet?)"
+	}
+	return ""
+}
+
+const bindingPrefix = "v1:"
+
+func checkBinding(cell string) string {
+	if cell == "" {
+		return ""
+	}
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(cell, bindingPrefix))
+	if err != nil || len(mac) != 32 || cell != bindingPrefix+base64.RawURLEncoding.EncodeToString(mac) {
+		return "not a binding (cut, or written by a newer version?)"
+	}
+	return ""
+}
+
+// checkUID is strict about the form that every API server gives, so that a row
+// whose last cell was cut is not taken for a whole one.
+func checkUID(cell string) string {
+	if cell == "" {
+		return ""
+	}
+	parts := strings.Split(cell, "-")
+	for i, size := range []int{8, 4, 4, 4, 12} {
+		if len(parts) != 5 || len(parts[i]) != size || !hex(parts[i]) {
+			return "not a UID"
+		}
+	}
+	return ""
+}
+
+func hex(s string) bool {
+	return strings.Trim(s, "0123456789abcdef") == ""
+}

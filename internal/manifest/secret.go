@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
+
+// The metadata that every Secret of ours carries. They cannot change: objects
+// in clusters and programs that select by them depend on each letter.
+const (
+	Prefix       = "kubectl-fernet.github.io/"
+	FieldManager = "kubectl-fernet"
+
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "kubectl-fernet"
+	LabelKeyID     = Prefix + "key-id"
+
+	AnnotationEnvKey     = Prefix + "env-key"
+	AnnotationBaseName   = Prefix + "base-name"
+	AnnotationGeneration = Prefix + "generation"
+	AnnotationBinding    = Prefix + "binding"
+)
+
+// Selector finds candidates for Secrets of ours. A label is a hint, never a proof.
+const Selector = LabelManagedBy + "=" + ManagedBy
+
+// Secret gives the object that a ledger row describes, byte for byte the same
+// for the same row.
+func Secret(row ledger.Row) *corev1.Secret {
+	immutable := true
+	base, _ := SplitName(row.Secret)
+	return &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      row.Secret,
+			Namespace: row.Namespace,
+			Labels: map[string]string{
+				LabelManagedBy: ManagedBy,
+				LabelKeyID:     row.KeyID,
+			},
+			Annotations: map[string]string{
+				AnnotationEnvKey:     row.EnvKey,
+				AnnotationBaseName:   base,
+				AnnotationGeneration: strconv.Itoa(row.Generation),
+				AnnotationBinding:    row.Binding,
+			},
+		},
+		Immutable: &immutable,
+		Type:      corev1.SecretTypeOpaque,
+		Data:      map[string][]byte{row.EnvKey: []byte(row.Token)},
+	}
+}
+
+// Object is a live Secret as the planner sees it. Base and Generation come
+// from the name. EnvKey and Token are empty unless the Secret has exactly one
+// data key: one that has none or several was not made by us.
+type Object struct {
+	Namespace, Name, UID string
+	Base                 string
+	Generation           int
+	EnvKey, Token        string
+	Managed              bool   // carries our managed-by label
+	KeyID, Binding       string // as its label and annotation say
+	Deleting             bool
+}
+
+// FromSecret reads a live Secret.
+func FromSecret(s *corev1.Secret) Object {
+	o := Object{
+		Namespace: s.Namespace,
+		Name:      s.Name,
+		UID:       string(s.UID),
+		Managed:   s.Labels[LabelManagedBy] == ManagedBy,
+		KeyID:     s.Labels[LabelKeyID],
+		Binding:   s.Annotations[AnnotationBinding],
+		Deleting:  s.DeletionTimestamp != nil,
+	}
+	o.Base, o.Generation = SplitName(s.Name)
+	if len(s.Data) == 1 {
+		for key, value := range s.Data {
+			o.EnvKey, o.Token = key, string(value)
+		}
+	}
+	return o
+}
+
+// Carries says whether the object holds exactly the bytes of a row: same
+// place, same data key, same token.
+func (o Object) Carries(row ledger.Row) bool {
+	return o.Namespace == row.Namespace && o.Name == row.Secret && o.EnvKey == row.EnvKey && o.Token == row.Token
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan decides, as data, what a run writes: in go the wanted entries
+// (names only), what the cluster and the ledger hold, and a judge that knows the
+// keyring; out come decisions. It is pure: no plaintext type, no key, no file,
+// no network.
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
+
+// Token is a token in its place.
+type Token struct {
+	Namespace, Secret, EnvKey, Token, Binding string
+}
+
+// Binding says how a token's binding fits its place.
+type Binding int
+
+// The outcomes of checking a binding.
+const (
+	BindingAbsent Binding = iota
+	BindingWrong
+	BindingHolds
+)
+
+// Verdict is what a keyring makes of a token. The zero value: no key opens it.
+type Verdict struct {
+	Opens   bool
+	KeyID   string // of the key that opened it
+	Same    bool   // opens to the value that the .env has now
+	Binding Binding
+}
+
+// Judge gives the verdict on a token.
+type Judge func(Token) Verdict
+
+// Keys says which keys the keyring has, by id; the first of IDs seals.
+type Keys interface {
+	Has(id string) bool
+	IDs() []string
+}
+
+// Wanted is an entry of the .env that is to be in the cluster.
+type Wanted struct {
+	EnvKey, Base string
+	Line         int
+}
+
+// Outcome is the word that push says of an entry.
+type Outcome string
+
+// The outcomes of push. Created stands for "is to be created" in a plan.
+const (
+	Created    Outcome = "created"
+	Unchanged  Outcome = "unchanged"
+	Differs    Outcome = "differs"
+	Foreign    Outcome = "foreign"
+	Misplaced  Outcome = "misplaced"
+	Superseded Outcome = "superseded"
+	Held       Outcome = "held"
+	Orphan     Outcome = "orphan"
+	Failed     Outcome = "failed"
+	Unsent     Outcome = "unsent" // interrupted before its turn
+)
+
+// Decision is what push does with one entry in one namespace.
+type Decision struct {
+	Outcome Outcome
+	// Row names what the decision is about. With Created it is the row to send:
+	// without a token it has to be sealed first, with one (Resend) its bytes are
+	// already in the ledger and go out again as they are.
+	Row    ledger.Row
+	Resend bool
+	// Complete says that the ledger lacks a created row for this live object:
+	// Row is that row.
+	Complete bool
+	// Reason explains every outcome that needs somebody to act.
+	Reason string
+}
+
+// View is what is known of one namespace of one cluster.
+type View struct {
+	Cluster, Namespace string
+	Objects            []manifest.Object // live Secrets, at least those under wanted base names
+	Records            []ledger.Record   // of this cluster and namespace
+	Gone               []manifest.Object // were being deleted and vanished while we waited
+}
+
+// known is everything known of one base name, by generation.
+type known struct {
+	view    View
+	want    Wanted
+	objects map[int]manifest.Object
+	records map[int][]ledger.Record
+	top     int // the highest generation ever seen, but for failed rows
+}
+
+// index groups a view by base name, so that planning N entries costs N, not N².
+func index(view View, wanted []Wanted) map[string]*known {
+	byBase := make(map[string]*known, len(wanted))
+	for _, w := range wanted {
+		byBase[w.Base] = &known{view: view, want: w, objects: map[int]manifest.Object{}, records: map[int][]ledger.Record{}}
+	}
+	for _, o := range view.Objects {
+		if k := byBase[o.Base]; k != nil {
+			k.objects[o.Generation] = o
+			k.top = max(k.top, o.Generation)
+		}
+	}
+	for _, o := range view.Gone {
+		if k := byBase[o.Base]; k != nil {
+			k.top = max(k.top, o.Generation)
+		}
+	}
+	for _, r := range view.Records {
+		base, generation := manifest.SplitName(r.Secret)
+		k := byBase[base]
+		if k == nil {
+			continue
+		}
+		k.records[generation] = append(k.records[generation], r)
+		if r.State != ledger.Failed {
+			k.top = max(k.top, generation)
+		}
+	}
+	return byBase
+}
+
+// generations lists what is known, newest first.
+func (k *known) generations() []int {
+	all := map[int]bool{}
+	for g := range k.objects {
+		all[g] = true
+	}
+	for g := range k.records {
+		all[g] = true
+	}
+	return slices.SortedFunc(maps.Keys(all), func(a, b int) int { return b - a })
+}
+
+// record gives the ledger's record of exactly this object's token, if it has one.
+func (k *known) record(o manifest.Object) (ledger.Record, bool) {
+	for _, r := range k.records[o.Generation] {
+		if r.Token == o.Token && o.Token != "" {
+			return r, true
+		}
+	}
+	return ledger.Record{}, false
+}
+
+// TokenOfObject gives the token of a live object in its place.
+func TokenOfObject(o manifest.Object) Token {
+	return Token{Namespace: o.Namespace, Secret: o.Name, EnvKey: o.EnvKey, Token: o.Token, Binding: o.Binding}
+}
+
+// TokenOf gives the token of a record in its place.
+func TokenOf(r ledger.Record) Token {
+	return Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
+}
+
+// row names a generation of the entry.
+func (k *known) row(generation int) ledger.Row {
+	return ledger.Row{
+		Operation:  ledger.Push,
+		State:      ledger.Planned,
+		Cluster:    k.view.Cluster,
+		Namespace:  k.view.Namespace,
+		Secret:     manifest.SecretName(k.want.Base, generation),
+		Generation: generation,
+		EnvKey:     k.want.EnvKey,
+	}
+}
+
+// SpellingError says that an entry's base name is taken by another spelling.
+type SpellingError struct {
+	Want      Wanted
+	Namespace string
+	Secret    string
+	Spelling  string
+}
+
+func (e *SpellingError) Error() string {
+	return fmt.Sprintf("%s: Secret %s in namespace %s holds the same name spelled %s", e.Want.EnvKey, e.Secret, e.Namespace, e.Spelling)
+}
+
+// WrongClusterError says that the cluster is not the one that the ledger knows.
+type WrongClusterError struct {
+	Cluster, Namespace string
+	Secret             string // the object with other bytes; empty when none was found at all
+	Recorded           int
+}
+
+func (e *WrongClusterError) Error() string {
+	if e.Secret != "" {
+		return fmt.Sprintf("cluster %q, namespace %q: Secret %s is another object, with other bytes, than the ledger recorded", e.Cluster, e.Namespace, e.Secret)
+	}
+	return fmt.Sprintf("cluster %q, namespace %q: none of the %d Secrets that the ledger recorded is there", e.Cluster, e.Namespace, e.Recorded)
+}
+
+// CheckCluster compares the created rows of a view with what is live: at least
+// one must be there, and none may be another object with other bytes.
+func CheckCluster(view View) error {
+	live := make(map[string]manifest.Object, len(view.Objects))
+	for _, o := range append(slices.Clone(view.Objects), view.Gone...) {
+		live[o.Name] = o
+	}
+	recorded, found := 0, 0
+	for _, r := range view.Records {
+		if r.State != ledger.Created {
+			continue
+		}
+		recorded++
+		o, ok := live[r.Secret]
+		if !ok {
+			continue
+		}
+		found++
+		if o.Token != r.Token && !slices.Contains(r.UIDs(), o.UID) && !recordedElsewhere(view.Records, o) {
+			return &WrongClusterError{Cluster: view.Cluster, Namespace: view.Namespace, Secret: r.Secret}
+		}
+	}
+	if recorded > 0 && found == 0 {
+		return &WrongClusterError{Cluster: view.Cluster, Namespace: view.Namespace, Recorded: recorded}
+	}
+	return nil
+}
+
+// recordedElsewhere says whether the ledger knows this object's bytes after
+// all: two ledgers that were merged may have created rows of one name.
+func recordedElsewhere(records []ledger.Record, o manifest.Object) bool {
+	return slices.ContainsFunc(records, func(r ledger.Record) bool { return r.Secret == o.Name && r.Token == o.Token })
+}
+
+// Interest says which Secrets of a namespace have to be looked at before a run
+// can decide: every generation of every wanted base name, and what the ledger
+// recorded.
+type Interest struct {
+	Bases map[string]int  // base name: the highest generation the ledger knows, 1 if none
+	Names map[string]bool // full names in rows of those base names, and in all created rows
+}
+
+// InterestOf gives the interest in a view's namespace.
+func InterestOf(records []ledger.Record, wanted []Wanted) Interest {
+	in := Interest{Bases: make(map[string]int, len(wanted)), Names: map[string]bool{}}
+	for _, w := range wanted {
+		in.Bases[w.Base] = 1
+	}
+	for _, r := range records {
+		base, generation := manifest.SplitName(r.Secret)
+		if known, ok := in.Bases[base]; ok {
+			in.Bases[base] = max(known, generation)
+		}
+		if _, ok := in.Bases[base]; ok || r.State == ledger.Created {
+			in.Names[r.Secret] = true
+		}
+	}
+	return in
+}
+
+// Covers says whether a Secret of that name matters.
+func (in Interest) Covers(name string) bool {
+	base, _ := manifest.SplitName(name)
+	_, ok := in.Bases[base]
+	return ok || in.Names[name]
+}
+
+// SplitNewest parts the newest generation of each base name from the older
+// ones: only the newest can keep push from going on by being deleted.
+func SplitNewest(objects []manifest.Object) (newest, older []manifest.Object) {
+	top := map[string]int{}
+	for _, o := range objects {
+		top[o.Base] = max(top[o.Base], o.Generation)
+	}
+	for _, o := range objects {
+		if o.Generation == top[o.Base] {
+			newest = append(newest, o)
+		} else {
+			older = append(older, o)
+		}
+	}
+	return newest, older
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package seal is the one door between plaintext and token: entries of an .env
+// go in and ledger rows come out, tokens go in and a verdict comes out. It makes
+// and checks the binding of a token to its place. It writes no file and dials
+// nobody; its errors name entries, never values.
+package seal
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const (
+	bindingInfo   = "kubectl-fernet binding v1"
+	bindingPrefix = "v1:"
+)
+
+// Door seals and judges with one keyring and the entries of one .env.
+type Door struct {
+	ring   *keyring.Keyring
+	values map[string]envfile.Value
+}
+
+// New makes a door for the entries that may pass it.
+func New(ring *keyring.Keyring, entries []envfile.Entry) *Door {
+	values := make(map[string]envfile.Value, len(entries))
+	for _, e := range entries {
+		values[e.Name] = e.Value
+	}
+	return &Door{ring: ring, values: values}
+}
+
+// Seal fills in the crypto columns of a row (key id, token, binding) from the
+// entry that its EnvKey names. The fresh token is opened again before it is
+// handed out, so that no token leaves which an application could not open.
+func (d *Door) Seal(row ledger.Row) (ledger.Row, error) {
+	value, ok := d.values[row.EnvKey]
+	if !ok {
+		return row, fmt.Errorf("%s: no such entry", row.EnvKey)
+	}
+	key := d.ring.Primary()
+	token, err := key.Seal([]byte(value.Reveal()))
+	if err != nil {
+		return row, fmt.Errorf("%s: %w", row.EnvKey, err)
+	}
+	plain, by, err := d.ring.Open(token)
+	if err != nil || by.ID() != key.ID() || string(plain) != value.Reveal() {
+		return row, fmt.Errorf("%s: its fresh token does not open to the value that went in", row.EnvKey)
+	}
+	if len(token) > manifest.MaxToken {
+		return row, fmt.Errorf("%s: its token has %d bytes, a Secret holds %d", row.EnvKey, len(token), manifest.MaxToken)
+	}
+	row.KeyID, row.Token = key.ID(), token
+	row.Binding = Bind(key, row.Namespace, row.Secret, row.EnvKey, token)
+	return row, nil
+}
+
+// Judge says what the keyring makes of a token in its place: whether it opens
+// and with which key, whether to the value that the entry has now, and whether
+// its binding holds.
+func (d *Door) Judge(t plan.Token) plan.Verdict {
+	plain, by, err := d.ring.Open(t.Token)
+	if err != nil {
+		return plan.Verdict{}
+	}
+	value, ok := d.values[t.EnvKey]
+	return plan.Verdict{
+		Opens:   true,
+		KeyID:   by.ID(),
+		Same:    ok && bytes.Equal(plain, []byte(value.Reveal())),
+		Binding: judgeBinding(by, t),
+	}
+}
+
+func judgeBinding(by keyring.Key, t plan.Token) plan.Binding {
+	switch want := Bind(by, t.Namespace, t.Secret, t.EnvKey, t.Token); {
+	case t.Binding == "":
+		return plan.BindingAbsent
+	case hmac.Equal([]byte(want), []byte(t.Binding)):
+		return plan.BindingHolds
+	default:
+		return plan.BindingWrong
+	}
+}
+
+// Bind ties a token to its place under the key that the token opens with:
+// "v1:" and the unpadded base64url of an HMAC-SHA256 over namespace, Secret
+// name, data key and token, each preceded by its length as big-endian u32.
+// Fernet has no associated data, so without it a token could be moved under
+// another name unnoticed.
+func Bind(key keyring.Key, namespace, secret, dataKey, token string) string {
+	mac := hmac.New(sha256.New, key.Subkey(bindingInfo))
+	for _, part := range []string{namespace, secret, dataKey, token} {
+		_ = binary.Write(mac, binary.BigEndian, uint32(len(part))) // #nosec G115 -- a token has at most 1 MiB
+		mac.Write([]byte(part))
+	}
+	return bindingPrefix + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// ErrSealed says that a value is already a token under a key of the keyring.
+var ErrSealed = errors.New("is already a token under this keyring's key")
+
+// CheckValue refuses values that must not be sealed: a token that this keyring
+// opens would be sealed twice, a key of the ring would be published to whoever
+// holds another one, and a value too long fits no Secret.
+func CheckValue(ring *keyring.Keyring, value envfile.Value) error {
+	if _, by, err := ring.Open(value.Reveal()); err == nil {
+		return fmt.Errorf("%w %s", ErrSealed, by.ID())
+	}
+	if ring.Contains(value.Reveal()) {
+		return errors.New("contains a Fernet key of this keyring")
+	}
+	if value.Len() > manifest.MaxPlaintext {
+		return fmt.Errorf("has %d bytes; at most %d fit into a Secret as a token", value.Len(), manifest.MaxPlaintext)
+	}
+	return nil
+}
