@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+)
+
+// The canaries: a value, the key, and the key before it.
+const (
+	leakValue    = "canary-3f9a-do-not-print"
+	leakPrevious = "T5YHqGT4w7N1V6gJ0WG4c8uU5ZJbQ5q2h4w0m1V3X9g="
+)
+
+// leakRuns run every verb at the highest verbosity, in order, in one folder.
+// Those with refused true must fail, on paths where errors quote their input
+// if nobody takes care.
+var leakRuns = []struct {
+	args    []string
+	refused bool
+	env     []string
+	rule    faultproxy.Rule
+}{
+	{args: []string{"lint"}, refused: true}, // findings
+	{args: []string{"push", "--dry-run=server"}},
+	{args: []string{"push"}, refused: true, rule: faultproxy.Writes(faultproxy.Status(422, nil, []byte(echo422)))},
+	{args: []string{"push"}, refused: true, rule: faultproxy.Writes(faultproxy.Status(400, nil, []byte(echo400)))},
+	{args: []string{"push"}, refused: true, rule: faultproxy.Writes(faultproxy.Status(500, nil, []byte("canary panic: "+echoToken)))},
+	{args: []string{"push"}},
+	{args: []string{"push"}},
+	{args: []string{"push"}, env: []string{"FERNET_KEY=" + testKey, "FERNET_KEY_PREVIOUS=" + leakPrevious}},
+	{args: []string{"push"}, env: []string{"FERNET_KEY=" + leakPrevious}, refused: true},
+	{args: []string{"push", "-o", "name"}},
+	{args: []string{"push", leakValue}, refused: true},
+	{args: []string{"push", "--parallel", leakValue}, refused: true},
+	{args: []string{"push", "--udpate=" + leakValue}, refused: true},
+	{args: []string{"init"}, refused: true},
+	{args: []string{"init", "--env", "new.env"}},
+	{args: []string{"version"}},
+	{args: []string{"completion", "bash"}},
+	{args: []string{"keygen"}},
+	{args: []string{"--help"}},
+}
+
+const (
+	echoToken = "gAAAAABlU_EwMDEyMzQ1Njc4OWFiY2RlZq-canary-of-the-server"
+	echo422   = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,` +
+		`"message":"Secret \"` + echoToken + `\" is invalid: data: Invalid value: \"` + leakValue + `\"",` +
+		`"details":{"causes":[{"reason":"FieldValueInvalid","message":"Invalid value: \"` + leakValue + `\"","field":"data"}]}}`
+	echo400 = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","code":400,` +
+		`"message":"admission webhook \"w\" denied the request: ` + echoToken + ` is not allowed"}`
+)
+
+func TestNothingLeaks(t *testing.T) {
+	proxy := startProxy(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".env"), "KEY="+testKey+"\nKEY_PREVIOUS="+leakPrevious+"\nSECRET_A='"+leakValue+"'\nSECRET_B=\"x "+leakValue+"\"\nSECRET_C=changeme\n")
+	kubeconfig := proxyKubeconfig(t, proxy)
+	ns := testkube.Namespace(t)
+	forbidden := slices.Concat(forms(leakValue), forms(testKey), forms(leakPrevious))
+	ran := map[string]bool{}
+	for _, run := range leakRuns {
+		proxy.Reset()
+		if run.rule != nil {
+			proxy.Reset(run.rule)
+		}
+		args := append([]string{"-v", "9"}, run.args...)
+		if run.args[0] == "push" {
+			args = append(args, "-n", ns)
+		}
+		cmd := exec.Command("kubectl-fernet", args...)
+		cmd.Dir = dir
+		cmd.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig), run.env...)
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err := cmd.Run()
+		name := strings.Join(run.args, " ")
+		if (err != nil) != run.refused {
+			t.Errorf("%s: %v\n%s", name, err, stderr.String())
+		}
+		ran[run.args[0]] = true
+		check := slices.Concat(forbidden, tokensOf(t, dir), []string{echoToken})
+		noneOf(t, name+": stderr", stderr.Bytes(), check)
+		if !cli.MayReveal[run.args[0]] {
+			noneOf(t, name+": stdout", stdout.Bytes(), check)
+		}
+		for _, r := range proxy.Requests() {
+			noneOf(t, name+": request", append([]byte(r.Path+r.RawQuery), r.Body...), forbidden)
+			for header, values := range r.Header {
+				noneOf(t, name+": header "+header, []byte(strings.Join(values, " ")), forbidden)
+			}
+		}
+		noneOf(t, name+": ledger", read(t, filepath.Join(dir, ledgerName)), forbidden)
+	}
+	noSurprises(t, dir)
+	checkEveryVerbRan(t, ran)
+}
+
+// forms are the ways in which a text could be written down.
+func forms(text string) []string {
+	return []string{
+		text,
+		base64.StdEncoding.EncodeToString([]byte(text))[:len(text)],
+		base64.StdEncoding.EncodeToString([]byte("x" + text))[4:len(text)],
+		hex.EncodeToString([]byte(text)),
+		url.QueryEscape(text),
+	}
+}
+
+var tokenColumn = regexp.MustCompile(`gAAAA[A-Za-z0-9_-]{60,}=*`)
+
+func tokensOf(t *testing.T, dir string) []string {
+	t.Helper()
+	return tokenColumn.FindAllString(string(read(t, filepath.Join(dir, ledgerName))), -1)
+}
+
+func noneOf(t *testing.T, where string, text []byte, forbidden []string) {
+	t.Helper()
+	for _, f := range forbidden {
+		if bytes.Contains(text, []byte(f)) {
+			t.Errorf("%s: shows a canary", where)
+			return
+		}
+	}
+}
+
+// noSurprises asserts that no other file came to be than those that are meant to.
+func noSurprises(t *testing.T, dir string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		switch f.Name() {
+		case ".env", "new.env", ledgerName, ledgerName + ".lock":
+		default:
+			t.Errorf("left behind: %s", f.Name())
+		}
+	}
+}
+
+var verbLine = regexp.MustCompile(`(?m)^  ([a-z][a-z-]+) +[A-Z]`)
+
+func checkEveryVerbRan(t *testing.T, ran map[string]bool) {
+	t.Helper()
+	help, err := exec.Command("kubectl-fernet", "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verbs := verbLine.FindAllSubmatch(help, -1)
+	if len(verbs) < 6 {
+		t.Errorf("the help lists only %d verbs", len(verbs))
+	}
+	for _, verb := range verbs {
+		if name := string(verb[1]); !ran[name] && name != "help" {
+			t.Errorf("the leak test does not run %s", name)
+		}
+	}
+}
+
+// Credential plugins inherit the environment; the key is not in it any more.
+func TestCredentialPluginsDoNotGetTheKey(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".env"), "SECRET_A="+leakValue+"\n")
+	plugin := filepath.Join(dir, "bin", "plugin")
+	if err := os.Mkdir(filepath.Dir(plugin), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, plugin, "#!/bin/sh\nenv >'"+dir+"/seen'\nexit 1\n")
+	if err := os.Chmod(plugin, 0o700); err != nil { // #nosec G302 -- it is run
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(dir, "config")
+	write(t, kubeconfig, string(read(t, testkube.Kubeconfig(t))))
+	kubectl := filepath.Join(testkube.Root(t), "bin", "kubectl")
+	for _, args := range [][]string{
+		{"config", "set-credentials", "plugin", "--exec-command", plugin, "--exec-api-version", "client.authentication.k8s.io/v1", "--exec-interactive-mode", "Never"},
+		{"config", "set-context", "--current", "--user", "plugin"},
+	} {
+		if out, err := exec.Command(kubectl, append([]string{"--kubeconfig", kubeconfig}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	cmd := exec.Command("kubectl-fernet", "push")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "FERNET_KEY="+testKey, "FERNET_KEY_PREVIOUS="+leakPrevious, "FERNET_TEST_MARK=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Errorf("succeeded without credentials:\n%s", out)
+	}
+	seen := read(t, filepath.Join(dir, "seen"))
+	if !bytes.Contains(seen, []byte("FERNET_TEST_MARK=1")) {
+		t.Fatalf("the plugin did not run:\n%s", out)
+	}
+	noneOf(t, "the plugin's environment", seen, []string{testKey, leakPrevious, "FERNET_KEY"})
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read gives nothing for a file that is not there.
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return data
+}

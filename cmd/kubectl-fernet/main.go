@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-fernet is the kubectl plugin `kubectl fernet`.
+package main
+
+import (
+	"os"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }
