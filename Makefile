@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make demo    a real .env becomes real Secrets in a real API server, here
+#   make test    everything that proves it
+
+SHELL   := /bin/bash
+MODULES := . decrypt hack/localkube/tools hack/lint hack/krew
+
+# FUZZTIME is for each fuzz target; KUBE runs a command beside a fresh control plane.
+FUZZTIME ?= 30s
+KUBE     := bin/localkube run --
+# Some modules are tool lines alone.
+HAS_CODE := find . -name '*.go' -print -quit | grep -q .
+
+.PHONY: build localkube demo test unit vet lint tidy-check bench fuzz dist clean tools
+
+build: ## the plugin, into bin/
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/kubectl-fernet ./cmd/kubectl-fernet
+
+localkube: ## etcd, kube-apiserver, kube-controller-manager and kubectl from Go modules, into bin/
+	@hack/localkube/build.sh
+
+demo: build localkube ## push the two entries of testdata/original.env into a real API server
+	@go build -o bin/demo-open ./hack/demo/open
+	@hack/demo/demo.sh
+
+test: tools build localkube vet ## everything: all modules, one control plane, race detector, interop
+	@hack/test.sh
+
+tools: ## what the tests need beside Go, installed where it may be
+	@hack/test-tools.sh
+
+vet:
+	@for m in $(MODULES); do ( cd $$m && $(HAS_CODE) || exit 0; go vet ./... ) || exit 1; done
+
+lint: ## golangci-lint in every module
+	@hack/lint/lint.sh $(MODULES)
+
+tidy-check: ## fail when a go.mod or go.sum is not tidy
+	@for m in $(MODULES); do ( cd $$m && go mod tidy -diff ) || exit 1; done
+
+bench: build localkube ## figures beside kubectl and a bare client-go loop
+	@go build -o bin/bench ./hack/bench && $(KUBE) bin/bench
+	@cd decrypt && go test -run '^$$' -bench . ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@hack/fuzz.sh $(FUZZTIME) . decrypt
+
+dist: ## release archives, checksums and the krew manifest, into dist/
+	@go run ./hack/dist
+
+clean: ## bin/ and dist/
+	@rm -rf bin dist

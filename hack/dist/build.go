@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+)
+
+const cliPackage = "github.com/kubectl-fernet/kubectl-fernet/internal/cli"
+
+// goBuild compiles the plugin so that neither the folder nor the machine shows
+// in its bytes. GOFLAGS is set and not emptied, because an empty one lets `go
+// env -w` speak.
+func goBuild(ctx context.Context, env []string, root string, r release, p platform) ([]byte, error) {
+	temp, err := os.MkdirTemp("", "kubectl-fernet-dist-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+	program := filepath.Join(temp, p.binary())
+	stamp := "-s -w -X " + cliPackage + ".version=" + r.version + " -X " + cliPackage + ".commit=" + r.commit
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", stamp, "-o", program, "./cmd/kubectl-fernet")
+	cmd.Dir = root
+	cmd.Env = append(slices.Clip(env),
+		"GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0",
+		"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=")
+	if _, err := output(cmd); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(program)
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// These tests build the plugin itself, from this repository's commit.
+
+// repository gives this repository's root, absolute.
+func repository(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs(repositoryRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := git(t.Context(), os.Environ(), root, "rev-parse", "--verify", "HEAD"); err != nil {
+		t.Fatalf("this needs a git work tree with a commit; type:\n\tgit clone https://github.com/kubectl-fernet/kubectl-fernet\n%v", err)
+	}
+	return root
+}
+
+// realDist builds one platform for real.
+func realDist(t *testing.T, root string, p platform, env ...string) dist {
+	t.Helper()
+	d := newDist(t, root)
+	d.platforms, d.compile, d.env = []platform{p}, goBuild, append(os.Environ(), env...)
+	if err := d.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestTwoClonesGiveTheSameBytes(t *testing.T) {
+	root := repository(t)
+	linux := platform{"linux", "amd64"}
+	first, second := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "another", "folder")
+	for _, folder := range []string{first, second} {
+		runIn(t, ".", os.Environ(), "git", "clone", "-q", root, folder)
+	}
+	a := realDist(t, first, linux)
+	b := realDist(t, second, linux, "GOCACHE="+t.TempDir(), "HOME="+t.TempDir(), "TZ=Asia/Tokyo",
+		"GOPATH="+goEnv(t, "GOPATH"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"), "GOFLAGS=-buildvcs=true", "CGO_ENABLED=1")
+	names := fileNames(t, a.out)
+	if len(names) != 2 {
+		t.Fatalf("files %q", names)
+	}
+	for _, name := range names {
+		if !bytes.Equal(readFile(t, a.out, name), readFile(t, b.out, name)) {
+			t.Errorf("%s differs between two clones", name)
+		}
+	}
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	return runIn(t, ".", os.Environ(), "go", "env", name)
+}
+
+// krewTools builds krew and its manifest checker and gives their folder.
+func krewTools(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	runIn(t, filepath.Join(repositoryRoot, "hack", "krew"), os.Environ(), "go", "build", "-o", bin,
+		"sigs.k8s.io/krew/cmd/krew", "sigs.k8s.io/krew/cmd/validate-krew-manifest")
+	return bin
+}
+
+func TestKrewAcceptsTheManifests(t *testing.T) {
+	d := newDist(t, newTree(t))
+	if err := d.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check := filepath.Join(krewTools(t), "validate-krew-manifest")
+	for _, name := range []string{filepath.Join(d.out, "fernet.yaml"), filepath.Join(repositoryRoot, "plugins", "fernet.yaml")} {
+		runIn(t, ".", os.Environ(), check, "-skip-install", "-manifest="+name)
+	}
+}
+
+// shell is a user's: a home with krew in its default folder, and PATH.
+type shell struct {
+	home string
+	env  []string
+}
+
+func newShell(t *testing.T, root string) shell {
+	t.Helper()
+	kubectl := filepath.Join(root, "bin")
+	if _, err := os.Stat(filepath.Join(kubectl, "kubectl")); err != nil {
+		t.Fatalf("this needs bin/kubectl; type:\n\tmake localkube\n%v", err)
+	}
+	home := t.TempDir()
+	path := strings.Join([]string{filepath.Join(home, ".krew", "bin"), kubectl, "/usr/bin", "/bin"}, ":")
+	return shell{home, []string{"HOME=" + home, "PATH=" + path, "KREW_NO_UPGRADE_CHECK=1"}}
+}
+
+func (s shell) run(t *testing.T, line string) string {
+	t.Helper()
+	return runIn(t, s.home, s.env, "sh", "-c", line)
+}
+
+// install has krew install the archive under a manifest with the given sum.
+func (s shell) install(t *testing.T, krew string, d dist, archive, sum string) ([]byte, error) {
+	t.Helper()
+	r, err := readRelease(t.Context(), d.env, d.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := sumsOfAll(r.version) // of the platforms that were not built
+	sums[archive] = sum
+	manifest, err := d.manifest(r.version, sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(s.home, "fernet.yaml"), string(manifest))
+	cmd := exec.CommandContext(t.Context(), krew, "install",
+		"--manifest="+filepath.Join(s.home, "fernet.yaml"), "--archive="+filepath.Join(d.out, archive))
+	cmd.Env = s.env
+	return cmd.CombinedOutput()
+}
+
+func TestKrewInstall(t *testing.T) {
+	root := repository(t)
+	user := newShell(t, root)
+	krew := filepath.Join(krewTools(t), "krew")
+	d := realDist(t, root, platform{runtime.GOOS, runtime.GOARCH})
+	for archive, sum := range readSums(t, d.out) {
+		if out, err := user.install(t, krew, d, archive, noSum); err == nil {
+			t.Fatalf("krew installed an archive with another sum:\n%s", out)
+		}
+		if out, err := user.install(t, krew, d, archive, sum); err != nil {
+			t.Fatalf("krew install: %v\n%s", err, out)
+		}
+	}
+	t.Run("version", func(t *testing.T) { checkVersion(t, user, d) })
+	t.Run("completion", func(t *testing.T) { checkCompletion(t, user, d) })
+	if found := runIn(t, user.home, user.env, "find", ".krew/store", "-name", "LICENSE"); found == "" {
+		t.Error("LICENSE was not installed")
+	}
+}
+
+func checkVersion(t *testing.T, user shell, d dist) {
+	r, err := readRelease(t.Context(), d.env, d.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := user.run(t, "kubectl fernet version"); !strings.Contains(got, r.version) {
+		t.Errorf("version %q, want %s", got, r.version)
+	}
+	var got struct{ Version, Commit, Platform string }
+	if err := json.Unmarshal([]byte(user.run(t, "kubectl fernet version -o json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Version != r.version || got.Commit != r.commit || got.Platform != runtime.GOOS+"/"+runtime.GOARCH {
+		t.Errorf("%+v, want %+v", got, r)
+	}
+}
+
+// checkCompletion types what the manifest's caveats say, as they stand there.
+func checkCompletion(t *testing.T, user shell, d dist) {
+	const ask = "kubectl __complete fernet ''"
+	if before := user.run(t, ask); strings.Contains(before, "push\t") {
+		t.Errorf("completes before the caveats were followed:\n%s", before)
+	}
+	typed := 0
+	for line := range strings.Lines(parseManifest(t, readFile(t, user.home, "fernet.yaml")).Spec.Caveats) {
+		if command, ok := strings.CutPrefix(line, "  "); ok {
+			user.run(t, command)
+			typed++
+		}
+	}
+	if typed != 2 {
+		t.Errorf("the caveats hold %d commands, want 2", typed)
+	}
+	script := readFile(t, user.home, ".krew", "bin", completion)
+	if want := readFile(t, d.root, "hack", "dist", completion); !bytes.Equal(script, want) {
+		t.Errorf("the plugin prints\n%s\nthe archive has\n%s", script, want)
+	}
+	verbs := user.run(t, ask)
+	for _, verb := range []string{"init\t", "push\t", "version\t"} {
+		if !strings.Contains("\n"+verbs, "\n"+verb) {
+			t.Errorf("%s lacks %q:\n%s", ask, verb, verbs)
+		}
+	}
+}
