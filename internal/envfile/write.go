@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -65,12 +66,19 @@ func Format(entries []Entry) ([]byte, error) {
 type Change struct {
 	name   string
 	value  Value
+	after  string // the entry behind which a new line goes
 	remove bool
 }
 
 // Set gives an entry a value: in its place where it exists, else in a new line
 // at the end.
 func Set(name, value string) Change { return Change{name: name, value: NewValue(value)} }
+
+// SetAfter is Set, but a new line goes right behind the entry called anchor,
+// where there is one.
+func SetAfter(anchor, name, value string) Change {
+	return Change{name: name, value: NewValue(value), after: anchor}
+}
 
 // Remove deletes the lines of an entry; where there is none, nothing.
 func Remove(name string) Change { return Change{name: name, remove: true} }
@@ -92,12 +100,7 @@ func Edit(path string, data []byte, changes ...Change) ([]byte, error) {
 }
 
 func (f *File) edit(data []byte, c Change) ([]byte, error) {
-	at := -1
-	for i, e := range f.Entries {
-		if e.Name == c.name {
-			at = i
-		}
-	}
+	at := f.index(c.name)
 	switch {
 	case c.remove && at < 0:
 		return data, nil
@@ -110,10 +113,31 @@ func (f *File) edit(data []byte, c Change) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
-	if at < 0 {
-		return appendLine(data, c.name+"="+text), nil
+	if at >= 0 {
+		return f.replace(data, at, c, text), nil
 	}
-	return f.replace(data, at, c, text), nil
+	if anchor := f.index(c.after); anchor >= 0 {
+		return insertLine(data, f.spans[anchor].next, c.name+"="+text), nil
+	}
+	return appendLine(data, c.name+"="+text), nil
+}
+
+// index gives the position of an entry, -1 where there is none.
+func (f *File) index(name string) int {
+	return slices.IndexFunc(f.Entries, func(e Entry) bool { return e.Name == name })
+}
+
+// insertLine puts a line where one begins, with the line end of the one before.
+func insertLine(data []byte, at int, line string) []byte {
+	before := data[:at]
+	if !bytes.HasSuffix(before, []byte("\n")) {
+		return appendLine(data, line)
+	}
+	end := "\n"
+	if bytes.HasSuffix(before, []byte("\r\n")) {
+		end = "\r\n"
+	}
+	return splice(data, at, at, line+end)
 }
 
 // replace puts a value in another's place. What follows on the line can make a

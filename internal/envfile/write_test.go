@@ -90,6 +90,9 @@ func TestEdit(t *testing.T) {
 		{"removed", "# a\nA='1\n2' # b\n\nB=3\n", []Change{Remove("A")}, "# a\n\nB=3\n"},
 		{"removed at the end", "A=1\nB=2", []Change{Remove("B"), Remove("B"), Remove("C")}, "A=1\n"},
 		{"rotation", "KEY=k1\nKEY_NEXT=k2\n", []Change{Set("KEY_PREVIOUS", "k1"), Set("KEY", "k2"), Remove("KEY_NEXT")}, "KEY=k2\nKEY_PREVIOUS=k1\n"},
+		{"behind another", "A='1\n2' # a\r\nB=3", []Change{SetAfter("A", "C", "4"), SetAfter("B", "D", "5")}, "A='1\n2' # a\r\nC=4\r\nB=3\r\nD=5"},
+		{"behind another, there already", "A=1\nB=2\nC=3\n", []Change{SetAfter("A", "C", "4")}, "A=1\nB=2\nC=4\n"},
+		{"behind nothing", "A=1\n", []Change{SetAfter("B", "C", "4")}, "A=1\nC=4\n"},
 		{"nothing", "A=1", nil, "A=1"},
 	}
 	for _, tt := range tests {

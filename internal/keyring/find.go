@@ -101,6 +101,9 @@ func (s *Source) keyring() (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(s.next.split()) > 1 {
+		return nil, s.next.errorf("more than one key", "one key is staged at a time; what else has to open belongs into "+VarPrevious)
+	}
 	keys, texts := []Key{primary}, []string{}
 	for _, p := range []place{s.next, s.previous} {
 		for _, text := range p.split() {

@@ -9,12 +9,15 @@ package keyring
 
 import (
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fernet/fernet-go"
 
@@ -65,6 +68,26 @@ func (k Key) Seal(plain []byte) (string, error) {
 	return string(token), nil
 }
 
+// SealAt is Seal with the time that the token is to carry: a rotation keeps the
+// time of the token that it replaces, as the age of a value does not change with
+// its key. The Fernet library knows only the current time, so its token is
+// stamped anew: the eight bytes after the version, and the HMAC over all before it.
+func (k Key) SealAt(plain []byte, at time.Time) (string, error) {
+	token, err := k.Seal(plain)
+	if err != nil {
+		return "", err
+	}
+	raw, err := base64.URLEncoding.DecodeString(token)
+	if err != nil {
+		return "", errors.New("a fresh token is not base64") // unreachable; the cause may quote it
+	}
+	signed := raw[:len(raw)-sha256.Size]
+	binary.BigEndian.PutUint64(signed[1:9], uint64(at.Unix()))
+	mac := hmac.New(sha256.New, k.raw()[:16]) // the first half of a key signs
+	mac.Write(signed)
+	return base64.URLEncoding.EncodeToString(mac.Sum(signed)), nil
+}
+
 // Subkey derives 32 bytes for one purpose: HKDF-SHA256 with an empty salt.
 func (k Key) Subkey(info string) []byte {
 	subkey, err := hkdf.Key(sha256.New, k.raw()[:], nil, info, sha256.Size)
@@ -85,6 +108,25 @@ func (r *Keyring) Primary() Key { return r.keys[0] }
 
 // IDs lists the key ids, the primary's first.
 func (r *Keyring) IDs() []string { return r.open.KeyIDs() }
+
+// Alone gives the keyring that has the primary key and no other.
+func (r *Keyring) Alone() *Keyring {
+	primary := r.keys[0]
+	open, err := decrypt.ParseKeys(primary.raw().Encode())
+	if err != nil {
+		panic("a key that was accepted before is not any more") // the error may not be shown
+	}
+	return &Keyring{keys: []Key{primary}, open: open}
+}
+
+// Reveal gives the texts of the keys, the primary's first: for the one Secret
+// that may hold them.
+func (r *Keyring) Reveal() (primary string, others []string) {
+	for _, k := range r.keys[1:] {
+		others = append(others, k.raw().Encode())
+	}
+	return r.keys[0].raw().Encode(), others
+}
 
 // Has says whether a key of that id is in the keyring.
 func (r *Keyring) Has(id string) bool {

@@ -62,6 +62,7 @@ func Secret(row ledger.Row) *corev1.Secret {
 // data key: one that has none or several was not made by us.
 type Object struct {
 	Namespace, Name, UID string
+	ResourceVersion      string
 	Base                 string
 	Generation           int
 	EnvKey, Token        string
@@ -73,13 +74,14 @@ type Object struct {
 // FromSecret reads a live Secret.
 func FromSecret(s *corev1.Secret) Object {
 	o := Object{
-		Namespace: s.Namespace,
-		Name:      s.Name,
-		UID:       string(s.UID),
-		Managed:   s.Labels[LabelManagedBy] == ManagedBy,
-		KeyID:     s.Labels[LabelKeyID],
-		Binding:   s.Annotations[AnnotationBinding],
-		Deleting:  s.DeletionTimestamp != nil,
+		Namespace:       s.Namespace,
+		Name:            s.Name,
+		UID:             string(s.UID),
+		ResourceVersion: s.ResourceVersion,
+		Managed:         s.Labels[LabelManagedBy] == ManagedBy,
+		KeyID:           s.Labels[LabelKeyID],
+		Binding:         s.Annotations[AnnotationBinding],
+		Deleting:        s.DeletionTimestamp != nil,
 	}
 	o.Base, o.Generation = SplitName(s.Name)
 	if len(s.Data) == 1 {

@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const (
@@ -51,20 +52,54 @@ func (d *Door) Seal(row ledger.Row) (ledger.Row, error) {
 		return row, fmt.Errorf("%s: no such entry", row.EnvKey)
 	}
 	key := d.ring.Primary()
-	token, err := key.Seal([]byte(value.Reveal()))
+	text, err := key.Seal([]byte(value.Reveal()))
 	if err != nil {
 		return row, fmt.Errorf("%s: %w", row.EnvKey, err)
 	}
-	plain, by, err := d.ring.Open(token)
+	plain, by, err := d.ring.Open(text)
 	if err != nil || by.ID() != key.ID() || string(plain) != value.Reveal() {
 		return row, fmt.Errorf("%s: its fresh token does not open to the value that went in", row.EnvKey)
 	}
-	if len(token) > manifest.MaxToken {
-		return row, fmt.Errorf("%s: its token has %d bytes, a Secret holds %d", row.EnvKey, len(token), manifest.MaxToken)
+	if len(text) > manifest.MaxToken {
+		return row, fmt.Errorf("%s: its token has %d bytes, a Secret holds %d", row.EnvKey, len(text), manifest.MaxToken)
 	}
-	row.KeyID, row.Token = key.ID(), token
-	row.Binding = Bind(key, row.Namespace, row.Secret, row.EnvKey, token)
+	row.KeyID, row.Token = key.ID(), text
+	row.Binding = Bind(key, row.Namespace, row.Secret, row.EnvKey, text)
 	return row, nil
+}
+
+// Reseal fills in the crypto columns of a row from a token that the keyring
+// opens: the same plaintext under the primary key, with the same time. The new
+// token is opened with the primary key alone before it is handed out.
+func (d *Door) Reseal(row ledger.Row, from plan.Token) (ledger.Row, error) {
+	plain, _, err := d.ring.Open(from.Token)
+	if err != nil {
+		return row, fmt.Errorf("secret %s: %w", from.Secret, err)
+	}
+	was, err := token.Parse(from.Token)
+	if err != nil {
+		return row, fmt.Errorf("secret %s: %w", from.Secret, err)
+	}
+	key := d.ring.Primary()
+	text, err := key.SealAt(plain, was.Time)
+	if err != nil {
+		return row, fmt.Errorf("secret %s: %w", row.Secret, err)
+	}
+	again, _, err := d.ring.Alone().Open(text)
+	is, parseErr := token.Parse(text)
+	if err != nil || parseErr != nil || !bytes.Equal(again, plain) || !is.Time.Equal(was.Time) {
+		return row, fmt.Errorf("secret %s: its fresh token is not the old one under another key", row.Secret)
+	}
+	row.KeyID, row.Token = key.ID(), text
+	row.Binding = Bind(key, row.Namespace, row.Secret, row.EnvKey, text)
+	return row, nil
+}
+
+// SameValue says whether both tokens open, and to the same plaintext.
+func (d *Door) SameValue(a, b plan.Token) bool {
+	x, _, errX := d.ring.Open(a.Token)
+	y, _, errY := d.ring.Open(b.Token)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // Judge says what the keyring makes of a token in its place: whether it opens

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
@@ -16,6 +17,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const (
@@ -63,6 +65,45 @@ func TestSealThenJudge(t *testing.T) {
 		if err != nil || again.Token == row.Token {
 			t.Errorf("the same token twice, or %v", err)
 		}
+	}
+}
+
+// A token moves under another key: the same value, the same time, another name.
+func TestReseal(t *testing.T) {
+	before := ring(t, keyB, "")
+	for _, value := range []string{"", "x", "canary-51f0", strings.Repeat("é", 4096), "line\nline\r\n\x00"} {
+		text, err := before.Primary().SealAt([]byte(value), time.Unix(1700000000, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := plan.Token{Namespace: "ns", Secret: "secret-a", EnvKey: "SECRET_A", Token: text}
+		row := target("SECRET_A")
+		row.Secret, row.Generation = "secret-a-g2", 2
+		after := ring(t, keyA, keyB)
+		row, err = seal.New(after, nil).Reseal(row, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alone := seal.New(after.Alone(), []envfile.Entry{entry("SECRET_A", value)})
+		want := plan.Verdict{Opens: true, KeyID: after.IDs()[0], Same: true, Binding: plan.BindingHolds}
+		if got := alone.Judge(place(row)); got != want {
+			t.Errorf("verdict %+v, want %+v", got, want)
+		}
+		info, err := token.Parse(row.Token)
+		if err != nil || info.Time.Unix() != 1700000000 || len(row.Token) != len(text) {
+			t.Errorf("token of %v and %d bytes, %v; want the old one's 1700000000 and %d", info.Time, len(row.Token), err, len(text))
+		}
+		if alone.SameValue(from, place(row)) || !seal.New(after, nil).SameValue(from, place(row)) {
+			t.Error("SameValue does not say that both open to one value with both keys only")
+		}
+	}
+	other := seal.New(ring(t, keyA, ""), nil)
+	sealed, err := seal.New(before, []envfile.Entry{entry("SECRET_A", "canary-51f0")}).Seal(target("SECRET_A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row, err := other.Reseal(target("SECRET_A"), place(sealed)); err == nil || row.Token != "" || strings.Contains(err.Error(), "canary") {
+		t.Errorf("%+v, %v: no key opens it", row, err)
 	}
 }
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keyring
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+)
+
+// The changes below are to the file that holds the keys, an .env or a key file;
+// envfile.Edit carries them out. No key is ever thrown away but by Drop.
+
+// Stage gives the change that puts a fresh key into KEY_NEXT.
+func Stage(fresh string) []envfile.Change {
+	return []envfile.Change{envfile.SetAfter(VarKey, VarNext, fresh)}
+}
+
+// Advance gives the changes that make KEY_NEXT, or a fresh key where none is
+// staged, the one that seals; the one that did goes to the head of KEY_PREVIOUS.
+func Advance(f *envfile.File, fresh string) []envfile.Change {
+	s := FromFile(f)
+	if next := s.next.split(); len(next) > 0 {
+		fresh = next[0]
+	}
+	previous := append([]string{s.key.value.Reveal()}, s.previous.split()...)
+	return []envfile.Change{
+		envfile.Set(VarKey, fresh),
+		envfile.SetAfter(VarKey, VarPrevious, strings.Join(previous, ",")),
+		envfile.Remove(VarNext),
+	}
+}
+
+// ErrNoWayBack says that there is no key to return to, or no place to keep the
+// current one.
+var ErrNoWayBack = errors.New("KEY_PREVIOUS is empty, or KEY_NEXT is not")
+
+// Retreat is the reverse of Advance: the newest previous key seals again, and
+// the one that did is staged, so that nothing sealed with it is lost.
+func Retreat(f *envfile.File) ([]envfile.Change, error) {
+	s := FromFile(f)
+	previous := s.previous.split()
+	if len(previous) == 0 || len(s.next.split()) > 0 {
+		return nil, ErrNoWayBack
+	}
+	return append([]envfile.Change{
+		envfile.Set(VarKey, previous[0]),
+		envfile.SetAfter(VarKey, VarNext, s.key.value.Reveal()),
+	}, setPrevious(previous[1:])), nil
+}
+
+// Drop gives the change that takes the keys of these ids out of KEY_PREVIOUS.
+func Drop(f *envfile.File, ids []string) (envfile.Change, error) {
+	previous := FromFile(f).previous
+	var kept []string
+	for _, text := range previous.split() {
+		key, err := previous.parse(text)
+		if err != nil {
+			return envfile.Change{}, err
+		}
+		if !slices.Contains(ids, key.id) {
+			kept = append(kept, text)
+		}
+	}
+	return setPrevious(kept), nil
+}
+
+func setPrevious(keys []string) envfile.Change {
+	if len(keys) == 0 {
+		return envfile.Remove(VarPrevious)
+	}
+	return envfile.SetAfter(VarKey, VarPrevious, strings.Join(keys, ","))
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keyring_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+)
+
+const keyD = "BwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSY="
+
+// A rotation only moves keys about; comments and the rest stay where they are.
+func TestRotationOfAFile(t *testing.T) {
+	ids := idsOf(t, keyB, keyC)
+	for _, tt := range []struct {
+		name, before string
+		change       func(f *envfile.File) ([]envfile.Change, error)
+		after        string // "" is refused
+	}{
+		{"stage", "# c\nKEY=A # k\nSECRET=1\n", stage, "# c\nKEY=A # k\nKEY_NEXT=D\nSECRET=1\n"},
+		{"fresh", "KEY='A'\nSECRET=1\n", advance, "KEY=D\nKEY_PREVIOUS=A\nSECRET=1\n"},
+		{"staged", "KEY_NEXT=B\nKEY=A\nSECRET=1\n", advance, "KEY=B\nKEY_PREVIOUS=A\nSECRET=1\n"},
+		{"empty lines", "KEY=A\nKEY_NEXT=\nKEY_PREVIOUS=\n", advance, "KEY=D\nKEY_PREVIOUS=A\n"},
+		{"third", "KEY=A\n# old ones\nKEY_PREVIOUS=B, C\n", advance, "KEY=D\n# old ones\nKEY_PREVIOUS=A,B,C\n"},
+		{"back", "KEY=A\nKEY_PREVIOUS=B,C\n", keyring.Retreat, "KEY=B\nKEY_NEXT=A\nKEY_PREVIOUS=C\n"},
+		{"back to one", "KEY=A\nKEY_PREVIOUS=B\nSECRET=1\n", keyring.Retreat, "KEY=B\nKEY_NEXT=A\nSECRET=1\n"},
+		{"back to none", "KEY=A\nKEY_PREVIOUS=\n", keyring.Retreat, ""},
+		{"back, no room", "KEY=A\nKEY_PREVIOUS=B\nKEY_NEXT=C\n", keyring.Retreat, ""},
+		{"drop", "KEY=A\nKEY_PREVIOUS=B,D, C\n", drop(ids), "KEY=A\nKEY_PREVIOUS=D\n"},
+		{"drop all", "KEY=A\nKEY_PREVIOUS=C\nSECRET=1\n", drop(ids), "KEY=A\nSECRET=1\n"},
+	} {
+		names := strings.NewReplacer("=A", "="+keyA, "='A'", "='"+keyA+"'", "=B", "="+keyB, "=C", "="+keyC, "=D", "="+keyD,
+			",B", ","+keyB, ",C", ","+keyC, ",D", ","+keyD, ", C", ", "+keyC)
+		before := []byte(names.Replace(tt.before))
+		f, err := envfile.Parse("x", before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changes, err := tt.change(f)
+		if tt.after == "" {
+			if !errors.Is(err, keyring.ErrNoWayBack) {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := envfile.Edit("x", before, changes...)
+		if err != nil || string(after) != names.Replace(tt.after) {
+			t.Errorf("%s: %q, %v; want %q", tt.name, after, err, tt.after)
+		}
+	}
+}
+
+func stage(*envfile.File) ([]envfile.Change, error)     { return keyring.Stage(keyD), nil }
+func advance(f *envfile.File) ([]envfile.Change, error) { return keyring.Advance(f, keyD), nil }
+
+func drop(ids []string) func(*envfile.File) ([]envfile.Change, error) {
+	return func(f *envfile.File) ([]envfile.Change, error) {
+		change, err := keyring.Drop(f, ids)
+		return []envfile.Change{change}, err
+	}
+}
+
+func idsOf(t *testing.T, texts ...string) (ids []string) {
+	t.Helper()
+	for _, text := range texts {
+		ring, err := keyring.Find(keyring.FromEnvironment(text, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, ring.IDs()[0])
+	}
+	return ids
+}
