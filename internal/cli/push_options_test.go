@@ -30,7 +30,8 @@ func TestPushOptions(t *testing.T) {
 		"--record --dry-run=client -o=yaml":   func(o *pushOptions) { o.record, o.dryRun, *o.print.flags.OutputFormat = true, dryRunClient, "yaml" },
 		"-n a --context c --as somebody -v 3": func(*pushOptions) {}, // the connection's
 	} {
-		want := pushOptions{parallel: defaultParallel, print: newPrintOptions()}
+		want := pushOptions{print: newPrintOptions()}
+		want.parallel = defaultParallel
 		want.env, want.ledger, want.match = defaultEnv, defaultLedger, []string{defaultMatch}
 		change(&want)
 		var got *pushOptions

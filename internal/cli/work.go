@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+)
+
+const (
+	defaultParallel = 32
+	deletionLimit   = 10 * time.Second
+)
+
+// workOptions are the flags of every verb that brings an .env, a ledger and a
+// cluster together.
+type workOptions struct {
+	sourceOptions
+	namespaces  []string
+	ignoreName  bool
+	sameCluster bool // push only: what was recorded may be gone
+	parallel    int
+	dryRun      dryRun
+}
+
+func (o *workOptions) addFlags(f *pflag.FlagSet) {
+	o.sourceOptions.addFlags(f)
+	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
+	f.BoolVar(&o.ignoreName, "ignore-cluster-name", false, "do not let CLUSTER_NAME of the .env choose or check the target")
+	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
+	f.Var(&o.dryRun, "dry-run", "none, client (nothing is sent) or server")
+	f.Lookup("dry-run").NoOptDefVal = string(dryRunClient)
+}
+
+func (o *workOptions) validate(namespace string) error {
+	switch {
+	case o.namespaces != nil && len(o.namespaces) == 0:
+		return errors.New("--namespaces names none")
+	case namespace != "" && len(o.namespaces) > 0:
+		return errors.New("-n and --namespaces exclude each other")
+	case o.parallel < 1:
+		return fmt.Errorf("--parallel %d: at least one request must be under way", o.parallel)
+	}
+	if name := duplicate(o.namespaces); name != "" {
+		return fmt.Errorf("--namespaces names %q twice", name)
+	}
+	return o.sourceOptions.validate()
+}
+
+func duplicate(names []string) string {
+	sorted := slices.Sorted(slices.Values(names))
+	for i := 1; i < len(sorted); i++ {
+		if sorted[i] == sorted[i-1] {
+			return sorted[i]
+		}
+	}
+	return ""
+}
+
+// work is what such a verb works with.
+type work struct {
+	*app
+	o       workOptions
+	source  *source
+	door    *seal.Door
+	target  target
+	client  *cluster.Client // nil until connectTo
+	ledger  *ledger.Ledger  // nil in a run that writes no rows
+	rows    []ledger.Row    // all that the ledger had when it was opened
+	records []ledger.Record // of the target's cluster
+}
+
+// aim reads the .env and finds the target.
+func (a *app) aim(o workOptions, offline bool) (*work, error) {
+	s, err := a.load(o.sourceOptions)
+	if err != nil {
+		return nil, err
+	}
+	clusterName, err := s.clusterName()
+	if err != nil {
+		return nil, err
+	}
+	t, err := targetRequest{
+		connect: a.connect, clusterName: clusterName, namespaces: o.namespaces,
+		ignoreName: o.ignoreName, offline: offline,
+	}.resolve()
+	if err != nil {
+		return nil, err
+	}
+	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries)}, nil
+}
+
+// open takes the lock and reads the ledger; a run that writes no row takes no lock.
+func (w *work) open(write bool) (close func(), err error) {
+	close = func() {}
+	path := w.o.ledger
+	if write {
+		lock, err := ledger.Lock(path)
+		if err != nil {
+			return close, err
+		}
+		close = func() { _ = lock.Unlock() }
+		if _, err := atomicfile.CleanLeftover(atomicfile.OS, w.o.env); err != nil {
+			return close, err
+		}
+		if err := w.source.unchanged(); err != nil {
+			return close, err
+		}
+		if w.ledger, err = ledger.Open(atomicfile.OS, path, lock); err != nil {
+			return close, err
+		}
+		for _, note := range w.ledger.Notes() {
+			w.console.note("%s", note)
+		}
+		w.rows = w.ledger.Rows()
+	} else if w.rows, err = ledger.Read(atomicfile.OS, path); err != nil {
+		return close, err
+	}
+	w.index()
+	return close, nil
+}
+
+// index folds the rows of the target's cluster.
+func (w *work) index() {
+	others := map[string]bool{}
+	for _, record := range ledger.Fold(w.rows) {
+		if record.Cluster == w.target.cluster {
+			w.records = append(w.records, record)
+		} else {
+			others[record.Cluster] = true
+		}
+	}
+	for _, same := range ledger.Conflicts(w.records) {
+		w.console.warn("%s: %d tokens are recorded as created for Secret %s in namespace %s; the cluster decides which is there", w.o.ledger, len(same), same[0].Secret, same[0].Namespace)
+	}
+	if len(w.records) == 0 && len(others) > 0 {
+		w.console.note("the ledger has nothing of cluster %q yet; it has %s", w.target.cluster, few(sortedKeys(others)))
+	}
+}
+
+// checkBindings refuses a ledger in which a token of a target namespace stands
+// in another row than its own.
+func (w *work) checkBindings() error {
+	for _, record := range w.records {
+		if record.State == ledger.Deleted || !slices.Contains(w.target.namespaces, record.Namespace) {
+			continue
+		}
+		if v := w.door.Judge(plan.TokenOf(record)); v.Opens && v.Binding != plan.BindingHolds {
+			return withHint(fmt.Errorf("%s: the token recorded for Secret %s in namespace %s was made for another place", w.o.ledger, record.Secret, record.Namespace),
+				"the row was edited: take the ledger from git or a backup, or delete that row")
+		}
+	}
+	return nil
+}
+
+// checkKeys refuses to go on when no key opens any of the ledger's tokens in
+// the target namespaces: that is another .env, or its key was lost.
+func (w *work) checkKeys() error {
+	unknown := map[string]bool{}
+	wanted := map[string]bool{}
+	for _, entry := range w.source.wanted {
+		wanted[entry.Base] = true
+	}
+	for _, record := range w.records {
+		base, _ := manifest.SplitName(record.Secret)
+		if record.State != ledger.Created || !wanted[base] || !slices.Contains(w.target.namespaces, record.Namespace) {
+			continue
+		}
+		if w.source.ring.Has(record.KeyID) {
+			return nil
+		}
+		unknown[record.KeyID] = true
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	ids := few(sortedKeys(unknown))
+	return withHint(fmt.Errorf("the keys of %s are %s, but the ledger's tokens here are under %s", w.o.env, strings.Join(w.source.ring.IDs(), ", "), ids),
+		"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", ids)
+}
+
+// connectTo makes the client of the target's cluster.
+func (w *work) connectTo() error {
+	config, err := w.target.restConfig()
+	if err != nil {
+		return err
+	}
+	w.client, err = cluster.Connect(config, w.trace())
+	return err
+}
+
+func (w *work) inEnv(name string) bool {
+	_, ok := w.source.file.Lookup(name)
+	return ok
+}
+
+// located adds the place in the .env to an error about an entry.
+func (w *work) located(err error) error {
+	var spelling *plan.SpellingError
+	if errors.As(err, &spelling) {
+		e, _ := w.source.file.Lookup(spelling.Want.EnvKey)
+		return w.source.at(e, spelling.Error(), "spell it as it was pushed: "+spelling.Spelling)
+	}
+	return err
+}
+
+// look gives the view of one namespace, from the cluster or, in a client dry
+// run, from the ledger alone.
+func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
+	records := w.recordsIn(namespace)
+	if w.client == nil {
+		return plan.Offline(w.target.cluster, namespace, records), nil
+	}
+	view := plan.View{Cluster: w.target.cluster, Namespace: namespace, Records: records}
+	objects, listed, err := w.client.Observe(ctx, namespace, plan.InterestOf(records, wanted), w.o.parallel)
+	if err != nil {
+		return view, err
+	}
+	if !listed && len(records) == 0 {
+		w.console.note("namespace %q: not allowed to list Secrets; the ledger is the only memory of earlier generations", namespace)
+	}
+	view.Objects = objects
+	if w.o.dryRun == dryRunNone {
+		newest, older := plan.SplitNewest(objects)
+		if newest, view.Gone, err = w.client.AwaitGone(ctx, newest, deletionLimit); err != nil {
+			return view, err
+		}
+		view.Objects = slices.Concat(newest, older)
+	}
+	if err := plan.CheckCluster(view); err != nil && !w.o.sameCluster {
+		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s --same-cluster", w.typed)
+	}
+	return view, nil
+}
+
+// recordsIn gives what the ledger has of one namespace of the target's cluster.
+func (w *work) recordsIn(namespace string) []ledger.Record {
+	var records []ledger.Record
+	for _, record := range w.records {
+		if record.Namespace == namespace {
+			records = append(records, record)
+		}
+	}
+	return records
+}
+
+// trace shows requests with -v, and the first time that the API server
+// throttles in any case.
+func (w *work) trace() cluster.Trace {
+	told := newOnce()
+	return func(e cluster.Exchange) {
+		if e.Status == 429 && told() {
+			w.console.note("the API server throttles this client (429); waiting as it asks (Retry-After: %s s)", e.RetryAfter)
+		}
+		if w.verbose > 0 {
+			w.console.say(fmt.Sprintf("%s %s %d in %d ms", e.Method, e.Path, e.Status, e.Took.Milliseconds()))
+		}
+	}
+}
