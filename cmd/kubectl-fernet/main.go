@@ -6,7 +6,8 @@ package main
 import (
 	"os"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:])) }
+func main() { os.Exit(cli.Main(atomicfile.OS, os.Args[1:])) }

@@ -24,6 +24,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
@@ -53,6 +54,7 @@ var (
 // the keys that stood in the environment.
 type app struct {
 	genericiooptions.IOStreams
+	files   atomicfile.FS // through which .env, key file and ledger are written
 	console *console
 	connect *genericclioptions.ConfigFlags
 	envKey  string // FERNET_KEY
@@ -62,7 +64,7 @@ type app struct {
 }
 
 // Main runs the plugin with the arguments after its name and gives the exit code.
-func Main(args []string) (code int) {
+func Main(files atomicfile.FS, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			code = reportPanic(os.Stderr, r)
@@ -72,6 +74,7 @@ func Main(args []string) (code int) {
 	klog.SetLogger(logr.Discard()) // from -v=8 up client-go logs request bodies
 	a := &app{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+		files:     files,
 		envKey:    takeEnv(keyring.EnvVarKey),
 		envOld:    takeEnv(keyring.EnvVarPrevious),
 	}
@@ -209,7 +212,7 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetOut(a.Out)
 	root.SetErr(a.ErrOut)
 	root.SetFlagErrorFunc(a.flagError)
-	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newVersion(a), newCompletion(a))
+	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newVersion(a), newCompletion(a))
 	return root
 }
 

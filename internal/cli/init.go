@@ -53,7 +53,7 @@ func (a *app) init(env string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockFor(env)
+	unlock, err := a.lockFor(env)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *app) init(env string) error {
 	if err := a.gitInit(env); err != nil { // first: a key that git can see is one too many
 		return err
 	}
-	if err := atomicfile.Replace(atomicfile.OS, env, old, made); err != nil {
+	if err := atomicfile.Replace(a.files, env, old, made); err != nil {
 		return err
 	}
 	did := "created"
@@ -83,7 +83,7 @@ func (a *app) init(env string) error {
 
 // lockFor takes the lock that guards a .env, and removes what a killed run left
 // of its next content.
-func lockFor(env string) (unlock func(), err error) {
+func (a *app) lockFor(env string) (unlock func(), err error) {
 	if _, err := os.Stat(filepath.Dir(env)); err != nil {
 		return nil, withHint(fmt.Errorf("%s: its folder does not exist", env), "mkdir -p %s", shellWord(filepath.Dir(env)))
 	}
@@ -91,7 +91,7 @@ func lockFor(env string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = atomicfile.CleanLeftover(atomicfile.OS, env)
+	_, err = atomicfile.CleanLeftover(a.files, env)
 	if errors.Is(err, atomicfile.ErrDangling) { // reading it says so better
 		err = nil
 	}
@@ -170,10 +170,10 @@ func (a *app) gitInit(env string) error {
 	}
 	dir := filepath.Dir(env)
 	ignored := []string{ignoreLine(filepath.Base(env)), "*.fernet-tmp", defaultLedger + ".lock"}
-	if err := addLines(filepath.Join(dir, ".gitignore"), ignored); err != nil {
+	if err := a.addLines(filepath.Join(dir, ".gitignore"), ignored); err != nil {
 		return err
 	}
-	return addLines(filepath.Join(dir, ".gitattributes"), []string{ledgerAttribute})
+	return a.addLines(filepath.Join(dir, ".gitattributes"), []string{ledgerAttribute})
 }
 
 var ignoreSpecial = regexp.MustCompile(`^[#!]|[\\*?\[ ]`)
@@ -182,7 +182,7 @@ var ignoreSpecial = regexp.MustCompile(`^[#!]|[\\*?\[ ]`)
 func ignoreLine(name string) string { return ignoreSpecial.ReplaceAllString(name, `\$0`) }
 
 // addLines appends those lines that a file does not have; no other byte changes.
-func addLines(path string, lines []string) error {
+func (a *app) addLines(path string, lines []string) error {
 	old, err := os.ReadFile(path) // #nosec G304 -- beside the user's own .env
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -205,8 +205,8 @@ func addLines(path string, lines []string) error {
 	case len(made) == before:
 		return nil
 	case old == nil:
-		return atomicfile.Create(atomicfile.OS, path, made, 0o644)
+		return atomicfile.Create(a.files, path, made, 0o644)
 	default:
-		return atomicfile.Replace(atomicfile.OS, path, old, made)
+		return atomicfile.Replace(a.files, path, old, made)
 	}
 }

@@ -32,7 +32,8 @@ func TestAddLines(t *testing.T) {
 			mode = 0o600
 		}
 		for range 2 { // the second time changes nothing
-			if err := addLines("file", []string{"a", "*.b"}); err != nil {
+			a, _, _ := newApp()
+			if err := a.addLines("file", []string{"a", "*.b"}); err != nil {
 				t.Fatal(err)
 			}
 			if got := get(t, "file"); got != c.want {
@@ -46,7 +47,8 @@ func TestAddLines(t *testing.T) {
 	if err := os.Mkdir("folder", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := addLines("folder", []string{"a"}); err == nil {
+	a, _, _ := newApp()
+	if err := a.addLines("folder", []string{"a"}); err == nil {
 		t.Error("a folder took lines")
 	}
 }

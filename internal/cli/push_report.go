@@ -29,6 +29,7 @@ var summaryWords = []struct {
 	{plan.Superseded, "superseded", false},
 	{plan.Held, "held", false},
 	{plan.Orphan, "orphaned", false},
+	{plan.Blocked, "blocked", false},
 	{plan.Unsent, "not sent", false},
 }
 
@@ -37,17 +38,7 @@ var summaryWords = []struct {
 func (r *pushRun) report(ctx context.Context, results []plan.Decision) error {
 	printErr := r.products(results)
 	r.explain(results)
-	count := map[plan.Outcome]int{}
-	for _, d := range results {
-		count[d.Outcome]++
-	}
-	var parts []string
-	for _, w := range summaryWords {
-		if w.always || count[w.outcome] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count[w.outcome], w.word))
-		}
-	}
-	r.console.print(strings.Join(parts, ", ") + "\n")
+	count := r.summary(results)
 	switch {
 	case printErr != nil:
 		return printErr
@@ -62,6 +53,22 @@ func (r *pushRun) report(ctx context.Context, results []plan.Decision) error {
 	}
 }
 
+// summary prints the last line.
+func (w *work) summary(results []plan.Decision) map[plan.Outcome]int {
+	count := map[plan.Outcome]int{}
+	for _, d := range results {
+		count[d.Outcome]++
+	}
+	var parts []string
+	for _, s := range summaryWords {
+		if s.always || count[s.outcome] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[s.outcome], s.word))
+		}
+	}
+	w.console.print(strings.Join(parts, ", ") + "\n")
+	return count
+}
+
 // products prints a line an object, or with -o the objects that are there.
 func (r *pushRun) products(results []plan.Decision) error {
 	if r.o.print.wanted() {
@@ -73,24 +80,29 @@ func (r *pushRun) products(results []plan.Decision) error {
 		}
 		return r.o.print.objects(r.Out, objects)
 	}
+	return r.lines(results)
+}
+
+// lines prints a line an object.
+func (w *work) lines(results []plan.Decision) error {
 	var out strings.Builder
 	for _, d := range results {
 		if d.Outcome == plan.Unsent {
 			continue
 		}
 		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome)
-		if len(r.target.namespaces) > 1 {
+		if len(w.target.namespaces) > 1 {
 			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
 		}
-		out.WriteString(r.o.dryRun.suffix() + "\n")
+		out.WriteString(w.o.dryRun.suffix() + "\n")
 	}
-	_, err := fmt.Fprint(r.Out, out.String())
+	_, err := fmt.Fprint(w.Out, out.String())
 	return err
 }
 
 // explain says on stderr why something was not written: one line for all that
 // share outcome and reason.
-func (r *pushRun) explain(results []plan.Decision) {
+func (w *work) explain(results []plan.Decision) {
 	type cause struct {
 		outcome plan.Outcome
 		reason  string
@@ -108,22 +120,24 @@ func (r *pushRun) explain(results []plan.Decision) {
 	}
 	for _, c := range order {
 		line := fmt.Sprintf("%s: %s: %s", c.outcome, few(names[c]), oneLine(c.reason))
-		if c.outcome == plan.Failed {
+		if c.outcome == plan.Failed || c.outcome == plan.Blocked {
 			line = fmt.Sprintf("error: secret/%s: %s", few(names[c]), oneLine(c.reason))
 		}
-		r.console.say(line)
-		if hint := r.hint(c.outcome); hint != "" {
-			r.console.say("hint: " + hint)
+		w.console.say(line)
+		if hint := w.hint(c.outcome); hint != "" {
+			w.console.say("hint: " + hint)
 		}
 	}
 }
 
-func (r *pushRun) hint(outcome plan.Outcome) string {
+func (w *work) hint(outcome plan.Outcome) string {
 	switch outcome {
 	case plan.Differs:
-		return r.typed + " --update"
+		return w.typed + " --update"
 	case plan.Superseded:
-		return "somebody rotated the key: get the current .env; this one has " + strings.Join(r.source.ring.IDs(), ", ")
+		return "somebody rotated the key: get the current .env; this one has " + strings.Join(w.source.ring.IDs(), ", ")
+	case plan.Blocked:
+		return "kubectl fernet push puts back what the ledger has and the namespace has not; kubectl describe secret NAME shows the rest"
 	case plan.Foreign:
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:

@@ -103,14 +103,14 @@ func fresh(rows []ledger.Row, at []int, decisions []plan.Decision) []ledger.Row 
 // preflight asks for the first create of each namespace as a server dry run, so
 // that what would refuse them all (no such namespace, no right, no quota) is
 // told before anything is written anywhere.
-func (r *pushRun) preflight(ctx context.Context, rows []ledger.Row) error {
+func (w *work) preflight(ctx context.Context, rows []ledger.Row) error {
 	asked := map[string]bool{}
 	for _, row := range rows {
 		if asked[row.Namespace] {
 			continue
 		}
 		asked[row.Namespace] = true
-		if result := r.client.Create(ctx, row, true); result.Fate == cluster.Refused && cluster.RefusesAll(result.Err) {
+		if result := w.client.Create(ctx, row, true); result.Fate == cluster.Refused && cluster.RefusesAll(result.Err) {
 			return fmt.Errorf("namespace %q: %w", row.Namespace, result.Err)
 		}
 	}

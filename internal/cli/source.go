@@ -85,6 +85,7 @@ type source struct {
 	file    *envfile.File
 	raw     []byte
 	ring    *keyring.Keyring
+	holders []holder        // the files that hold keys
 	entries []envfile.Entry // those that match, in order
 	wanted  []plan.Wanted   // the same, as the planner sees them
 }
@@ -106,7 +107,7 @@ func (a *app) load(o sourceOptions) (*source, error) {
 		return nil, err
 	}
 	s := &source{options: o, file: file, raw: raw}
-	if s.ring, err = a.findKeys(o, file); err != nil {
+	if err := a.findKeys(s); err != nil {
 		return nil, err
 	}
 	if err := s.choose(); err != nil {
@@ -118,24 +119,33 @@ func (a *app) load(o sourceOptions) (*source, error) {
 	return s, nil
 }
 
-func (a *app) findKeys(o sourceOptions, file *envfile.File) (*keyring.Keyring, error) {
-	sources := []keyring.Source{keyring.FromFile(file)}
-	if o.keyFile != "" {
-		keys, _, err := envfile.ReadFile(o.keyFile)
+// findKeys makes the keyring of the .env, the --key-file and the environment.
+func (a *app) findKeys(s *source) error {
+	files := []holder{{path: s.options.env, file: s.file, raw: s.raw}}
+	if path := s.options.keyFile; path != "" {
+		keys, raw, err := envfile.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, withHint(err, "check the path of --key-file")
+			return withHint(err, "check the path of --key-file")
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		a.fileWarnings(keys)
-		sources = append(sources, keyring.FromFile(keys))
+		files = append(files, holder{path: path, file: keys, raw: raw})
+	}
+	var sources []keyring.Source
+	for _, h := range files {
+		sources = append(sources, keyring.FromFile(h.file))
+		if h.holdsKeys() {
+			s.holders = append(s.holders, h)
+		}
 	}
 	ring, err := keyring.Find(append(sources, keyring.FromEnvironment(a.envKey, a.envOld))...)
 	if errors.Is(err, keyring.ErrNoKey) {
-		return nil, withHint(fmt.Errorf("%s: no KEY in it", o.env), "kubectl fernet init%s", envFlag(o.env))
+		return withHint(fmt.Errorf("%s: no KEY in it", s.options.env), "kubectl fernet init%s", envFlag(s.options.env))
 	}
-	return ring, err
+	s.ring = ring
+	return err
 }
 
 func (a *app) fileWarnings(file *envfile.File) {

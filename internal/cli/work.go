@@ -113,20 +113,20 @@ func (w *work) open(write bool) (close func(), err error) {
 			return close, err
 		}
 		close = func() { _ = lock.Unlock() }
-		if _, err := atomicfile.CleanLeftover(atomicfile.OS, w.o.env); err != nil {
+		if _, err := atomicfile.CleanLeftover(w.files, w.o.env); err != nil {
 			return close, err
 		}
 		if err := w.source.unchanged(); err != nil {
 			return close, err
 		}
-		if w.ledger, err = ledger.Open(atomicfile.OS, path, lock); err != nil {
+		if w.ledger, err = ledger.Open(w.files, path, lock); err != nil {
 			return close, err
 		}
 		for _, note := range w.ledger.Notes() {
 			w.console.note("%s", note)
 		}
 		w.rows = w.ledger.Rows()
-	} else if w.rows, err = ledger.Read(atomicfile.OS, path); err != nil {
+	} else if w.rows, err = ledger.Read(w.files, path); err != nil {
 		return close, err
 	}
 	w.index()
@@ -244,6 +244,36 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s --same-cluster", w.typed)
 	}
 	return view, nil
+}
+
+// spread takes all namespaces that the ledger knows in this cluster as the
+// target, unless some were named.
+func (w *work) spread() {
+	if *w.connect.Namespace != "" || len(w.o.namespaces) > 0 {
+		return
+	}
+	known := map[string]bool{}
+	for _, record := range w.records {
+		if record.State == ledger.Created || record.State == ledger.Planned {
+			known[record.Namespace] = true
+		}
+	}
+	if len(known) > 0 {
+		w.target.namespaces = sortedKeys(known)
+	}
+}
+
+// lookAll gives the view of each namespace of the target, at what is ours there.
+func (w *work) lookAll(ctx context.Context) ([]plan.View, error) {
+	var views []plan.View
+	for _, namespace := range w.target.namespaces {
+		view, err := w.look(ctx, namespace, plan.Mine(w.recordsIn(namespace), w.source.wanted))
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, view)
+	}
+	return views, nil
 }
 
 // recordsIn gives what the ledger has of one namespace of the target's cluster.

@@ -8,11 +8,16 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
 
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
+	batchv1client "k8s.io/client-go/kubernetes/typed/batch/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // as kubectl; exec plugins need no import
@@ -33,8 +38,12 @@ type Trace func(Exchange)
 
 // Client talks to one API server.
 type Client struct {
-	core corev1client.CoreV1Interface
-	meta metadata.Interface
+	core      corev1client.CoreV1Interface
+	apps      appsv1client.AppsV1Interface
+	batch     batchv1client.BatchV1Interface
+	meta      metadata.Interface
+	dynamic   dynamic.Interface
+	discovery discovery.DiscoveryInterface
 }
 
 // Connect makes a client; it dials nobody yet. The client-side rate limit is
@@ -48,15 +57,18 @@ func Connect(config *rest.Config, trace Trace) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
 	}
-	core, err := corev1client.NewForConfigAndClient(config, httpClient)
-	if err != nil {
+	c := &Client{}
+	var errs [6]error
+	c.core, errs[0] = corev1client.NewForConfigAndClient(config, httpClient)
+	c.apps, errs[1] = appsv1client.NewForConfigAndClient(config, httpClient)
+	c.batch, errs[2] = batchv1client.NewForConfigAndClient(config, httpClient)
+	c.meta, errs[3] = metadata.NewForConfigAndClient(metadata.ConfigFor(config), httpClient)
+	c.dynamic, errs[4] = dynamic.NewForConfigAndClient(dynamic.ConfigFor(config), httpClient)
+	c.discovery, errs[5] = discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
 	}
-	meta, err := metadata.NewForConfigAndClient(metadata.ConfigFor(config), httpClient)
-	if err != nil {
-		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
-	}
-	return &Client{core: core, meta: meta}, nil
+	return c, nil
 }
 
 // doubtful is the context key of an *atomic.Bool that becomes true when an

@@ -3,12 +3,15 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -46,6 +49,11 @@ const requestLimit = 90 * time.Second
 // Secret is fetched and its bytes are compared. A create that was sent is waited
 // for even when ctx ends.
 func (c *Client) Create(ctx context.Context, row ledger.Row, dryRun bool) Result {
+	return c.CreateSecret(ctx, manifest.Secret(row), dryRun)
+}
+
+// CreateSecret is Create for any Secret; it has landed when its data is there.
+func (c *Client) CreateSecret(ctx context.Context, sent *corev1.Secret, dryRun bool) Result {
 	if ctx.Err() != nil {
 		return Result{Fate: NotSent, Err: context.Cause(ctx)}
 	}
@@ -57,24 +65,25 @@ func (c *Client) Create(ctx context.Context, row ledger.Row, dryRun bool) Result
 	if dryRun {
 		opts.DryRun = []string{metav1.DryRunAll}
 	}
-	s, err := c.core.Secrets(row.Namespace).Create(ctx, manifest.Secret(row), opts)
+	s, err := c.core.Secrets(sent.Namespace).Create(ctx, sent, opts)
 	if err == nil {
-		return judge(row, manifest.FromSecret(s))
+		return judge(sent, s)
 	}
 	if dryRun && !apierrors.IsAlreadyExists(err) {
 		return Result{Fate: Refused, Err: explain(err)}
 	}
-	return c.afterError(ctx, row, err, definite(err) && !doubt.Load())
+	return c.afterError(ctx, sent, err, definite(err) && !doubt.Load())
 }
 
-// errOtherBytes says that a Secret does not hold what the row says.
+// errOtherBytes says that a Secret does not hold what was sent.
 var errOtherBytes = errors.New("the Secret of that name holds other bytes")
 
 // judge does not call Refused what is being deleted: it was there, so its name
 // must never come again with other bytes.
-func judge(row ledger.Row, o manifest.Object) Result {
+func judge(sent, live *corev1.Secret) Result {
+	o := manifest.FromSecret(live)
 	switch {
-	case !o.Carries(row):
+	case !maps.EqualFunc(sent.Data, live.Data, bytes.Equal):
 		return Result{Fate: Taken, Object: o, Err: errOtherBytes}
 	case o.Deleting:
 		return Result{Fate: Doubtful, Object: o, Err: errors.New("the Secret is being deleted")}
@@ -85,14 +94,14 @@ func judge(row ledger.Row, o manifest.Object) Result {
 
 // afterError looks what became of a create. refused says that the server has
 // answered every attempt, so that what is not there will not come.
-func (c *Client) afterError(ctx context.Context, row ledger.Row, cause error, refused bool) Result {
+func (c *Client) afterError(ctx context.Context, sent *corev1.Secret, cause error, refused bool) Result {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLimit)
 	defer cancel()
-	o, err := c.get(ctx, row.Namespace, row.Secret)
+	s, err := c.core.Secrets(sent.Namespace).Get(ctx, sent.Name, metav1.GetOptions{})
 	switch {
-	case o != nil:
-		return judge(row, *o)
-	case err == nil && refused:
+	case err == nil:
+		return judge(sent, s)
+	case apierrors.IsNotFound(err) && refused:
 		return Result{Fate: Refused, Err: explain(cause)}
 	default:
 		return Result{Fate: Doubtful, Err: explain(cause)}

@@ -121,7 +121,7 @@ func (s *Source) keyring() (*Keyring, error) {
 	if err != nil {
 		return nil, s.key.errorf(err.Error(), "")
 	}
-	return &Keyring{keys: keys, open: ring}, nil
+	return &Keyring{keys: keys, staged: len(s.next.split()), open: ring}, nil
 }
 
 func (p place) one() (Key, error) {

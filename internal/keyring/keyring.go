@@ -99,8 +99,9 @@ func (k Key) Subkey(info string) []byte {
 
 // Keyring holds the keys of one .env: the primary first, then those that only open.
 type Keyring struct {
-	keys []Key
-	open *decrypt.Keyring
+	keys   []Key
+	staged int // how many of the keys behind the primary are KEY_NEXT: 0 or 1
+	open   *decrypt.Keyring
 }
 
 // Primary is the key that seals.
@@ -108,6 +109,17 @@ func (r *Keyring) Primary() Key { return r.keys[0] }
 
 // IDs lists the key ids, the primary's first.
 func (r *Keyring) IDs() []string { return r.open.KeyIDs() }
+
+// Staged gives the id of KEY_NEXT, empty where there is none.
+func (r *Keyring) Staged() string {
+	if r.staged == 0 {
+		return ""
+	}
+	return r.keys[1].id
+}
+
+// Previous gives the ids of the keys in KEY_PREVIOUS, the newest first.
+func (r *Keyring) Previous() []string { return r.IDs()[1+r.staged:] }
 
 // Alone gives the keyring that has the primary key and no other.
 func (r *Keyring) Alone() *Keyring {

@@ -20,6 +20,8 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	ManagedBy      = "kubectl-fernet"
 	LabelKeyID     = Prefix + "key-id"
+	LabelKind      = Prefix + "kind" // only on what is no token
+	KindKeyring    = "keyring"
 
 	AnnotationEnvKey     = Prefix + "env-key"
 	AnnotationBaseName   = Prefix + "base-name"

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// confirm asks a question on the terminal and takes y or yes for a yes. Where
+// there is no terminal to ask, --yes has to stand on the command line.
+func (a *app) confirm(ctx context.Context, yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	in, ok := a.In.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) { // #nosec G115 -- a file descriptor fits
+		return withHint(errors.New("this needs a confirmation, and there is no terminal to ask on; nothing was written"), "%s --yes", a.typed)
+	}
+	a.console.print(question + " [y/N] ")
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		answered <- line
+	}()
+	select {
+	case <-ctx.Done():
+		a.console.print("\n")
+		return context.Cause(ctx)
+	case line := <-answered:
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return nil
+		}
+		return errors.New("not confirmed; nothing was written")
+	}
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const rotateLong = `Bring every secret of this .env in the cluster under a new key.
+
+Each current Secret gets a next generation that holds the same value, with the
+same age, under the new key; nothing is deleted or overwritten, so running and
+restarting pods keep what they have. What rotate does follows from what it finds:
+
+  a Secret that is not under KEY yet   is brought there: an interrupted rotation
+                                       is finished by the same command
+  all under KEY, KEY_PREVIOUS empty    takes KEY_NEXT, or makes a key, and rotates
+  all under KEY, KEY_PREVIOUS not      says what is left to do, exit code 1;
+                                       --new-key starts the next one anyway
+
+The new key is on disk, in the .env or the --key-file, before anything is sealed
+with it. Without -n it goes through all namespaces that the ledger knows.
+
+Applications must hold the new key before they see a token under it: --prepare
+stages it, or --key-secret keeps the keyring in the cluster. Then rollout
+points the workloads to the new generations, and retire removes the old ones.`
+
+const rotateExample = `  # a key that applications can be given before anything is sealed with it
+  kubectl fernet rotate --prepare
+
+  # the rotation; run it again if it was interrupted
+  kubectl fernet rotate
+
+  # keyring, tokens and workloads in one go
+  kubectl fernet rotate --key-secret fernet-key --rollout
+
+  # back to the old key, as long as nothing was sent under the new one
+  kubectl fernet rotate --abort`
+
+// errStopped is why the rest of a rotation was not sent.
+var errStopped = errors.New("not sent: the first create did not succeed")
+
+type rotateOptions struct {
+	workOptions
+	rolloutOptions
+	prepare, abort, newKey, rollout, yes bool
+	keySecret                            string
+}
+
+// newRotate makes the verb; run is a.rotate, or what a test puts in its place.
+func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.Command {
+	o := &rotateOptions{}
+	cmd := &cobra.Command{
+		Use:     "rotate",
+		Short:   "Bring every secret of this .env in the cluster under a new key",
+		Long:    rotateLong,
+		Example: rotateExample,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.complete()
+			if err := o.validate(*a.connect.Namespace); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	o.workOptions.addFlags(f)
+	o.rolloutOptions.addFlags(f)
+	f.BoolVar(&o.prepare, "prepare", false, "only stage the next key as KEY_NEXT: it opens, and seals nothing yet")
+	f.BoolVar(&o.abort, "abort", false, "return to the key before, as long as nothing was sent under the new one")
+	f.BoolVar(&o.newKey, "new-key", false, "start the next rotation although the last one is not finished")
+	f.BoolVar(&o.rollout, "rollout", false, "then point the workloads to the new generations, and wait")
+	f.StringVar(&o.keySecret, "key-secret", "", "keep the keyring too, as an immutable Secret of this name and its generations")
+	f.BoolVar(&o.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (o *rotateOptions) validate(namespace string) error {
+	switch {
+	case o.prepare && (o.abort || o.newKey || o.rollout):
+		return errors.New("--prepare only stages a key: leave out --abort, --new-key and --rollout")
+	case o.abort && (o.newKey || o.rollout || o.keySecret != ""):
+		return errors.New("--abort goes with no other step of a rotation")
+	}
+	if o.keySecret != "" {
+		if base, err := manifest.BaseName(o.keySecret); err != nil || base != o.keySecret {
+			return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
+		}
+	}
+	if err := o.rolloutOptions.validate(); err != nil {
+		return err
+	}
+	return o.workOptions.validate(namespace)
+}
+
+// rotateRun is one rotation under way.
+type rotateRun struct {
+	*work
+	o      *rotateOptions
+	holder holder
+	views  []plan.View
+	moves  []plan.Move
+}
+
+// rotate looks at the state and does what follows from it.
+func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
+	w, err := a.aim(o.workOptions, false)
+	if err != nil {
+		return err
+	}
+	r := &rotateRun{work: w, o: o}
+	if r.holder, err = w.keyHolder(); err != nil {
+		return err
+	}
+	close, err := w.open(o.dryRun == dryRunNone)
+	defer close()
+	if err != nil {
+		return err
+	}
+	w.spread()
+	if err := r.keySecretIsFree(); err != nil {
+		return err
+	}
+	a.console.begin(w.target.line())
+	if err := w.checkBindings(); err != nil {
+		return err
+	}
+	if err := w.connectTo(); err != nil {
+		return err
+	}
+	switch {
+	case o.prepare:
+		return r.prepare(ctx)
+	case o.abort:
+		return r.abort(ctx)
+	}
+	if r.views, err = w.lookAll(ctx); err != nil {
+		return err
+	}
+	if r.moves, err = w.moves(r.views); err != nil {
+		return err
+	}
+	return r.advance(ctx)
+}
+
+// keySecretIsFree refuses a name for the keyring that an entry has.
+func (r *rotateRun) keySecretIsFree() error {
+	for _, entry := range plan.Mine(r.records, r.source.wanted) {
+		if entry.Base == r.o.keySecret {
+			return withHint(fmt.Errorf("--key-secret %s is the Secret of %s", r.o.keySecret, entry.EnvKey), "choose another name, such as fernet-key")
+		}
+	}
+	return nil
+}
+
+// moves plans the rotation of what the views show, under the keyring of now.
+func (w *work) moves(views []plan.View) ([]plan.Move, error) {
+	var all []plan.Move
+	for _, view := range views {
+		mine := plan.Mine(view.Records, w.source.wanted)
+		moves, err := plan.Rotate(view, mine, w.door.Judge, w.source.ring, w.door.SameValue, w.inEnv)
+		if err != nil {
+			return nil, w.located(err)
+		}
+		all = append(all, moves...)
+	}
+	return all, nil
+}
+
+func count(moves []plan.Move, outcomes ...plan.Outcome) (n int) {
+	for _, m := range moves {
+		if slices.Contains(outcomes, m.Outcome) {
+			n++
+		}
+	}
+	return n
+}
+
+// advance is the function of the state.
+func (r *rotateRun) advance(ctx context.Context) error {
+	if err := r.obstacles(); err != nil {
+		return err
+	}
+	previous := r.source.ring.Previous()
+	switch pending := count(r.moves, plan.Created); {
+	case pending == 0 && count(r.moves, plan.Unchanged) == 0:
+		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.places()), "kubectl fernet push%s", envFlag(r.o.env))
+	case pending > 0:
+		r.console.note("%d of %d Secrets are not under KEY %s yet", pending, pending+count(r.moves, plan.Unchanged), r.source.ring.IDs()[0])
+		return r.carryOut(ctx, nil)
+	case len(previous) == 0 || r.o.newKey:
+		return r.start(ctx)
+	default:
+		return r.leftToDo(ctx)
+	}
+}
+
+// obstacles ends a rotation before anything is written.
+func (r *rotateRun) obstacles() error {
+	blocked, superseded := count(r.moves, plan.Blocked), count(r.moves, plan.Superseded)
+	if blocked+superseded == 0 {
+		return nil
+	}
+	r.explain(decisions(r.moves))
+	if blocked > 0 {
+		return errEntries
+	}
+	return errFindings
+}
+
+// start makes KEY_NEXT, or a fresh key, the one that seals, and rotates to it.
+func (r *rotateRun) start(ctx context.Context) error {
+	fresh, _, err := keyring.Generate()
+	if err != nil {
+		return err
+	}
+	e, err := r.holder.edit(keyring.Advance(r.holder.file, fresh)...)
+	if err != nil {
+		return err
+	}
+	before := *r.work
+	r.use(e)
+	if r.moves, err = r.work.moves(r.views); err != nil {
+		return err
+	}
+	if err := r.obstacles(); err != nil {
+		return err
+	}
+	*r.work = before
+	return r.carryOut(ctx, &e)
+}
+
+// leftToDo is where everything is under KEY and older keys are still held.
+func (r *rotateRun) leftToDo(ctx context.Context) error {
+	if r.o.dryRun == dryRunNone { // a run that was killed at its end may have left rows to write
+		if err := r.ledger.Append(r.planned()...); err != nil {
+			return err
+		}
+	}
+	if r.o.rollout || r.o.keySecret != "" {
+		return r.finish(ctx)
+	}
+	ids := r.source.ring.IDs()
+	r.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
+		r.places(), ids[0], strings.Join(r.source.ring.Previous(), ", ")))
+	r.console.print("next: " + nextSteps(r.o.sourceOptions, ids[0]) + "; to start another rotation all the same: kubectl fernet rotate --new-key\n")
+	return errFindings
+}
+
+func nextSteps(o sourceOptions, id string) string {
+	flags := envFlag(o.env)
+	return fmt.Sprintf("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
+}
+
+func (w *work) places() string {
+	if len(w.target.namespaces) == 1 {
+		return fmt.Sprintf("namespace %q", w.target.namespaces[0])
+	}
+	return fmt.Sprintf("%d namespaces", len(w.target.namespaces))
+}
+
+// prepare stages the next key, so that applications can be given it.
+func (r *rotateRun) prepare(ctx context.Context) error {
+	word, staged := "staged already", r.source.ring.Staged()
+	if staged == "" {
+		fresh, key, err := keyring.Generate()
+		if err != nil {
+			return err
+		}
+		e, err := r.holder.edit(keyring.Stage(fresh)...)
+		if err != nil {
+			return err
+		}
+		if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, "stage a next key in "+r.holder.path+"?"); err != nil {
+			return err
+		}
+		word, staged = "staged", key.ID()
+		if r.o.dryRun != dryRunNone {
+			r.use(e)
+		} else if err := r.save(e); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(r.Out, "key/%s %s%s\n", staged, word, r.o.dryRun.suffix())
+	if r.o.keySecret != "" {
+		if err := r.finish(ctx); err != nil {
+			return err
+		}
+		r.console.print("next: kubectl fernet rollout" + envFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + envFlag(r.o.env) + "\n")
+		return nil
+	}
+	r.console.print(fmt.Sprintf("next: give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s\n",
+		r.holder.path, envFlag(r.o.env), envFlag(r.o.env), staged))
+	return nil
+}
+
+// abort returns to the key before. It is possible only while no row of the
+// ledger is under the new one: from then on its tokens may be anywhere.
+func (r *rotateRun) abort(ctx context.Context) error {
+	changes, err := keyring.Retreat(r.holder.file)
+	if err != nil {
+		return withHint(fmt.Errorf("%s: there is no rotation to take back: %w", r.holder.path, err), "kubectl fernet status%s", envFlag(r.o.env))
+	}
+	id := r.source.ring.IDs()[0]
+	for _, record := range ledger.Fold(r.rows) {
+		if record.KeyID == id && record.State != ledger.Failed {
+			return withHint(fmt.Errorf("tokens under key %s were sent already (Secret %s in namespace %s)", id, record.Secret, record.Namespace),
+				"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", envFlag(r.o.env))
+		}
+	}
+	e, err := r.holder.edit(changes...)
+	if err != nil {
+		return err
+	}
+	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("return from key %s to key %s?", id, e.ring.IDs()[0])); err != nil {
+		return err
+	}
+	if r.o.dryRun == dryRunNone {
+		if err := r.save(e); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(r.Out, "key/%s current again%s\nkey/%s staged%s\n", e.ring.IDs()[0], r.o.dryRun.suffix(), id, r.o.dryRun.suffix())
+	return nil
+}
+
+// told prints what became of the rotation and goes on to what follows it.
+func (r *rotateRun) told(ctx context.Context) error {
+	results := decisions(r.moves)
+	if err := r.lines(results); err != nil {
+		return err
+	}
+	r.explain(results)
+	r.differing()
+	count := r.summary(results)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case count[plan.Failed]+count[plan.Foreign]+count[plan.Unsent] > 0:
+		return errEntries
+	}
+	if err := r.finish(ctx); err != nil {
+		return err
+	}
+	if count[plan.Misplaced] > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// differing names the entries whose value in the .env is not the one that was
+// rotated.
+func (r *rotateRun) differing() {
+	var names []string
+	for _, m := range r.moves {
+		if m.Differs {
+			names = append(names, m.Row.EnvKey)
+		}
+	}
+	if len(names) > 0 {
+		r.console.note("%s has another value than the cluster for %s; the cluster's was kept: kubectl fernet push --update%s publishes the other",
+			r.o.env, few(names), envFlag(r.o.env))
+	}
+}
+
+// finish does what the flags ask for beyond the tokens, and says what is next.
+func (r *rotateRun) finish(ctx context.Context) error {
+	return nil
+}
+
+func decisions(moves []plan.Move) []plan.Decision {
+	out := make([]plan.Decision, len(moves))
+	for i, m := range moves {
+		out[i] = m.Decision
+	}
+	return out
+}
