@@ -17,7 +17,7 @@ HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 build: ## the plugin, into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/kubectl-fernet ./cmd/kubectl-fernet
 
-localkube: ## etcd, kube-apiserver, kube-controller-manager and kubectl from Go modules, into bin/
+localkube: ## a control plane, kubectl and kwok's fake node from Go modules, into bin/
 	@hack/localkube/build.sh
 
 demo: build localkube ## push the two entries of testdata/original.env into a real API server

@@ -23,6 +23,7 @@ const (
 	admin      = "localkube-admin"
 	adminGroup = "system:masters" // bypasses RBAC
 	controller = "system:kube-controller-manager"
+	scheduler  = "system:kube-scheduler"
 
 	// startup is how long a control plane has to become ready; three seconds are usual, a busy machine takes longer.
 	startup = 2 * time.Minute
@@ -87,7 +88,7 @@ func commands() (string, error) {
 		return "", err
 	}
 	dir := filepath.Dir(self)
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", stages} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			return "", fmt.Errorf("%s is not in %s; run: make localkube", name, dir)
 		}
@@ -134,7 +135,7 @@ func (p *plane) start() error {
 	if err := p.spawn("kube-apiserver", p.apiserverFlags(etcd, ports[1])...); err != nil {
 		return err
 	}
-	return p.startControllers()
+	return p.startClients()
 }
 
 func (p *plane) apiserverFlags(etcd string, port int) []string {
@@ -155,8 +156,9 @@ func (p *plane) apiserverFlags(etcd string, port int) []string {
 	}
 }
 
-// startControllers waits for the API server first: a controller manager that finds none for ten seconds gives up.
-func (p *plane) startControllers() error {
+// startClients starts the API server's clients and returns when they have done their first work. It waits for the API
+// server first: a controller manager that finds none for ten seconds gives up.
+func (p *plane) startClients() error {
 	ctx, cancel := context.WithTimeoutCause(p.running, startup, fmt.Errorf("not ready after %v; the logs are in %s", startup, p.dir))
 	defer cancel()
 	client, err := p.client()
@@ -164,29 +166,48 @@ func (p *plane) startControllers() error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	if err := answered(ctx, client, p.url+"/readyz"); err != nil {
+	if err := answered(ctx, client, p.url+"/readyz", "", ok); err != nil {
 		return err
 	}
-	// Without credentials for each service account no quota is enforced and no namespace is ever emptied. With the usual
-	// 20 requests a second, the first service accounts alone take five seconds.
-	if err := p.spawn("kube-controller-manager", "--kubeconfig="+p.path("controllers.kubeconfig"),
-		"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true",
-		"--kube-api-qps=1000", "--kube-api-burst=1000"); err != nil {
+	if err := p.startControllers(); err != nil {
 		return err
 	}
-	return answered(ctx, client, p.url+"/api/v1/namespaces/default/serviceaccounts/default")
+	if err := p.startWorkloads(); err != nil {
+		return err
+	}
+	if err := answered(ctx, client, p.url+"/api/v1/nodes", oneNode, made); err != nil {
+		return err
+	}
+	if err := answered(ctx, client, p.url+"/api/v1/namespaces/default/serviceaccounts/default", "", ok); err != nil {
+		return err
+	}
+	return answered(ctx, client, p.url+"/api/v1/nodes/localkube", "", free)
 }
 
-// answered waits until a URL answers 200.
-func answered(ctx context.Context, client *http.Client, url string) error {
+// startControllers gives each controller credentials of its own: otherwise no quota is enforced and no namespace is ever
+// emptied. With the usual 20 requests a second, the first service accounts alone take five seconds.
+func (p *plane) startControllers() error {
+	return p.spawn("kube-controller-manager", "--kubeconfig="+p.path("controllers.kubeconfig"),
+		"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true",
+		"--kube-api-qps=1000", "--kube-api-burst=1000")
+}
+
+// answered gets a URL, or posts a body to it, until the answer will do.
+func answered(ctx context.Context, client *http.Client, url, body string, will func(*http.Response) bool) error {
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 		if err != nil {
 			return err
 		}
+		req.Header.Set("Content-Type", "application/json")
 		if resp, err := client.Do(req); err == nil {
+			done := will(resp)
 			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if done {
 				return nil
 			}
 		}
@@ -197,6 +218,8 @@ func answered(ctx context.Context, client *http.Client, url string) error {
 		}
 	}
 }
+
+func ok(resp *http.Response) bool { return resp.StatusCode == http.StatusOK }
 
 // client is an HTTP client of the administrator.
 func (p *plane) client() (*http.Client, error) {
@@ -237,7 +260,10 @@ func (p *plane) writeFiles() error {
 			return err
 		}
 	}
-	return errors.Join(os.RemoveAll(p.path("etcd")), p.writeKubeconfig(p.path("controllers.kubeconfig"), controller))
+	return errors.Join(os.RemoveAll(p.path("etcd")),
+		p.writeKubeconfig(p.path("controllers.kubeconfig"), controller),
+		p.writeKubeconfig(p.path("scheduler.kubeconfig"), scheduler),
+		p.writeKubeconfig(p.path("kwok.kubeconfig"), "kwok", adminGroup))
 }
 
 // freePorts finds n free ports on loopback. All are held until all are found, so that none is found twice.

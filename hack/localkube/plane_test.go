@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +35,7 @@ func install(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"} {
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", stages, "kubectl"} {
 		real, err := filepath.Abs(filepath.Join("../../bin", name))
 		if err != nil {
 			t.Fatal(err)
@@ -182,10 +183,14 @@ func TestServe(t *testing.T) {
 	s.want(t, s.kubeconfig, "config current-context", "localkube")
 	s.want(t, s.kubeconfig, "config view -o jsonpath={.contexts[0].context}", `{"cluster":"localkube","user":"localkube-admin"}`)
 	s.want(t, s.kubeconfig, "-n default get serviceaccount default -o name", "serviceaccount/default")
+	s.want(t, s.kubeconfig, `get node localkube -o jsonpath={.spec.taints}{.status.conditions[?(@.type=="Ready")].status}`, "True")
 	s.testUser(t)
 	s.testControllers(t)
-	if len(s.alive(t)) != 4 {
-		t.Errorf("running: %v, want localkube and its three processes", s.alive(t))
+	s.testWorkloads(t)
+	names := s.alive(t)
+	slices.Sort(names)
+	if want := "[etcd kube-apiserver kube-controller-manager kube-scheduler kwok localkube]"; fmt.Sprint(names) != want {
+		t.Errorf("running: %v, want %s", names, want)
 	}
 	s.signal(t, syscall.SIGTERM)
 	s.finish(t, 0)
@@ -235,6 +240,29 @@ func (s *session) testControllers(t *testing.T) {
 		return hard == "0"
 	})
 	s.refused(t, s.kubeconfig, "-n default create secret generic x", "exceeded quota")
+}
+
+// testWorkloads rolls a Deployment out, and then out again with pods that no node can take.
+func (s *session) testWorkloads(t *testing.T) {
+	t.Helper()
+	s.want(t, s.kubeconfig, "-n default create deployment web --image=web --replicas=3 -o name", "deployment.apps/web")
+	s.want(t, s.kubeconfig, "-n default wait deployment web --for=jsonpath={.status.readyReplicas}=3 --timeout=60s",
+		"deployment.apps/web condition met")
+	s.want(t, s.kubeconfig, `-n default patch deployment web -o name -p {"spec":{"progressDeadlineSeconds":1,`+
+		`"template":{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"65"}}}]}}}}`, "deployment.apps/web")
+	s.refused(t, s.kubeconfig, "-n default rollout status deployment web --timeout=60s", "exceeded its progress deadline")
+	within(t, 10*time.Second, "no pod waits for cpu", func() bool {
+		why, _ := s.kubectl(s.kubeconfig, "-n default get pods -l app=web -o jsonpath={.items[*].status.conditions[*].message}")
+		return strings.Contains(why, "Insufficient cpu")
+	})
+	s.want(t, s.kubeconfig, "-n default get deployment web -o jsonpath={.status.readyReplicas}", "3")
+
+	s.want(t, s.kubeconfig, "-n default create cronjob tick --image=tick --schedule=@yearly -o name", "cronjob.batch/tick")
+	s.want(t, s.kubeconfig, "-n default create job once --from=cronjob/tick -o name", "job.batch/once")
+	s.want(t, s.kubeconfig, "-n default wait job once --for=condition=Complete --timeout=60s", "job.batch/once condition met")
+
+	s.want(t, s.kubeconfig, "-n default delete deployment web --cascade=foreground --timeout=60s -o name", "deployment.apps/web")
+	s.want(t, s.kubeconfig, "-n default get pods -l app=web -o name", "")
 }
 
 func TestKilled(t *testing.T) {
