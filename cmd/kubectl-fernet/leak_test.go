@@ -34,6 +34,7 @@ var leakRuns = []struct {
 	refused bool
 	env     []string
 	rule    faultproxy.Rule
+	keyring bool // the keyring goes into the cluster, because the user says so
 }{
 	{args: []string{"lint"}, refused: true}, // findings
 	{args: []string{"push", "--dry-run=server"}},
@@ -48,6 +49,15 @@ var leakRuns = []struct {
 	{args: []string{"push", leakValue}, refused: true},
 	{args: []string{"push", "--parallel", leakValue}, refused: true},
 	{args: []string{"push", "--udpate=" + leakValue}, refused: true},
+	{args: []string{"status", "-o", "yaml"}},
+	{args: []string{"rotate", "--yes"}, refused: true}, // a previous key is still held
+	{args: []string{"rotate", "--prepare", "--yes", "--key-secret", "fernet-key"}, keyring: true},
+	{args: []string{"rotate", "--new-key", "--yes"}, refused: true, rule: faultproxy.Writes(faultproxy.Status(422, nil, []byte(echo422)))},
+	{args: []string{"rotate", "--yes", "--key-secret", "fernet-key", "--rollout"}, keyring: true},
+	{args: []string{"rotate", "--abort", "--yes"}, refused: true},
+	{args: []string{"rollout", "--yes"}},
+	{args: []string{"retire", "--yes"}},
+	{args: []string{"retire", leakValue}, refused: true},
 	{args: []string{"init"}, refused: true},
 	{args: []string{"init", "--env", "new.env"}},
 	{args: []string{"version"}},
@@ -79,7 +89,7 @@ func TestNothingLeaks(t *testing.T) {
 			proxy.Reset(run.rule)
 		}
 		args := append([]string{"-v", "9"}, run.args...)
-		if run.args[0] == "push" {
+		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status"}, run.args[0]) {
 			args = append(args, "-n", ns)
 		}
 		cmd := exec.Command("kubectl-fernet", args...)
@@ -93,13 +103,20 @@ func TestNothingLeaks(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, stderr.String())
 		}
 		ran[run.args[0]] = true
+		for _, key := range keysOf(t, dir) { // those that rotate made
+			forbidden = append(forbidden, forms(key)...)
+		}
+		sent := forbidden
+		if run.keyring {
+			sent = forms(leakValue)
+		}
 		check := slices.Concat(forbidden, tokensOf(t, dir), []string{echoToken})
 		noneOf(t, name+": stderr", stderr.Bytes(), check)
 		if !cli.MayReveal[run.args[0]] {
 			noneOf(t, name+": stdout", stdout.Bytes(), check)
 		}
 		for _, r := range proxy.Requests() {
-			noneOf(t, name+": request", append([]byte(r.Path+r.RawQuery), r.Body...), forbidden)
+			noneOf(t, name+": request", append([]byte(r.Path+r.RawQuery), r.Body...), sent)
 			for header, values := range r.Header {
 				noneOf(t, name+": header "+header, []byte(strings.Join(values, " ")), forbidden)
 			}
@@ -119,6 +136,13 @@ func forms(text string) []string {
 		hex.EncodeToString([]byte(text)),
 		url.QueryEscape(text),
 	}
+}
+
+var keyText = regexp.MustCompile(`[A-Za-z0-9_-]{43}=`)
+
+func keysOf(t *testing.T, dir string) []string {
+	t.Helper()
+	return keyText.FindAllString(string(read(t, filepath.Join(dir, ".env"))), -1)
 }
 
 var tokenColumn = regexp.MustCompile(`gAAAA[A-Za-z0-9_-]{60,}=*`)

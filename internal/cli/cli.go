@@ -212,7 +212,7 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetOut(a.Out)
 	root.SetErr(a.ErrOut)
 	root.SetFlagErrorFunc(a.flagError)
-	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newVersion(a), newCompletion(a))
+	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status), newVersion(a), newCompletion(a))
 	return root
 }
 

@@ -43,15 +43,20 @@ const pushExample = `  # the SECRET entries of .env into the current namespace
   # changed values become the next generation, in two namespaces
   kubectl fernet push --update --namespaces staging,production
 
+  # and let the workloads follow
+  kubectl fernet push --update --rollout
+
   # manifests to commit, without a cluster
   kubectl fernet push --dry-run=client --record -o yaml`
 
 // pushOptions is a push as the flags ask for it.
 type pushOptions struct {
 	workOptions
-	update bool
-	record bool
-	print  *printOptions
+	rolloutOptions
+	update  bool
+	record  bool
+	rollout bool
+	print   *printOptions
 }
 
 // newPush makes the verb; run is a.push, or what a test puts in its place.
@@ -73,7 +78,9 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 		},
 	}
 	f := cmd.Flags()
-	o.addFlags(f)
+	o.workOptions.addFlags(f)
+	o.rolloutOptions.addFlags(f)
+	f.BoolVar(&o.rollout, "rollout", false, "with --update: then point the workloads to the current generations, and wait")
 	f.Lookup("dry-run").Usage = "none, client (no cluster is needed) or server"
 	f.BoolVar(&o.update, "update", false, "write the next generation of what differs")
 	f.BoolVar(&o.record, "record", false, "with --dry-run=client: write the planned rows, so that the printed tokens are the ones a push sends")
@@ -84,8 +91,16 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 }
 
 func (o *pushOptions) validate(namespace string) error {
-	if o.record && o.dryRun != dryRunClient {
+	switch {
+	case o.record && o.dryRun != dryRunClient:
 		return errors.New("--record goes with --dry-run=client")
+	case o.rollout && !o.update:
+		return errors.New("--rollout goes with --update")
+	case o.rollout && o.dryRun == dryRunClient:
+		return errors.New("--rollout needs a cluster: --dry-run=server")
+	}
+	if err := o.rolloutOptions.validate(); err != nil {
+		return err
 	}
 	if err := o.print.validate(); err != nil {
 		return err
@@ -130,7 +145,11 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 		return err
 	}
 	// What was created has to be told, also if it could not be recorded.
-	return cmp.Or(err, r.report(ctx, decisions))
+	if err := cmp.Or(err, r.report(ctx, decisions)); err != nil || !o.rollout {
+		return err
+	}
+	o.values = true
+	return r.work.rollout(ctx, o.rolloutOptions, true)
 }
 
 // decide looks at each namespace and plans it.

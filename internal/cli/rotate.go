@@ -377,6 +377,27 @@ func (r *rotateRun) differing() {
 
 // finish does what the flags ask for beyond the tokens, and says what is next.
 func (r *rotateRun) finish(ctx context.Context) error {
+	if r.o.keySecret != "" {
+		for _, namespace := range r.target.namespaces {
+			if err := r.ensureKeyring(ctx, namespace, r.o.keySecret); err != nil {
+				return err
+			}
+		}
+	}
+	id, flags := r.source.ring.IDs()[0], envFlag(r.o.env)
+	switch {
+	case r.o.prepare:
+		return nil
+	case r.o.rollout:
+		if err := r.work.rollout(ctx, r.o.rolloutOptions, true); err != nil {
+			return err
+		}
+		r.console.print("next: kubectl fernet retire" + flags + "\n")
+	case r.o.keySecret != "":
+		r.console.print("next: kubectl fernet rollout" + flags + ", then kubectl fernet retire" + flags + "\n")
+	default:
+		r.console.print("next: " + nextSteps(r.o.sourceOptions, id) + "\n")
+	}
 	return nil
 }
 

@@ -165,6 +165,33 @@ func byClusterName(name string, kubeconfig clientcmdapi.Config) (string, error) 
 	}
 }
 
+// otherCluster gives the way to a cluster that is not the run's target: that of
+// the context of this name, else of the first context that uses a cluster of
+// this name. The flags that say where to connect are for the target only.
+func otherCluster(connect *genericclioptions.ConfigFlags, name string) (*rest.Config, error) {
+	flags := genericclioptions.NewConfigFlags(false)
+	flags.KubeConfig = connect.KubeConfig
+	kubeconfig, err := flags.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return nil, kubeconfigError(err)
+	}
+	context := name
+	for candidate, c := range kubeconfig.Contexts {
+		if kubeconfig.Contexts[name] == nil && c.Cluster == name && (context == name || candidate < context) {
+			context = candidate
+		}
+	}
+	if kubeconfig.Contexts[context] == nil {
+		return nil, errors.New("the kubeconfig has no context for it")
+	}
+	flags.Context = &context
+	config, err := flags.ToRawKubeConfigLoader().ClientConfig()
+	if err != nil {
+		return nil, kubeconfigError(err)
+	}
+	return config, nil
+}
+
 func noContext(source, name string, kubeconfig clientcmdapi.Config) error {
 	var names []string
 	for context := range kubeconfig.Contexts {

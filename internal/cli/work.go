@@ -264,14 +264,26 @@ func (w *work) spread() {
 }
 
 // lookAll gives the view of each namespace of the target, at what is ours there.
+// One that has lost all that the ledger recorded there is left out, if another one
+// shows that this is the cluster that the ledger means.
 func (w *work) lookAll(ctx context.Context) ([]plan.View, error) {
 	var views []plan.View
+	var lost error
 	for _, namespace := range w.target.namespaces {
 		view, err := w.look(ctx, namespace, plan.Mine(w.recordsIn(namespace), w.source.wanted))
-		if err != nil {
+		var wrong *plan.WrongClusterError
+		switch {
+		case errors.As(err, &wrong) && wrong.Secret == "":
+			lost = err
+			w.console.note("namespace %q is left out: none of the %d Secrets that the ledger recorded there is left", namespace, wrong.Recorded)
+			continue
+		case err != nil:
 			return nil, err
 		}
 		views = append(views, view)
+	}
+	if len(views) == 0 {
+		return nil, lost
 	}
 	return views, nil
 }

@@ -61,6 +61,22 @@ func (c *Client) listOurs(ctx context.Context, namespace string, in plan.Interes
 	}
 }
 
+// Labelled gives the Secrets of a namespace that a label selector finds, whole.
+func (c *Client) Labelled(ctx context.Context, namespace, selector string) ([]corev1.Secret, error) {
+	var found []corev1.Secret
+	opts := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
+	for {
+		page, err := c.core.Secrets(namespace).List(ctx, opts)
+		if err != nil {
+			return nil, explain(err)
+		}
+		found = append(found, page.Items...)
+		if opts.Continue = page.Continue; opts.Continue == "" {
+			return found, nil
+		}
+	}
+}
+
 // unlabelled names the Secrets that matter and that the labels did not find.
 func (c *Client) unlabelled(ctx context.Context, namespace string, in plan.Interest, have []manifest.Object) ([]string, error) {
 	seen := make(map[string]bool, len(have))

@@ -4,7 +4,6 @@ package keyring
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
@@ -51,21 +50,9 @@ func Retreat(f *envfile.File) ([]envfile.Change, error) {
 	}, setPrevious(previous[1:])), nil
 }
 
-// Drop gives the change that takes the keys of these ids out of KEY_PREVIOUS.
-func Drop(f *envfile.File, ids []string) (envfile.Change, error) {
-	previous := FromFile(f).previous
-	var kept []string
-	for _, text := range previous.split() {
-		key, err := previous.parse(text)
-		if err != nil {
-			return envfile.Change{}, err
-		}
-		if !slices.Contains(ids, key.id) {
-			kept = append(kept, text)
-		}
-	}
-	return setPrevious(kept), nil
-}
+// Drop gives the change that throws the previous keys away: what only they open
+// is lost from then on to whoever has no other copy.
+func Drop() envfile.Change { return envfile.Remove(VarPrevious) }
 
 func setPrevious(keys []string) envfile.Change {
 	if len(keys) == 0 {

@@ -34,7 +34,7 @@ type Held struct {
 	Generation      int
 	IDs             []string // of its keys, the one that seals first
 	Object          manifest.Object
-	data            map[string][]byte
+	secret          *corev1.Secret
 }
 
 // Secret gives generation N of a keyring Secret.
@@ -84,13 +84,25 @@ func Read(s *corev1.Secret) (held Held, ok bool) {
 	base, generation := manifest.SplitName(s.Name)
 	return Held{
 		Namespace: s.Namespace, Name: s.Name, Base: base, Generation: generation,
-		IDs: ring.IDs(), Object: manifest.FromSecret(s), data: s.Data,
+		IDs: ring.IDs(), Object: manifest.FromSecret(s), secret: s,
 	}, true
 }
 
 // Holds says whether it holds exactly this keyring.
 func (h Held) Holds(ring *keyring.Keyring) bool {
-	return maps.EqualFunc(h.data, data(ring), bytes.Equal)
+	return maps.EqualFunc(h.secret.Data, data(ring), bytes.Equal)
+}
+
+// Again gives the Secret that has to be created to have this one back.
+func (h Held) Again() *corev1.Secret {
+	s := h.secret
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: s.Labels, Annotations: s.Annotations},
+		Immutable:  s.Immutable,
+		Type:       s.Type,
+		Data:       s.Data,
+	}
 }
 
 // Ours says whether one of its keys is in the keyring too; another project may

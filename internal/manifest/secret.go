@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,6 +72,7 @@ type Object struct {
 	Managed              bool   // carries our managed-by label
 	KeyID, Binding       string // as its label and annotation say
 	Deleting             bool
+	Created              time.Time
 }
 
 // FromSecret reads a live Secret.
@@ -84,6 +86,7 @@ func FromSecret(s *corev1.Secret) Object {
 		KeyID:           s.Labels[LabelKeyID],
 		Binding:         s.Annotations[AnnotationBinding],
 		Deleting:        s.DeletionTimestamp != nil,
+		Created:         s.CreationTimestamp.Time,
 	}
 	o.Base, o.Generation = SplitName(s.Name)
 	if len(s.Data) == 1 {

@@ -71,21 +71,14 @@ func Rotate(view View, mine []Wanted, judge Judge, keys Keys, same Same, inEnv f
 
 // rotate decides on one base name; a Move without an outcome is nothing to do.
 func (p *pusher) rotate(current manifest.Object, verdict Verdict, same Same) (Move, error) {
-	if d, superseded := p.superseded(); superseded {
+	if d := p.standing(current, verdict); d.Outcome != "" {
 		return Move{Decision: d}, nil
-	}
-	if lost, ok := p.lost(current.Generation); ok {
-		return p.blocked(lost.Generation, "the ledger has it, the namespace has not; its value may be newer than what is there"), nil
 	}
 	switch {
 	case current.Name == "":
 		return Move{}, nil
 	case current.EnvKey != p.want.EnvKey:
 		return Move{}, &SpellingError{Want: p.want, Namespace: current.Namespace, Secret: current.Name, Spelling: current.EnvKey}
-	case current.Deleting:
-		return p.blocked(current.Generation, "it is being deleted; something holds it with a finalizer"), nil
-	case !verdict.Opens:
-		return p.blocked(current.Generation, "no key of this keyring opens its token"), nil
 	}
 	m := Move{Decision: p.keep(current, verdict), From: TokenOfObject(current), Differs: !verdict.Same}
 	if verdict.KeyID != p.keys.IDs()[0] {
@@ -127,8 +120,27 @@ func (p *pusher) lost(above int) (ledger.Record, bool) {
 	return ledger.Record{}, false
 }
 
-func (p *pusher) blocked(generation int, reason string) Move {
-	return Move{Decision: Decision{Outcome: Blocked, Row: p.row(generation), Reason: reason}}
+func (p *pusher) blocked(generation int, reason string) Decision {
+	return Decision{Outcome: Blocked, Row: p.row(generation), Reason: reason}
+}
+
+// standing says why the current generation, which may be none, cannot stand for
+// its base name; a Decision without an outcome says that it can.
+func (p *pusher) standing(current manifest.Object, verdict Verdict) Decision {
+	if d, superseded := p.superseded(); superseded {
+		return d
+	}
+	lost, isLost := p.lost(current.Generation)
+	switch {
+	case isLost:
+		return p.blocked(lost.Generation, "the ledger has it, the namespace has not; its value may be newer than what is there")
+	case current.Deleting:
+		return p.blocked(current.Generation, "it is being deleted; something holds it with a finalizer")
+	case current.Name != "" && !verdict.Opens:
+		return p.blocked(current.Generation, "no key of this keyring opens its token")
+	default:
+		return Decision{}
+	}
 }
 
 // next gives the generation that holds the current value under KEY: one that an

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const statusLong = `Show what is in the cluster, how old it is and who uses it. No key is needed.
+
+  KEY-AGE    since the key was first used here: the ledger's first row under it,
+             else the oldest Secret that carries its id
+  VALUE-AGE  since the value was sealed; a rotation keeps it
+  USED-BY    workloads and pods that name the current generation
+  OLDER      generations before it that are still there
+
+What STATE says:
+
+  current     all is well
+  retire      older generations are still there: kubectl fernet retire
+  rollout     a workload names an older generation: kubectl fernet rollout
+  unfinished  a rotation was interrupted: kubectl fernet rotate
+  missing     the ledger has a newer generation than the namespace
+
+The exit code is 1 when something is over age, unfinished or missing, or when a
+workload names an older generation. Without a ledger the labels of the Secrets
+tell, which prove nothing.`
+
+const statusExample = `  # the namespaces that the ledger knows
+  kubectl fernet status
+
+  # in a CI job: fail when a key is older than a quarter
+  kubectl fernet status --max-age 90d
+
+  # all namespaces, with everything
+  kubectl fernet status -A -o yaml`
+
+type statusOptions struct {
+	workOptions
+	allNamespaces       bool
+	maxAge, maxValueAge age
+	output              string
+}
+
+// age is a duration that may be given in days and weeks.
+type age time.Duration
+
+func (a *age) String() string {
+	if *a == 0 {
+		return ""
+	}
+	return duration.HumanDuration(time.Duration(*a))
+}
+
+func (a *age) Set(text string) error {
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if n, err := strconv.Atoi(strings.TrimSuffix(text, unit)); err == nil && strings.HasSuffix(text, unit) && n > 0 {
+			*a = age(time.Duration(n) * length)
+			return nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return errors.New("a length of time, such as 90d, 12w or 36h")
+	}
+	*a = age(d)
+	return nil
+}
+
+func (a *age) Type() string { return "age" }
+
+// newStatus makes the verb; run is a.status, or what a test puts in its place.
+func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.Command {
+	o := &statusOptions{}
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what is in the cluster, how old it is and who uses it",
+		Long:    statusLong,
+		Example: statusExample,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.complete()
+			if err := o.validate(*a.connect.Namespace); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.env, "env", defaultEnv, "the .env file; it may be missing")
+	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+defaultLedger+" beside the .env)")
+	f.StringArrayVar(&o.match, "match", []string{defaultMatch}, "which entries are secrets: a glob over their names, repeatable")
+	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
+	f.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "every namespace of the cluster")
+	f.BoolVar(&o.ignoreName, "ignore-cluster-name", false, "do not let CLUSTER_NAME of the .env choose or check the target")
+	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
+	f.Var(&o.maxAge, "max-age", "exit code 1 when a key is older, such as 90d")
+	f.Var(&o.maxValueAge, "max-value-age", "exit code 1 when a value is older, such as 52w")
+	f.StringVarP(&o.output, "output", "o", "", "wide, json, yaml or name")
+	return cmd
+}
+
+func (o *statusOptions) validate(namespace string) error {
+	if o.output != "" && !slices.Contains([]string{"wide", "json", "yaml", "name"}, o.output) {
+		return withHint(errors.New("-o: no such output format"), "-o wide, json, yaml or name")
+	}
+	if o.allNamespaces && (namespace != "" || len(o.namespaces) > 0) {
+		return errors.New("-A and a choice of namespaces exclude each other")
+	}
+	return o.workOptions.validate(namespace)
+}
+
+// statusRun is one status under way.
+type statusRun struct {
+	*work
+	o     *statusOptions
+	since map[string]time.Time
+	items []plan.Status
+}
+
+func (a *app) status(ctx context.Context, o *statusOptions) error {
+	w, err := a.aimKeyless(o.workOptions)
+	if err != nil {
+		return err
+	}
+	if w.rows, err = ledger.Read(atomicfile.OS, o.ledger); err != nil {
+		return err
+	}
+	w.index()
+	w.spread()
+	r := &statusRun{work: w, o: o}
+	line := w.target.line()
+	if o.allNamespaces {
+		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.target.context, w.target.cluster)
+	}
+	a.console.begin(line)
+	if err := w.connectTo(); err != nil {
+		return err
+	}
+	if err := r.gather(ctx); err != nil {
+		return err
+	}
+	r.judgeAges(time.Now())
+	if err := r.print(); err != nil {
+		return err
+	}
+	return r.next()
+}
+
+// aimKeyless finds the target without any key; the .env may be missing.
+func (a *app) aimKeyless(o workOptions) (*work, error) {
+	file, raw, err := envfile.ReadFile(o.env)
+	if errors.Is(err, fs.ErrNotExist) && o.env == defaultEnv {
+		file, err = &envfile.File{Path: o.env}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &source{options: o.sourceOptions, file: file, raw: raw}
+	for _, e := range file.Entries {
+		if base, err := manifest.BaseName(e.Name); err == nil && !ours[e.Name] && matchesAny(o.match, e.Name) {
+			s.wanted = append(s.wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
+		}
+	}
+	name, err := s.clusterName()
+	if err != nil {
+		return nil, err
+	}
+	t, err := targetRequest{connect: a.connect, clusterName: name, namespaces: o.namespaces, ignoreName: o.ignoreName}.resolve()
+	if err != nil {
+		return nil, err
+	}
+	return &work{app: a, o: o, source: s, target: t}, nil
+}
+
+// gather reads the Secrets of the namespaces and who refers to them.
+func (r *statusRun) gather(ctx context.Context) error {
+	byNamespace := map[string][]manifest.Object{}
+	places := r.target.namespaces
+	if r.o.allNamespaces {
+		places = []string{""}
+	}
+	var all []manifest.Object
+	for _, namespace := range places {
+		secrets, err := r.client.Labelled(ctx, namespace, manifest.Selector)
+		if err != nil {
+			return err
+		}
+		for i := range secrets {
+			o := manifest.FromSecret(&secrets[i])
+			byNamespace[o.Namespace] = append(byNamespace[o.Namespace], o)
+			all = append(all, o)
+		}
+	}
+	r.since = plan.Since(r.records, all)
+	if r.o.allNamespaces {
+		r.target.namespaces = r.everywhere(byNamespace)
+	}
+	for _, namespace := range r.target.namespaces {
+		used, err := r.used(ctx, namespace, byNamespace[namespace])
+		if err != nil {
+			return err
+		}
+		view := plan.View{Cluster: r.target.cluster, Namespace: namespace, Objects: byNamespace[namespace], Records: r.recordsIn(namespace)}
+		r.items = append(r.items, plan.StatusOf(view, r.mine(), used, r.since)...)
+	}
+	return nil
+}
+
+// everywhere gives the namespaces of labelled Secrets and of the ledger.
+func (r *statusRun) everywhere(found map[string][]manifest.Object) []string {
+	known := map[string]bool{}
+	for namespace := range found {
+		known[namespace] = true
+	}
+	for _, record := range r.records {
+		if record.State == ledger.Created {
+			known[record.Namespace] = true
+		}
+	}
+	return sortedKeys(known)
+}
+
+// mine says which base names to show: those of the .env and the ledger, and all
+// where there is neither, or with -A.
+func (r *statusRun) mine() func(base string) bool {
+	if r.o.allNamespaces || len(r.records) == 0 && len(r.source.wanted) == 0 {
+		return func(string) bool { return true }
+	}
+	bases := map[string]bool{}
+	for _, w := range plan.Mine(r.records, r.source.wanted) {
+		bases[w.Base] = true
+	}
+	return func(base string) bool { return bases[base] }
+}
+
+// used gives, by Secret, the workloads and pods that name it.
+func (r *statusRun) used(ctx context.Context, namespace string, objects []manifest.Object) (map[string][]string, error) {
+	used := map[string][]string{}
+	if len(objects) == 0 {
+		return used, nil
+	}
+	list, denied, err := r.client.Workloads(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := r.client.Pods(ctx, namespace)
+	if err != nil {
+		var refused *cluster.Error
+		if !errors.As(err, &refused) {
+			return nil, err
+		}
+		denied = append(denied, "pods")
+	}
+	if len(denied) > 0 {
+		r.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(slices.Compact(denied), ", "))
+	}
+	for _, w := range append(list, pods...) {
+		if w.Finished {
+			continue
+		}
+		for _, ref := range w.References() {
+			if names := used[ref.Secret]; !slices.Contains(names, w.String()) {
+				used[ref.Secret] = append(names, w.String())
+			}
+		}
+	}
+	return used, nil
+}
+
+// judgeAges marks what is older than allowed.
+func (r *statusRun) judgeAges(now time.Time) {
+	over := func(since *time.Time, limit age) bool {
+		return limit > 0 && since != nil && now.Sub(*since) > time.Duration(limit)
+	}
+	for i := range r.items {
+		s := &r.items[i]
+		if over(s.KeySince, r.o.maxAge) {
+			s.OverAge = append(s.OverAge, "key")
+		}
+		if over(s.ValueSince, r.o.maxValueAge) {
+			s.OverAge = append(s.OverAge, "value")
+		}
+	}
+}
+
+// statusReport is the JSON form.
+type statusReport struct {
+	APIVersion string        `json:"apiVersion"`
+	Kind       string        `json:"kind"`
+	Items      []plan.Status `json:"items"`
+}
+
+const reportVersion = "kubectl-fernet.github.io/v1"
+
+func (r *statusRun) print() error {
+	report := statusReport{APIVersion: reportVersion, Kind: "StatusReport", Items: append([]plan.Status{}, r.items...)}
+	switch r.o.output {
+	case "json":
+		text, err := json.MarshalIndent(report, "", "    ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(r.Out, "%s\n", text)
+		return err
+	case "yaml":
+		text, err := yaml.Marshal(report)
+		if err != nil {
+			return err
+		}
+		_, err = r.Out.Write(text)
+		return err
+	case "name":
+		for _, s := range r.items {
+			if s.Secret != "" {
+				fmt.Fprintf(r.Out, "secret/%s\n", s.Secret)
+			}
+		}
+		return nil
+	default:
+		return r.table(time.Now())
+	}
+}
+
+func (r *statusRun) table(now time.Time) error {
+	if len(r.items) == 0 {
+		return nil
+	}
+	wide, several := r.o.output == "wide", len(r.target.namespaces) > 1
+	w := printers.GetNewTabWriter(r.Out)
+	row := func(namespace string, cells ...string) {
+		if several {
+			cells = append([]string{namespace}, cells...)
+		}
+		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	row("NAMESPACE", "NAME", "SECRET", "KEY", "KEY-AGE", "VALUE-AGE", "USED-BY", "OLDER", "STATE")
+	for _, s := range r.items {
+		state := string(s.State)
+		if len(s.OverAge) > 0 {
+			state += ", " + strings.Join(s.OverAge, " and ") + " over age"
+		}
+		older := make([]string, len(s.Older))
+		for i, o := range s.Older {
+			older[i] = o.Secret
+			if wide && len(o.UsedBy) > 0 {
+				older[i] += " (" + strings.Join(o.UsedBy, ",") + ")"
+			}
+		}
+		row(s.Namespace, s.EnvKey, none(s.Secret), none(s.KeyID), ageOf(s.KeySince, now), ageOf(s.ValueSince, now), list(s.UsedBy, wide), list(older, wide), state)
+	}
+	return w.Flush()
+}
+
+func none(text string) string {
+	if text == "" {
+		return "<none>"
+	}
+	return text
+}
+
+func ageOf(since *time.Time, now time.Time) string {
+	if since == nil {
+		return "<unknown>"
+	}
+	return duration.HumanDuration(now.Sub(*since))
+}
+
+// list gives the first name and how many more there are, or with wide all.
+func list(names []string, wide bool) string {
+	switch {
+	case len(names) == 0:
+		return "<none>"
+	case wide:
+		return strings.Join(names, ",")
+	case len(names) == 1:
+		return names[0]
+	default:
+		return fmt.Sprintf("%s + %d more", names[0], len(names)-1)
+	}
+}
+
+// next says what to do, and gives the exit code.
+func (r *statusRun) next() error {
+	count, over := map[plan.State]int{}, 0
+	for _, s := range r.items {
+		count[s.State]++
+		over += len(s.OverAge)
+	}
+	flags := envFlag(r.o.env)
+	switch previous, _ := r.source.file.Lookup(keyring.VarPrevious); {
+	case len(r.items) == 0:
+		r.console.note("nothing of this .env is in %s", r.places())
+	case count[plan.StateMissing] > 0:
+		r.console.print("next: kubectl fernet push" + flags + " puts back what is missing\n")
+	case count[plan.StateUnfinished] > 0:
+		r.console.print("next: kubectl fernet rotate" + flags + " finishes the rotation\n")
+	case count[plan.StateRollout] > 0:
+		r.console.print("next: kubectl fernet rollout" + flags + " points the workloads to the current generations\n")
+	case over > 0:
+		r.console.print("next: kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags + "\n")
+	case count[plan.StateRetire] > 0 || !previous.Value.IsEmpty():
+		r.console.print("next: kubectl fernet retire" + flags + " deletes what nothing uses any more\n")
+	}
+	if over+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
+		return errFindings
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
+)
+
+// Successor is the current generation of a Secret of ours, as seen from an older
+// one.
+type Successor struct {
+	Name           string
+	SameValue      bool   // both tokens open to one plaintext
+	OldKey, NewKey string // the ids of the keys that open them; empty for a keyring
+}
+
+// Generations are the Secrets of ours in one namespace, as a workload may refer
+// to them: the older ones with what follows them, and the current ones. Keyrings
+// gives the ids of the keys in the current generation of each keyring Secret.
+type Generations struct {
+	Older    map[string]Successor
+	Current  map[string]bool
+	Keyrings map[string][]string
+}
+
+// Successors finds the generations of tokens. An older one that is gone already
+// counts too, by the token that the ledger has of it: a workload may still name it.
+func Successors(view View, mine []Wanted, judge Judge, keys Keys, same Same) Generations {
+	g := Generations{Older: map[string]Successor{}, Current: map[string]bool{}, Keyrings: map[string][]string{}}
+	byBase := index(view, mine)
+	for _, w := range mine {
+		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
+		current, verdict, _ := p.current()
+		if current.Name == "" || !verdict.Opens || current.Deleting {
+			continue
+		}
+		g.Current[current.Name] = true
+		to := TokenOfObject(current)
+		for _, from := range p.olderThan(current.Generation) {
+			g.Older[from.Secret] = Successor{
+				Name: current.Name, SameValue: same(from, to), OldKey: judge(from).KeyID, NewKey: verdict.KeyID,
+			}
+		}
+	}
+	return g
+}
+
+// olderThan gives the tokens of ours below a generation.
+func (p *pusher) olderThan(generation int) (tokens []Token) {
+	for _, g := range p.generations() {
+		if g >= generation {
+			continue
+		}
+		if o, live := p.objects[g]; live {
+			if c, _ := p.classify(o); c == classOurs {
+				tokens = append(tokens, TokenOfObject(o))
+			}
+			continue
+		}
+		for _, r := range p.records[g] {
+			if r.State == ledger.Created || r.State == ledger.Deleted {
+				tokens = append(tokens, TokenOf(r))
+			}
+		}
+	}
+	return tokens
+}
+
+// AddKeyring adds a generation of a keyring Secret; current is the newest of its
+// base name, ids are its keys.
+func (g Generations) AddKeyring(name, current string, ids []string) {
+	g.Keyrings[current] = ids
+	g.Current[current] = true
+	if name != current {
+		g.Older[name] = Successor{Name: current, SameValue: true}
+	}
+}
+
+// Repointing is what rollout does with one workload.
+type Repointing struct {
+	Workload workload.Workload
+	Rename   map[string]string // older generation to current one
+	Changed  []string          // older generations whose value is not the current one's, so that they stay
+	Lacking  []string          // ids of keys that its pods would need and are not known to hold
+	Current  bool              // it refers to a current generation already
+}
+
+// Repoint decides which references of a workload are renamed. Its pods hold a
+// key if they do so already by the operator's word (appsHold), if a keyring
+// Secret that has it is referred to by the same template, or if they open the
+// older token with the same one. With update a changed value follows too.
+func Repoint(w workload.Workload, g Generations, appsHold string, update bool) Repointing {
+	r := Repointing{Workload: w, Rename: map[string]string{}}
+	held := []string{appsHold}
+	for _, ref := range w.References() {
+		name := ref.Secret
+		if s, older := g.Older[name]; older {
+			name = s.Name
+		}
+		held = append(held, g.Keyrings[name]...)
+	}
+	for _, ref := range w.References() {
+		s, older := g.Older[ref.Secret]
+		switch {
+		case !older:
+			r.Current = r.Current || g.Current[ref.Secret]
+		case !s.SameValue && !update:
+			r.Changed = append(r.Changed, ref.Secret)
+		default:
+			r.Rename[ref.Secret] = s.Name
+			if s.NewKey != s.OldKey && !slices.Contains(held, s.NewKey) {
+				r.Lacking = append(r.Lacking, s.NewKey)
+			}
+		}
+	}
+	slices.Sort(r.Changed)
+	r.Changed = slices.Compact(r.Changed)
+	slices.Sort(r.Lacking)
+	r.Lacking = slices.Compact(r.Lacking)
+	return r
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
+
+// State is what status says of an entry.
+type State string
+
+// The states of an entry, the most urgent last.
+const (
+	StateCurrent    State = "current"
+	StateRetire     State = "retire"     // older generations are still there
+	StateRollout    State = "rollout"    // a workload names an older generation
+	StateUnfinished State = "unfinished" // a rotation has not reached it
+	StateMissing    State = "missing"    // the ledger has it, the namespace has not
+)
+
+// Status is what can be said of one entry in one namespace without a key. What
+// is ours is told from the ledger's tokens, and else from the labels, which prove
+// nothing.
+type Status struct {
+	Namespace  string     `json:"namespace"`
+	EnvKey     string     `json:"envKey"`
+	Secret     string     `json:"secret"` // the current generation
+	Generation int        `json:"generation"`
+	KeyID      string     `json:"keyID"`
+	KeySince   *time.Time `json:"keySince,omitempty"`   // when this key was first used here
+	ValueSince *time.Time `json:"valueSince,omitempty"` // the token's time, which a rotation keeps
+	UsedBy     []string   `json:"usedBy"`
+	Older      []Older    `json:"older"`
+	State      State      `json:"state"`
+	OverAge    []string   `json:"overAge"` // key, value
+}
+
+// Older is an older generation that is still there, and why.
+type Older struct {
+	Secret string   `json:"secret"`
+	KeyID  string   `json:"keyID"`
+	UsedBy []string `json:"usedBy"`
+}
+
+// Since says when each key id was first used, by the ledger's first created row,
+// else by the oldest object under it.
+func Since(records []ledger.Record, objects []manifest.Object) map[string]time.Time {
+	since := map[string]time.Time{}
+	earlier := func(id string, at time.Time) {
+		if was, ok := since[id]; id != "" && !at.IsZero() && (!ok || at.Before(was)) {
+			since[id] = at
+		}
+	}
+	for _, r := range records {
+		earlier(r.KeyID, r.FirstCreated)
+	}
+	recorded := maps.Clone(since)
+	for _, o := range objects {
+		if _, ok := recorded[o.KeyID]; !ok {
+			earlier(o.KeyID, o.Created)
+		}
+	}
+	return since
+}
+
+// StatusOf gives the entries of a namespace, by base name. used gives by Secret
+// name what refers to it; mine says which base names are this project's.
+func StatusOf(view View, mine func(base string) bool, used map[string][]string, since map[string]time.Time) []Status {
+	bases := map[string]Wanted{}
+	for _, o := range view.Objects {
+		if mine(o.Base) && o.Token != "" {
+			bases[o.Base] = Wanted{EnvKey: o.EnvKey, Base: o.Base}
+		}
+	}
+	for _, r := range view.Records {
+		if base, _ := manifest.SplitName(r.Secret); mine(base) && r.State == ledger.Created {
+			bases[base] = Wanted{EnvKey: r.EnvKey, Base: base}
+		}
+	}
+	wanted := slices.SortedFunc(maps.Values(bases), func(a, b Wanted) int { return strings.Compare(a.Base, b.Base) })
+	byBase := index(view, wanted)
+	items := make([]Status, 0, len(wanted))
+	for _, w := range wanted {
+		items = append(items, byBase[w.Base].status(used, since))
+	}
+	mixed(items, since)
+	return items
+}
+
+func (k *known) status(used map[string][]string, since map[string]time.Time) Status {
+	s := Status{Namespace: k.view.Namespace, EnvKey: k.want.EnvKey, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, OverAge: []string{}}
+	for _, g := range k.generations() {
+		o, live := k.objects[g]
+		switch {
+		case s.Secret == "" && !live:
+			s.State = k.absent(g, s.State)
+		case !live, !k.ours(o):
+		case s.Secret == "":
+			s.Secret, s.Generation, s.KeyID = o.Name, g, k.keyID(o)
+			s.UsedBy = append(s.UsedBy, used[o.Name]...)
+			if info, err := token.Parse(o.Token); err == nil {
+				s.ValueSince = &info.Time
+			}
+		default:
+			s.Older = append(s.Older, Older{Secret: o.Name, KeyID: k.keyID(o), UsedBy: append([]string{}, used[o.Name]...)})
+		}
+	}
+	if at, ok := since[s.KeyID]; ok {
+		s.KeySince = &at
+	}
+	if s.State == StateCurrent && len(s.Older) > 0 {
+		s.State = StateRetire
+		if slices.ContainsFunc(s.Older, func(o Older) bool { return len(o.UsedBy) > 0 }) {
+			s.State = StateRollout
+		}
+	}
+	return s
+}
+
+// absent says what it means that a generation above all live ones is not there.
+func (k *known) absent(generation int, state State) State {
+	for _, r := range k.records[generation] {
+		switch {
+		case r.State == ledger.Created:
+			return StateMissing
+		case r.State == ledger.Planned && r.Operation == ledger.Rotate && state == StateCurrent:
+			state = StateUnfinished
+		}
+	}
+	return state
+}
+
+func (k *known) ours(o manifest.Object) bool {
+	_, recorded := k.record(o)
+	return recorded || o.Managed && o.Token != ""
+}
+
+// keyID is the ledger's word where it has one, else the label's.
+func (k *known) keyID(o manifest.Object) string {
+	if r, ok := k.record(o); ok {
+		return r.KeyID
+	}
+	return o.KeyID
+}
+
+// mixed marks the entries that a rotation has not reached: those that are not
+// under the key that came last.
+func mixed(items []Status, since map[string]time.Time) {
+	var last Status
+	for _, s := range items {
+		// The ledger's times are whole seconds; a higher generation came later.
+		later := cmp.Or(since[s.KeyID].Compare(since[last.KeyID]), cmp.Compare(s.Generation, last.Generation))
+		if s.Secret != "" && (last.Secret == "" || later > 0) {
+			last = s
+		}
+	}
+	for i := range items {
+		if s := &items[i]; s.Secret != "" && s.KeyID != last.KeyID && s.State != StateMissing {
+			s.State = StateUnfinished
+		}
+	}
+}

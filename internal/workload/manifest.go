@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package workload
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
+
+// Manager names the program that keeps the workload as its manifest says: "Argo
+// CD", "Flux", "Helm", or nothing. app.kubernetes.io/instance alone proves
+// nothing, many charts set it; an Argo CD that tracks by it is known by its name
+// among the field managers.
+func (w Workload) Manager() string {
+	has := func(key string) bool {
+		return w.Labels[key] != "" || w.Annotations[key] != ""
+	}
+	switch {
+	case has("argocd.argoproj.io/tracking-id"), has("argocd.argoproj.io/instance"), slices.ContainsFunc(w.ManagedFields, byArgoCD):
+		return "Argo CD"
+	case has("kustomize.toolkit.fluxcd.io/name"), has("helm.toolkit.fluxcd.io/name"):
+		return "Flux"
+	case w.Labels["app.kubernetes.io/managed-by"] == "Helm", has("meta.helm.sh/release-name"):
+		return "Helm"
+	default:
+		return ""
+	}
+}
+
+func byArgoCD(e metav1.ManagedFieldsEntry) bool {
+	return e.Manager == "argocd-controller" || e.Manager == "argocd-application-controller"
+}
+
+// Behind is one place where the manifest of a workload is behind the cluster:
+// who applies it again goes back to an older generation, or gets a conflict.
+type Behind struct {
+	Source   string // how we know: an annotation, or the field manager that applied it
+	Where    string // as Reference.Where
+	Path     string // JSON pointer in the manifest
+	Old, New string // the change to make there; Old is empty where nobody can know
+}
+
+// Behind lists where the manifest is behind. older names for each older
+// generation the one that is to be used.
+func (w Workload) Behind(older map[string]string) []Behind {
+	list := w.lastApplied(older)
+	for _, e := range w.ManagedFields {
+		if e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.Manager != manifest.FieldManager {
+			list = append(list, w.applied(e, older)...)
+		}
+	}
+	return list
+}
+
+// lastApplied reads the manifest that a client-side kubectl apply leaves behind.
+func (w Workload) lastApplied(older map[string]string) (list []Behind) {
+	text := w.Annotations[corev1.LastAppliedConfigAnnotation]
+	if text == "" {
+		return nil
+	}
+	var template corev1.PodTemplateSpec
+	part := json.RawMessage(text)
+	for _, field := range steps(w.Kind.pointer()) {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(part, &object) != nil {
+			return nil // kubectl apply could not use it either
+		}
+		part = object[field]
+	}
+	if json.Unmarshal(part, &template) != nil {
+		return nil
+	}
+	for _, r := range References(&template) {
+		if to := older[r.Secret]; to != "" && to != r.Secret {
+			list = append(list, Behind{"annotation " + corev1.LastAppliedConfigAnnotation, r.Where, w.Kind.pointer() + r.Pointer, r.Secret, to})
+		}
+	}
+	return list
+}
+
+// applied judges what a server-side apply has set. What its manager still owns,
+// the manifest says as the cluster does. What we own alone, in a volume, a
+// container or a variable that the manager owns, we took from it: it was patched,
+// and the manifest not yet applied again.
+func (w Workload) applied(e metav1.ManagedFieldsEntry, older map[string]string) (list []Behind) {
+	theirs := w.owned(e)
+	for _, r := range w.References() {
+		field, item := theirs(r)
+		b := Behind{Source: "field manager " + e.Manager, Where: r.Where, Path: w.Kind.pointer() + r.Pointer}
+		switch to := older[r.Secret]; {
+		case to != "" && to != r.Secret && field:
+			b.Old, b.New = r.Secret, to
+			list = append(list, b)
+		case item && !field && slices.Contains(slices.Collect(maps.Values(older)), r.Secret) && w.ours(r):
+			b.New = r.Secret
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// ours says that a reference is as our own patch left it.
+func (w Workload) ours(r Reference) bool {
+	return slices.ContainsFunc(w.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
+		if e.Manager != manifest.FieldManager {
+			return false
+		}
+		field, _ := w.owned(e)(r)
+		return field
+	})
+}
+
+// owned gives a judge of references: whether a field manager owns the reference
+// itself, and whether it owns the innermost named item (volume, container,
+// variable) that the reference is in.
+func (w Workload) owned(e metav1.ManagedFieldsEntry) func(Reference) (field, item bool) {
+	var fields map[string]any
+	if e.FieldsV1 == nil || json.Unmarshal(e.FieldsV1.GetRawBytes(), &fields) != nil {
+		return func(Reference) (bool, bool) { return false, false }
+	}
+	for _, field := range steps(w.Kind.pointer()) {
+		fields, _ = fields["f:"+field].(map[string]any)
+	}
+	template, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&w.Template)
+	if err != nil {
+		panic("a pod template always has a JSON form: " + err.Error())
+	}
+	return func(r Reference) (bool, bool) { return follow(fields, keys(template, r.Pointer)) }
+}
+
+// key is one step in the fields of a field manager: the name of a field, or of
+// an item in a list.
+type key struct {
+	name string
+	item bool
+}
+
+// keys turns a pointer, which goes by numbers, into a way by names. An item
+// without a name is in a list that has its owners as a whole.
+func keys(at any, pointer string) (way []key) {
+	for _, step := range steps(pointer) {
+		if object, ok := at.(map[string]any); ok {
+			at = object[step]
+			way = append(way, key{name: step})
+			continue
+		}
+		i, _ := strconv.Atoi(step) // of our own making
+		at = at.([]any)[i]
+		if name, ok := at.(map[string]any)["name"].(string); ok {
+			way = append(way, key{name, true})
+		}
+	}
+	return way
+}
+
+// follow goes a way through fields. A field with nothing below it is owned whole.
+func follow(fields map[string]any, way []key) (field, item bool) {
+	for i, k := range way {
+		next, found := below(fields, k)
+		if !found {
+			return false, !slices.ContainsFunc(way[i:], func(k key) bool { return k.item })
+		}
+		if len(next) == 0 {
+			break
+		}
+		fields = next
+	}
+	return true, true
+}
+
+func below(fields map[string]any, k key) (map[string]any, bool) {
+	if !k.item {
+		next, found := fields["f:"+k.name].(map[string]any)
+		return next, found
+	}
+	for text, next := range fields {
+		var item struct{ Name string }
+		selector, isItem := strings.CutPrefix(text, "k:")
+		if isItem && json.Unmarshal([]byte(selector), &item) == nil && item.Name == k.name {
+			next, found := next.(map[string]any)
+			return next, found
+		}
+	}
+	return nil, false
+}
+
+// steps splits a JSON pointer. None of ours has a character to unescape.
+func steps(pointer string) []string {
+	return strings.FieldsFunc(pointer, func(r rune) bool { return r == '/' })
+}
