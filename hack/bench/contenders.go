@@ -105,6 +105,28 @@ func (b *bench) fresh(ctx context.Context, label string) []contender {
 	}
 }
 
+// rotate brings all entries of a new namespace under a new key.
+func (b *bench) rotate(ctx context.Context) []contender {
+	return []contender{{"kubectl fernet rotate", func(run int) (*exec.Cmd, error) {
+		ns, err := b.namespace(ctx, fmt.Sprintf("rotate-%d", run))
+		if err != nil {
+			return nil, err
+		}
+		env, err := os.ReadFile(b.path("full.env"))
+		if err != nil {
+			return nil, err
+		}
+		own := b.path(ns + ".env")
+		if err := os.WriteFile(own, env, 0o600); err != nil {
+			return nil, err
+		}
+		verb := func(args ...string) *exec.Cmd {
+			return b.command("bin/kubectl-fernet", append(args, "--env", own, "--ledger", b.path(ns+".csv"), "-n", ns)...)
+		}
+		return verb("rotate", "--yes"), verb("push").Run()
+	}}}
+}
+
 // again repeats what is there already.
 func (b *bench) again(ctx context.Context) []contender {
 	same := func(cmd func() *exec.Cmd) func(int) (*exec.Cmd, error) {

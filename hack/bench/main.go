@@ -76,6 +76,9 @@ func compare(ctx context.Context, entries, runs int, only string) error {
 	if err := b.table("again, nothing changed, loopback", max(1, runs/2), b.again(ctx)); err != nil {
 		return err
 	}
+	if err := b.table("rotate, loopback", runs, b.rotate(ctx)); err != nil {
+		return err
+	}
 	proxy, err := faultproxy.Start(ctx, config, faultproxy.Options{RTT: 20 * time.Millisecond, NoBodies: true})
 	if err != nil {
 		return err

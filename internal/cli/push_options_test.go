@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPushOptions compares the whole of what the flags become.
@@ -24,6 +25,8 @@ func TestPushOptions(t *testing.T) {
 		"--ignore-cluster-name":               func(o *pushOptions) { o.ignoreName = true },
 		"--update":                            func(o *pushOptions) { o.update = true },
 		"--parallel 7":                        func(o *pushOptions) { o.parallel = 7 },
+		"--update --rollout --force":          func(o *pushOptions) { o.update, o.rollout, o.force = true, true, true },
+		"--timeout 1m --apps-hold k0123abcd":  func(o *pushOptions) { o.timeout, o.appsHold = time.Minute, "k0123abcd" },
 		"--dry-run":                           func(o *pushOptions) { o.dryRun = dryRunClient },
 		"--dry-run=server":                    func(o *pushOptions) { o.dryRun = dryRunServer },
 		"--dry-run=server --dry-run=none":     func(o *pushOptions) { o.dryRun = dryRunNone },
@@ -31,7 +34,7 @@ func TestPushOptions(t *testing.T) {
 		"-n a --context c --as somebody -v 3": func(*pushOptions) {}, // the connection's
 	} {
 		want := pushOptions{print: newPrintOptions()}
-		want.parallel = defaultParallel
+		want.parallel, want.timeout = defaultParallel, defaultTimeout
 		want.env, want.ledger, want.match = defaultEnv, defaultLedger, []string{defaultMatch}
 		change(&want)
 		var got *pushOptions

@@ -88,6 +88,7 @@ type retireRun struct {
 	*work
 	o       *retireOptions
 	items   []*retired
+	held    []keysecret.Held          // the newest keyring Secrets
 	denied  map[string][]cluster.Kind // by namespace
 	skipped []plan.Decision
 	left    bool // something blocks: exit code 1
@@ -204,6 +205,8 @@ func (r *retireRun) collectKeyrings(ctx context.Context, namespace string) error
 	for _, held := range all {
 		if held.Generation < keysecret.Newest(all, held.Base).Generation {
 			r.items = append(r.items, &retired{Retirement: plan.Retirement{Object: held.Object}, keyring: &held})
+		} else {
+			r.held = append(r.held, held)
 		}
 	}
 	return nil

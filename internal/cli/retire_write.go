@@ -196,8 +196,19 @@ func (r *retireRun) dropKeys(ctx context.Context) error {
 	for _, id := range previous {
 		fmt.Fprintf(r.Out, "key/%s dropped%s\n", id, r.o.dryRun.suffix())
 	}
+	r.keyringNote(previous)
 	r.console.note("tokens under it in git, in backups of etcd and in the ledger stay readable with it; programs that read Secrets through the API, and Helm's history, could not be looked at")
 	return nil
+}
+
+// keyringNote says that a keyring Secret still has what the .env has not.
+func (r *retireRun) keyringNote(dropped []string) {
+	for _, held := range r.held {
+		if slices.ContainsFunc(held.IDs, func(id string) bool { return slices.Contains(dropped, id) }) {
+			r.console.print(fmt.Sprintf("next: secret/%s in namespace %q still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s\n",
+				held.Name, held.Namespace, envFlag(r.o.env), envFlag(r.o.env)))
+		}
+	}
 }
 
 // needs says why a previous key is still needed, or may be. A cluster in which

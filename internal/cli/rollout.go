@@ -55,10 +55,12 @@ type rolloutOptions struct {
 }
 
 func (o *rolloutOptions) addFlags(f *pflag.FlagSet) {
-	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long all rollouts together may take")
+	f.DurationVar(&o.timeout, "timeout", defaultTimeout, "how long all rollouts together may take")
 	f.StringVar(&o.appsHold, "apps-hold", "", "the id of a key that the applications hold already")
 	f.BoolVar(&o.force, "force", false, "patch also what Argo CD, Flux or Helm keep")
 }
+
+const defaultTimeout = 5 * time.Minute
 
 var keyID = regexp.MustCompile(`^k[0-9a-f]{8}$`)
 

@@ -351,8 +351,10 @@ func (r *rotateRun) told(ctx context.Context) error {
 	case count[plan.Failed]+count[plan.Foreign]+count[plan.Unsent] > 0:
 		return errEntries
 	}
-	if err := r.finish(ctx); err != nil {
-		return err
+	if r.o.dryRun == dryRunNone {
+		if err := r.finish(ctx); err != nil {
+			return err
+		}
 	}
 	if count[plan.Misplaced] > 0 {
 		return errFindings

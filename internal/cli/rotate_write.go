@@ -183,8 +183,7 @@ func (r *rotateRun) readBack(ctx context.Context) {
 	alone := seal.New(r.source.ring.Alone(), nil)
 	live := map[string]manifest.Object{}
 	for _, view := range r.views {
-		names := plan.InterestOf(view.Records, plan.Mine(view.Records, r.source.wanted))
-		objects, _, err := r.client.Observe(ctx, view.Namespace, names, r.o.parallel)
+		objects, err := r.seen(ctx, view.Namespace)
 		if err != nil {
 			r.console.warn("namespace %q could not be read back: %v", view.Namespace, err)
 		}
@@ -202,6 +201,24 @@ func (r *rotateRun) readBack(ctx context.Context) {
 			d.Outcome, d.Reason = plan.Failed, "it was created, and reads back otherwise"
 		}
 	}
+}
+
+// seen gives what was created in a namespace, and more where it may be listed.
+func (r *rotateRun) seen(ctx context.Context, namespace string) (objects []manifest.Object, err error) {
+	if !r.unlisted[namespace] {
+		secrets, err := r.client.Labelled(ctx, namespace, manifest.Selector)
+		for i := range secrets {
+			objects = append(objects, manifest.FromSecret(&secrets[i]))
+		}
+		return objects, err
+	}
+	var names []string
+	for _, m := range r.moves {
+		if m.Outcome == plan.Created && m.Row.Namespace == namespace {
+			names = append(names, m.Row.Secret)
+		}
+	}
+	return r.client.GetSecrets(ctx, namespace, names, r.o.parallel)
 }
 
 // outcome gives the rows for the ledger. What is doubtful or was interrupted

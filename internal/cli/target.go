@@ -132,7 +132,7 @@ func (r targetRequest) agree(context string, kubeconfig clientcmdapi.Config) (ta
 	}
 	if chosen != "" && len(kubeconfig.Contexts) > 0 && !slices.Contains(append(names, chosen), r.clusterName) {
 		return target{}, withHint(fmt.Errorf("%s is cluster %q, but CLUSTER_NAME is %q", flag, chosen, r.clusterName),
-			"push to %q without %s, or add --ignore-cluster-name", r.clusterName, strings.Fields(flag)[0])
+			"leave %s out to go to %q, or add --ignore-cluster-name", strings.Fields(flag)[0], r.clusterName)
 	}
 	t.cluster = r.clusterName
 	return t, nil

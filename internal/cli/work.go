@@ -81,6 +81,8 @@ type work struct {
 	ledger  *ledger.Ledger  // nil in a run that writes no rows
 	rows    []ledger.Row    // all that the ledger had when it was opened
 	records []ledger.Record // of the target's cluster
+
+	unlisted map[string]bool // namespaces in which Secrets may not be listed
 }
 
 // aim reads the .env and finds the target.
@@ -100,7 +102,7 @@ func (a *app) aim(o workOptions, offline bool) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries)}, nil
+	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries), unlisted: map[string]bool{}}, nil
 }
 
 // open takes the lock and reads the ledger; a run that writes no row takes no lock.
@@ -232,6 +234,7 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 	if !listed && len(records) == 0 {
 		w.console.note("namespace %q: not allowed to list Secrets; the ledger is the only memory of earlier generations", namespace)
 	}
+	w.unlisted[namespace] = !listed
 	view.Objects = objects
 	if w.o.dryRun == dryRunNone {
 		newest, older := plan.SplitNewest(objects)

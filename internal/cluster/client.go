@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cluster is the only package that dials. It looks at the Secrets of a
-// namespace, creates the Secrets that ledger rows describe, and finds out what
-// became of a doubtful write. Tokens go in and come out; it has no type that
-// could carry a plaintext, it never updates data and never deletes, and its
+// namespace, creates and deletes them, finds what refers to them, repoints
+// workloads, and finds out what became of a doubtful write. Tokens go in and come
+// out; it has no type that could carry a plaintext, it never updates data, and its
 // errors quote neither request bodies nor what an API server echoes of them.
 package cluster
 

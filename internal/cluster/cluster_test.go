@@ -29,7 +29,10 @@ import (
 // canary is what every token of these tests begins with.
 const canary = "gAAAAABlcanary-7f3a-"
 
-var asJSON = http.Header{"Content-Type": {"application/json"}}
+var (
+	asJSON    = http.Header{"Content-Type": {"application/json"}}
+	plainText = http.Header{"Content-Type": {"text/plain"}}
+)
 
 // lab is a fresh namespace, seen by its administrator, and a Client that
 // reaches it through a proxy.

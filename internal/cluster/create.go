@@ -101,7 +101,7 @@ func (c *Client) afterError(ctx context.Context, sent *corev1.Secret, cause erro
 	switch {
 	case err == nil:
 		return judge(sent, s)
-	case apierrors.IsNotFound(err) && refused:
+	case absent(err) && refused:
 		return Result{Fate: Refused, Err: explain(cause)}
 	default:
 		return Result{Fate: Doubtful, Err: explain(cause)}

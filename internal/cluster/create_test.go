@@ -79,6 +79,8 @@ func TestCreate(t *testing.T) {
 		{name: "invalid", edit: func(r *ledger.Row) { r.EnvKey = "A/B" }, want: cluster.Refused, posts: 1},
 		{name: "gone again", there: otherToken, rules: []faultproxy.Rule{reads(faultproxy.Status(404, nil, nil))}, want: cluster.Refused, posts: 1, landed: true},
 
+		{name: "a gateway's 404", there: otherToken, rules: []faultproxy.Rule{reads(faultproxy.Status(404, plainText, []byte("no such page")))}, want: cluster.Doubtful, posts: 1, landed: true},
+
 		{name: "never arrived", rules: []faultproxy.Rule{writes(faultproxy.ResetBefore())}, want: cluster.Doubtful, posts: 1},
 		{name: "reply lost", rules: []faultproxy.Rule{writes(faultproxy.DropReply())}, want: cluster.Landed, posts: 1, landed: true},
 		{name: "reply lost, name taken", there: otherToken, rules: []faultproxy.Rule{writes(faultproxy.DropReply())}, want: cluster.Taken, posts: 1, landed: true},

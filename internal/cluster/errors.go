@@ -54,7 +54,7 @@ func explain(err error) error {
 	case s.Reason == metav1.StatusReasonUnauthorized:
 		e.Message, e.Hint = "the API server does not accept these credentials", "log in again: they are missing, wrong or expired"
 	case s.Reason == metav1.StatusReasonForbidden && strings.Contains(s.Message, "cannot "):
-		e.Hint = "push needs the verbs get and create on secrets in this namespace"
+		e.Hint = "ask for that verb in this namespace; push needs get and create on secrets, and is better with list"
 	}
 	return e
 }
@@ -65,6 +65,13 @@ func explain(err error) error {
 func foreign(s metav1.Status) bool {
 	return hasCause(s, metav1.CauseTypeUnexpectedServerResponse) &&
 		s.Code != http.StatusUnauthorized && s.Code != http.StatusTooManyRequests && s.Code < 500
+}
+
+// absent says that an API server itself has answered that the object is not
+// there: a gateway's 404 proves nothing.
+func absent(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsNotFound(err) && errors.As(err, &status) && !foreign(status.Status())
 }
 
 // undecoded is in client-go's errors about a success that it cannot read; they

@@ -177,7 +177,7 @@ func (c *Client) climb(ctx context.Context, namespace, base string, from int) ([
 // get gives nil for a Secret that is not there.
 func (c *Client) get(ctx context.Context, namespace, name string) (*manifest.Object, error) {
 	s, err := c.core.Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	if absent(err) {
 		return nil, nil
 	}
 	if err != nil {
