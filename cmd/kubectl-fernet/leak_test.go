@@ -58,6 +58,13 @@ var leakRuns = []struct {
 	{args: []string{"rollout", "--yes"}},
 	{args: []string{"retire", "--yes"}},
 	{args: []string{"retire", leakValue}, refused: true},
+	{args: []string{"restore"}},
+	{args: []string{"pull"}, refused: true}, // the .env exists
+	{args: []string{"pull", "--from", "cluster", "--out", "pulled.env"}},
+	{args: []string{"reveal", "SECRET_A"}},
+	{args: []string{"reveal", leakValue}, refused: true},
+	{args: []string{"exec-env", "--", "true"}},
+	{args: []string{"exec-env", leakValue}, refused: true},
 	{args: []string{"init"}, refused: true},
 	{args: []string{"init", "--env", "new.env"}},
 	{args: []string{"version"}},
@@ -89,7 +96,7 @@ func TestNothingLeaks(t *testing.T) {
 			proxy.Reset(run.rule)
 		}
 		args := append([]string{"-v", "9"}, run.args...)
-		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status"}, run.args[0]) {
+		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal"}, run.args[0]) {
 			args = append(args, "-n", ns)
 		}
 		cmd := exec.Command("kubectl-fernet", args...)
@@ -171,7 +178,7 @@ func noSurprises(t *testing.T, dir string) {
 	}
 	for _, f := range files {
 		switch f.Name() {
-		case ".env", "new.env", ledgerName, ledgerName + ".lock":
+		case ".env", "new.env", "pulled.env", ledgerName, ledgerName + ".lock":
 		default:
 			t.Errorf("left behind: %s", f.Name())
 		}

@@ -41,7 +41,7 @@ const (
 
 // MayReveal names the verbs that may emit plaintext or a key. The leak test
 // reads it.
-var MayReveal = map[string]bool{"init": true, "keygen": true}
+var MayReveal = map[string]bool{"init": true, "keygen": true, "pull": true, "reveal": true, "exec-env": true}
 
 // errFindings and errEntries end a run whose report has been printed already.
 var (
@@ -115,8 +115,16 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return a.exit(err)
 }
 
+// exitCode ends a run with the exit code of a command that it ran.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
 func (a *app) exit(err error) int {
+	var ran exitCode
 	switch {
+	case errors.As(err, &ran):
+		return int(ran)
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errFindings):
@@ -212,7 +220,8 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetOut(a.Out)
 	root.SetErr(a.ErrOut)
 	root.SetFlagErrorFunc(a.flagError)
-	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status), newVersion(a), newCompletion(a))
+	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
+		newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newVersion(a), newCompletion(a))
 	return root
 }
 

@@ -79,6 +79,9 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
+// errKeyless says that there is no key anywhere.
+var errKeyless = errors.New("no KEY in it")
+
 // source is a read and checked .env with its keys.
 type source struct {
 	options sourceOptions
@@ -142,7 +145,7 @@ func (a *app) findKeys(s *source) error {
 	}
 	ring, err := keyring.Find(append(sources, keyring.FromEnvironment(a.envKey, a.envOld))...)
 	if errors.Is(err, keyring.ErrNoKey) {
-		return withHint(fmt.Errorf("%s: no KEY in it", s.options.env), "kubectl fernet init%s", envFlag(s.options.env))
+		return withHint(fmt.Errorf("%s: %w", s.options.env, errKeyless), "kubectl fernet init%s", envFlag(s.options.env))
 	}
 	s.ring = ring
 	return err

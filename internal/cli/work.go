@@ -83,6 +83,7 @@ type work struct {
 	records []ledger.Record // of the target's cluster
 
 	unlisted map[string]bool // namespaces in which Secrets may not be listed
+	again    string          // the command that puts back what was deleted
 }
 
 // aim reads the .env and finds the target.
@@ -91,6 +92,11 @@ func (a *app) aim(o workOptions, offline bool) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.aimAt(o, s, offline)
+}
+
+// aimAt finds the target of an .env that has been read.
+func (a *app) aimAt(o workOptions, s *source, offline bool) (*work, error) {
 	clusterName, err := s.clusterName()
 	if err != nil {
 		return nil, err
@@ -102,7 +108,7 @@ func (a *app) aim(o workOptions, offline bool) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries), unlisted: map[string]bool{}}, nil
+	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries), unlisted: map[string]bool{}, again: "kubectl fernet restore" + envFlag(o.env)}, nil
 }
 
 // open takes the lock and reads the ledger; a run that writes no row takes no lock.
@@ -115,10 +121,7 @@ func (w *work) open(write bool) (close func(), err error) {
 			return close, err
 		}
 		close = func() { _ = lock.Unlock() }
-		if _, err := atomicfile.CleanLeftover(w.files, w.o.env); err != nil {
-			return close, err
-		}
-		if err := w.source.unchanged(); err != nil {
+		if err := w.guard(); err != nil {
 			return close, err
 		}
 		if w.ledger, err = ledger.Open(w.files, path, lock); err != nil {
@@ -133,6 +136,17 @@ func (w *work) open(write bool) (close func(), err error) {
 	}
 	w.index()
 	return close, nil
+}
+
+// guard takes the .env, where there is one, under the lock too.
+func (w *work) guard() error {
+	if w.source.raw == nil {
+		return nil
+	}
+	if _, err := atomicfile.CleanLeftover(w.files, w.o.env); err != nil {
+		return err
+	}
+	return w.source.unchanged()
 }
 
 // index folds the rows of the target's cluster.
@@ -244,7 +258,7 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 		view.Objects = slices.Concat(newest, older)
 	}
 	if err := plan.CheckCluster(view); err != nil && !w.o.sameCluster {
-		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s --same-cluster", w.typed)
+		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s", w.again)
 	}
 	return view, nil
 }

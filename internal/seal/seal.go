@@ -95,6 +95,28 @@ func (d *Door) Reseal(row ledger.Row, from plan.Token) (ledger.Row, error) {
 	return row, nil
 }
 
+// Rebind gives the binding of a token at another place.
+func (d *Door) Rebind(t plan.Token) (string, error) {
+	_, by, err := d.ring.Open(t.Token)
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", t.Secret, err)
+	}
+	return Bind(by, t.Namespace, t.Secret, t.EnvKey, t.Token), nil
+}
+
+// Open gives the plaintext of a token, as the entry that it was sealed from had
+// it. It refuses one that was made for another place.
+func (d *Door) Open(t plan.Token) (envfile.Value, error) {
+	plain, by, err := d.ring.Open(t.Token)
+	if err != nil {
+		return envfile.Value{}, fmt.Errorf("secret %s: %w", t.Secret, err)
+	}
+	if judgeBinding(by, t) == plan.BindingWrong {
+		return envfile.Value{}, fmt.Errorf("secret %s: its token was made for another place", t.Secret)
+	}
+	return envfile.NewValue(string(plain)), nil
+}
+
 // SameValue says whether both tokens open, and to the same plaintext.
 func (d *Door) SameValue(a, b plan.Token) bool {
 	x, _, errX := d.ring.Open(a.Token)

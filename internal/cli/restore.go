@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const restoreLong = `Create again what the ledger says was created and not deleted: every generation,
+with the same names, the same tokens, the same metadata. No key is needed, and the
+target may be any cluster: after a disaster, the ledger rebuilds a namespace.
+
+What is there already stays as it is. Only another namespace needs the key,
+because a token's binding names its namespace.`
+
+const restoreExample = `  # all namespaces that the ledger knows
+  kubectl fernet restore
+
+  # one of them, onto another cluster
+  kubectl fernet restore -n production --context new --ignore-cluster-name
+
+  # as a namespace of another name
+  kubectl fernet restore -n production --to-namespace copy`
+
+type restoreOptions struct {
+	workOptions
+	fromCluster, toNamespace string
+	yes                      bool
+}
+
+// newRestore makes the verb; run is a.restore, or what a test puts in its place.
+func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra.Command {
+	o := &restoreOptions{}
+	cmd := &cobra.Command{
+		Use:     "restore",
+		Short:   "Create again what the ledger says was created",
+		Long:    restoreLong,
+		Example: restoreExample,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.complete()
+			if err := o.validate(*a.connect.Namespace); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	o.addFlags(f)
+	for _, name := range []string{"match", "allow-empty"} { // of no use here
+		_ = f.MarkHidden(name)
+	}
+	f.StringVar(&o.fromCluster, "from-cluster", "", "the cluster, as the ledger names it, that is restored")
+	f.StringVar(&o.toNamespace, "to-namespace", "", "another namespace to restore to; needs the key")
+	f.BoolVar(&o.yes, "yes", false, "accepted for scripts; restore never asks")
+	return cmd
+}
+
+func (o *restoreOptions) validate(namespace string) error {
+	if o.toNamespace != "" {
+		if len(o.namespaces) > 1 || namespace == "" && len(o.namespaces) == 0 {
+			return withHint(errors.New("--to-namespace restores one namespace"), "name it: -n NAMESPACE")
+		}
+		if err := manifest.CheckNamespace(o.toNamespace); err != nil {
+			return err
+		}
+	}
+	return o.workOptions.validate(namespace)
+}
+
+// restoreRun is one restore under way.
+type restoreRun struct {
+	*work
+	o       *restoreOptions
+	keyless bool
+	records []ledger.Record
+}
+
+func (a *app) restore(ctx context.Context, o *restoreOptions) error {
+	s, err := a.loadKeys(o.sourceOptions)
+	keyless := errors.Is(err, errKeyless)
+	if err != nil && !keyless {
+		return err
+	}
+	w, err := a.aimAt(o.workOptions, s, false)
+	if err != nil {
+		return err
+	}
+	r := &restoreRun{work: w, o: o, keyless: keyless}
+	close, err := w.open(o.dryRun == dryRunNone)
+	defer close()
+	if err != nil {
+		return err
+	}
+	if err := r.choose(); err != nil {
+		return err
+	}
+	a.console.begin(w.target.line())
+	if err := r.checkBindings(); err != nil {
+		return err
+	}
+	if err := w.connectTo(); err != nil {
+		return err
+	}
+	live, err := r.live(ctx)
+	if err != nil {
+		return err
+	}
+	decisions := plan.Restore(r.records, w.target.cluster, live)
+	if err := r.write(ctx, decisions); err != nil {
+		return err
+	}
+	return r.report(ctx, decisions)
+}
+
+// choose picks the records to restore: of one cluster, and of the namespaces that
+// were named.
+func (r *restoreRun) choose() error {
+	clusters := map[string]bool{}
+	all := slices.DeleteFunc(ledger.Fold(r.rows), func(record ledger.Record) bool { return record.State != ledger.Created })
+	for _, record := range all {
+		clusters[record.Cluster] = true
+	}
+	from := r.o.fromCluster
+	switch {
+	case from == "" && clusters[r.target.cluster]:
+		from = r.target.cluster
+	case from == "" && len(clusters) == 1:
+		from = sortedKeys(clusters)[0]
+	case from == "" && len(clusters) > 1:
+		return withHint(fmt.Errorf("the ledger has several clusters: %s", few(sortedKeys(clusters))), "choose one: --from-cluster %s", sortedKeys(clusters)[0])
+	}
+	namespaces := r.o.namespaces
+	if *r.connect.Namespace != "" {
+		namespaces = []string{*r.connect.Namespace}
+	}
+	known := map[string]bool{}
+	for _, record := range all {
+		if record.Cluster == from && (len(namespaces) == 0 || slices.Contains(namespaces, record.Namespace)) {
+			r.records = append(r.records, record)
+			known[record.Namespace] = true
+		}
+	}
+	if len(r.records) == 0 {
+		return withHint(fmt.Errorf("%s: it records nothing that was created there and not deleted", r.o.ledger), "check --ledger, -n and --from-cluster")
+	}
+	r.target.namespaces = sortedKeys(known)
+	if r.o.toNamespace == "" {
+		return nil
+	}
+	r.target.namespaces = []string{r.o.toNamespace}
+	return r.rebind()
+}
+
+// rebind moves the records to another namespace.
+func (r *restoreRun) rebind() error {
+	if r.keyless {
+		return withHint(errors.New("--to-namespace needs the key: the binding of each token names its namespace"), "--key-file, or FERNET_KEY")
+	}
+	for i := range r.records {
+		t := plan.TokenOf(r.records[i])
+		if v := r.door.Judge(t); v.Opens && v.Binding == plan.BindingWrong {
+			return r.elsewhere(r.records[i])
+		}
+		t.Namespace = r.o.toNamespace
+		binding, err := r.door.Rebind(t)
+		if err != nil {
+			return err
+		}
+		r.records[i].Namespace, r.records[i].Binding = t.Namespace, binding
+	}
+	return nil
+}
+
+// checkBindings refuses tokens that stand in another row than their own, as far
+// as a key is at hand to tell.
+func (r *restoreRun) checkBindings() error {
+	if r.keyless {
+		r.console.warn("bindings not checked: this trusts whoever can write the ledger")
+		return nil
+	}
+	closed := 0
+	for _, record := range r.records {
+		switch v := r.door.Judge(plan.TokenOf(record)); {
+		case !v.Opens:
+			closed++
+		case v.Binding == plan.BindingWrong:
+			return r.elsewhere(record)
+		}
+	}
+	if closed > 0 {
+		r.console.warn("%d tokens open with no key of this keyring, so their bindings were not checked", closed)
+	}
+	return nil
+}
+
+func (r *restoreRun) elsewhere(record ledger.Record) error {
+	return withHint(fmt.Errorf("%s: the token recorded for Secret %s in namespace %s was made for another place", r.o.ledger, record.Secret, record.Namespace),
+		"the row was edited: take the ledger from git or a backup, or delete that row")
+}
+
+// live gives the Secrets of the records that are there now.
+func (r *restoreRun) live(ctx context.Context) (live []manifest.Object, err error) {
+	for _, namespace := range r.target.namespaces {
+		var names []string
+		for _, record := range r.records {
+			if record.Namespace == namespace {
+				names = append(names, record.Secret)
+			}
+		}
+		found, err := r.client.GetSecrets(ctx, namespace, names, r.o.parallel)
+		if err != nil {
+			return nil, err
+		}
+		live = append(live, found...)
+	}
+	return live, nil
+}
+
+// write creates what is missing, in push's order: ask, plan durably, create,
+// record.
+func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) error {
+	now := time.Now().UTC()
+	var rows, durable []ledger.Row
+	var at []int
+	for i := range decisions {
+		d := &decisions[i]
+		d.Row.Time = now
+		if d.Outcome == plan.Created {
+			rows, at = append(rows, d.Row), append(at, i)
+		}
+		if d.Outcome == plan.Created || d.Complete {
+			durable = append(durable, d.Row)
+		}
+	}
+	if r.o.dryRun == dryRunClient {
+		return nil
+	}
+	if err := r.preflight(ctx, rows); err != nil {
+		return err
+	}
+	record := func(ledger.Row) {}
+	if r.o.dryRun == dryRunNone {
+		if err := r.ledger.Append(durable...); err != nil {
+			return err
+		}
+		recorder := newRecorder(r.ledger, len(rows))
+		record = recorder.add
+		defer func() {
+			if err := recorder.close(); err != nil {
+				r.console.warn("%v; what was created is in the cluster: restore again completes the ledger", err)
+			}
+		}()
+	}
+	bar, done := r.console.progress("creating", len(rows)), 0
+	r.client.CreateAll(ctx, rows, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.Result) {
+		d := &decisions[at[i]]
+		settle(d, result, ctx.Err() != nil, func(plan.Token) plan.Verdict { return plan.Verdict{} })
+		if row, ok := rowOf(rows[i], *d, result); ok {
+			record(row)
+		}
+		done++
+		bar(done)
+	})
+	return nil
+}
+
+func (r *restoreRun) report(ctx context.Context, decisions []plan.Decision) error {
+	if err := r.lines(decisions); err != nil {
+		return err
+	}
+	r.explain(decisions)
+	count := r.summary(decisions)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case count[plan.Failed] > 0:
+		return errEntries
+	case count[plan.Foreign] > 0:
+		return errFindings
+	default:
+		return nil
+	}
+}
