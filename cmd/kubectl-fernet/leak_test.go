@@ -61,6 +61,10 @@ var leakRuns = []struct {
 	{args: []string{"restore"}},
 	{args: []string{"pull"}, refused: true}, // the .env exists
 	{args: []string{"pull", "--from", "cluster", "--out", "pulled.env"}},
+	{args: []string{"diff"}},
+	{args: []string{"diff", "-o", "json"}},
+	{args: []string{"diff", "--show-values"}, refused: true}, // no terminal, and nobody to ask
+	{args: []string{"diff", "--show-values", "--yes"}},
 	{args: []string{"reveal", "SECRET_A"}},
 	{args: []string{"reveal", leakValue}, refused: true},
 	{args: []string{"exec-env", "--", "true"}},
@@ -96,7 +100,7 @@ func TestNothingLeaks(t *testing.T) {
 			proxy.Reset(run.rule)
 		}
 		args := append([]string{"-v", "9"}, run.args...)
-		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal"}, run.args[0]) {
+		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal", "diff"}, run.args[0]) {
 			args = append(args, "-n", ns)
 		}
 		cmd := exec.Command("kubectl-fernet", args...)
@@ -119,7 +123,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		check := slices.Concat(forbidden, tokensOf(t, dir), []string{echoToken})
 		noneOf(t, name+": stderr", stderr.Bytes(), check)
-		if !cli.MayReveal[run.args[0]] {
+		if !cli.MayReveal[run.args[0]] && !cli.MayReveal[strings.Join(run.args[:min(2, len(run.args))], " ")] {
 			noneOf(t, name+": stdout", stdout.Bytes(), check)
 		}
 		for _, r := range proxy.Requests() {

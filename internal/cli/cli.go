@@ -39,9 +39,9 @@ const (
 	exitInterrupted = 130 // the same command finishes the work
 )
 
-// MayReveal names the verbs that may emit plaintext or a key. The leak test
+// MayReveal names the verbs, and one flag, that may emit plaintext or a key. The leak test
 // reads it.
-var MayReveal = map[string]bool{"init": true, "keygen": true, "pull": true, "reveal": true, "exec-env": true}
+var MayReveal = map[string]bool{"init": true, "keygen": true, "pull": true, "reveal": true, "exec-env": true, "diff --show-values": true}
 
 // errFindings and errEntries end a run whose report has been printed already.
 var (
@@ -221,7 +221,7 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetErr(a.ErrOut)
 	root.SetFlagErrorFunc(a.flagError)
 	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
-		newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newVersion(a), newCompletion(a))
+		newDiff(a, a.diff), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newVersion(a), newCompletion(a))
 	return root
 }
 

@@ -185,11 +185,12 @@ func TestMayRevealNamesVerbs(t *testing.T) {
 		verbs[cmd.Name()] = cmd
 	}
 	for name := range MayReveal {
-		if verbs[name] == nil {
+		verb, flag, _ := strings.Cut(name, " --")
+		if verbs[verb] == nil || flag != "" && verbs[verb].Flags().Lookup(flag) == nil {
 			t.Errorf("there is no verb %s", name)
 		}
 	}
-	for _, name := range []string{"push", "lint", "version", "completion"} {
+	for _, name := range []string{"push", "diff", "rotate", "rollout", "retire", "status", "restore", "lint", "version", "completion"} {
 		if verbs[name] == nil || MayReveal[name] {
 			t.Errorf("%s is no verb, or may reveal", name)
 		}

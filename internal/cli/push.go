@@ -120,7 +120,7 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 	if err != nil {
 		return err
 	}
-	w.again = a.typed + " --same-cluster"
+	w.again, w.update = a.typed+" --same-cluster", a.typed+" --update"
 	r := &pushRun{work: w, o: o}
 	if o.record && w.target.cluster == "" {
 		return withHint(errors.New("--record needs the name of a cluster"), "set CLUSTER_NAME in %s, or pass --context", o.env)

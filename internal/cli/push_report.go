@@ -109,7 +109,7 @@ func (w *work) explain(results []plan.Decision) {
 	}
 	names, order := map[cause][]string{}, []cause{}
 	for _, d := range results {
-		if d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.Unsent {
+		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.Unsent {
 			continue
 		}
 		c := cause{d.Outcome, d.Reason}
@@ -133,7 +133,7 @@ func (w *work) explain(results []plan.Decision) {
 func (w *work) hint(outcome plan.Outcome) string {
 	switch outcome {
 	case plan.Differs:
-		return w.typed + " --update"
+		return w.update
 	case plan.Superseded:
 		return "somebody rotated the key: get the current .env; this one has " + strings.Join(w.source.ring.IDs(), ", ")
 	case plan.Blocked:

@@ -100,6 +100,7 @@ type retired struct {
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
 	uses    []usage.Finding // that keep it
 	history []usage.Finding // that --drop-rollback gives up
+	gone    bool            // it was deleted, whatever came after
 	outcome string
 	reason  string
 }
@@ -126,6 +127,9 @@ func (a *app) retire(ctx context.Context, o *retireOptions) error {
 	}
 	w.spread()
 	a.console.begin(w.target.line())
+	if slices.Contains(o.forget, w.target.cluster) {
+		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.target.cluster)
+	}
 	r := &retireRun{work: w, o: o, denied: map[string][]cluster.Kind{}}
 	leaving, err := r.leaving()
 	if err != nil {

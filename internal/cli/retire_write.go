@@ -19,7 +19,9 @@ import (
 )
 
 // carryOut deletes what may go: planned rows first, then the deletes, then
-// another walk, because somebody may have begun to use one of them meanwhile.
+// another walk, because somebody may have begun to use one of them meanwhile. The
+// ledger says deleted only after that, so that the run after one that was killed
+// looks again.
 func (r *retireRun) carryOut(ctx context.Context) error {
 	going := r.going()
 	if len(going) == 0 {
@@ -41,10 +43,14 @@ func (r *retireRun) carryOut(ctx context.Context) error {
 	if r.o.dryRun != dryRunNone {
 		return nil
 	}
-	if err := r.ledger.Append(deletedRows(going)...); err != nil {
-		return withHint(err, "what was deleted is gone; retire again to complete the ledger")
+	err := r.lookAgain(context.WithoutCancel(ctx))
+	if err == nil {
+		err = r.ledger.Append(deletedRows(going)...)
 	}
-	return r.lookAgain(context.WithoutCancel(ctx))
+	if err != nil {
+		return withHint(err, "what was deleted is gone; retire again to look once more and complete the ledger")
+	}
+	return nil
 }
 
 // announce names what can no longer be returned to, before the question.
@@ -81,7 +87,7 @@ func planRows(going []*retired) (rows []ledger.Row) {
 func deletedRows(going []*retired) (rows []ledger.Row) {
 	now := time.Now().UTC()
 	for _, item := range going {
-		if item.keyring == nil && item.outcome == outcomeDeleted {
+		if item.keyring == nil && item.gone {
 			row := item.Row
 			row.Time, row.UID, row.State = now, item.Object.UID, ledger.Deleted
 			rows = append(rows, row)
@@ -99,6 +105,7 @@ func (r *retireRun) deleteAll(ctx context.Context, going []*retired) {
 	r.client.DeleteAll(ctx, objects, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.DeleteResult) {
 		switch {
 		case result.Fate == cluster.Gone:
+			going[i].gone = true
 		case result.Fate == cluster.DeleteNotSent && ctx.Err() != nil:
 			going[i].outcome = outcomeUnsent
 		default:
@@ -235,7 +242,7 @@ func (r *retireRun) needs(ctx context.Context, previous []string) (reasons []str
 		if found[name] == 0 {
 			reasons = append(reasons, fmt.Sprintf("cluster %q has none of the Secrets that the ledger recorded there, so it may be another one", name))
 		}
-		if found[name] <= 0 {
+		if found[name] <= 0 && name != r.target.cluster {
 			r.console.say("hint: --forget-cluster " + shellWord(name) + " if it is gone for good")
 		}
 	}
@@ -282,7 +289,8 @@ func (r *retireRun) willGo(o manifest.Object) bool {
 }
 
 // recordedPlace is a namespace of a cluster, and the Secrets that the ledger
-// recorded there and that it does not know to be deleted.
+// recorded there and that it does not know to be deleted. Those of the target are
+// looked at also where the ledger has nothing: it may not be the whole one.
 type recordedPlace struct {
 	cluster, namespace string
 	secrets            []string
@@ -307,6 +315,11 @@ func (r *retireRun) recordedPlaces() (places []recordedPlace) {
 	}
 	for i := range places {
 		places[i].secrets = slices.Compact(places[i].secrets)
+	}
+	for _, namespace := range r.target.namespaces {
+		if !slices.ContainsFunc(places, func(p recordedPlace) bool { return p.cluster == r.target.cluster && p.namespace == namespace }) {
+			places = append(places, recordedPlace{cluster: r.target.cluster, namespace: namespace})
+		}
 	}
 	return places
 }

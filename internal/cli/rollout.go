@@ -312,10 +312,11 @@ func (r *rolloutRun) patch(ctx context.Context, step plan.Repointing) (workload.
 	}
 }
 
-// await waits until the rollout is done, and prints the way back if it fails.
+// await waits until the rollout is done, and prints the way back if it fails. A
+// CronJob has none: its next Job takes the change.
 func (r *rolloutRun) await(ctx context.Context, w workload.Workload, step plan.Repointing, word string) error {
 	settled := w.Progress().State == workload.Done && len(step.Rename) == 0
-	if !w.Kind.Patchable() || r.work.o.dryRun != dryRunNone || settled {
+	if !w.Kind.Patchable() || w.Kind == workload.CronJob || r.work.o.dryRun != dryRunNone || settled {
 		r.line(w, word)
 		return nil
 	}

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/printers"
-	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
@@ -122,8 +120,8 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 }
 
 func (o *statusOptions) validate(namespace string) error {
-	if o.output != "" && !slices.Contains([]string{"wide", "json", "yaml", "name"}, o.output) {
-		return withHint(errors.New("-o: no such output format"), "-o wide, json, yaml or name")
+	if err := checkFormat(o.output, "wide", "json", "yaml", "name"); err != nil {
+		return err
 	}
 	if o.allNamespaces && (namespace != "" || len(o.namespaces) > 0) {
 		return errors.New("-A and a choice of namespaces exclude each other")
@@ -218,14 +216,35 @@ func (r *statusRun) gather(ctx context.Context) error {
 		r.target.namespaces = r.everywhere(byNamespace)
 	}
 	for _, namespace := range r.target.namespaces {
-		used, err := r.used(ctx, namespace, byNamespace[namespace])
+		objects, err := r.withRecorded(ctx, namespace, byNamespace[namespace])
 		if err != nil {
 			return err
 		}
-		view := plan.View{Cluster: r.target.cluster, Namespace: namespace, Objects: byNamespace[namespace], Records: r.recordsIn(namespace)}
+		used, err := r.used(ctx, namespace, objects)
+		if err != nil {
+			return err
+		}
+		view := plan.View{Cluster: r.target.cluster, Namespace: namespace, Objects: objects, Records: r.recordsIn(namespace)}
 		r.items = append(r.items, plan.StatusOf(view, r.mine(), used, r.since)...)
 	}
 	return nil
+}
+
+// withRecorded adds the Secrets that the ledger recorded and that have lost their
+// label: they are there all the same.
+func (r *statusRun) withRecorded(ctx context.Context, namespace string, objects []manifest.Object) ([]manifest.Object, error) {
+	labelled := map[string]bool{}
+	for _, o := range objects {
+		labelled[o.Name] = true
+	}
+	others := map[string]bool{}
+	for _, record := range r.recordsIn(namespace) {
+		if record.State == ledger.Created && !labelled[record.Secret] {
+			others[record.Secret] = true
+		}
+	}
+	found, err := r.client.GetSecrets(ctx, namespace, sortedKeys(others), r.o.parallel)
+	return append(objects, found...), err
 }
 
 // everywhere gives the namespaces of labelled Secrets and of the ledger.
@@ -305,32 +324,11 @@ func (r *statusRun) judgeAges(now time.Time) {
 	}
 }
 
-// statusReport is the JSON form.
-type statusReport struct {
-	APIVersion string        `json:"apiVersion"`
-	Kind       string        `json:"kind"`
-	Items      []plan.Status `json:"items"`
-}
-
-const reportVersion = "kubectl-fernet.github.io/v1"
-
 func (r *statusRun) print() error {
-	report := statusReport{APIVersion: reportVersion, Kind: "StatusReport", Items: append([]plan.Status{}, r.items...)}
+	if done, err := printReport(r.app, r.o.output, "StatusReport", r.items); done {
+		return err
+	}
 	switch r.o.output {
-	case "json":
-		text, err := json.MarshalIndent(report, "", "    ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(r.Out, "%s\n", text)
-		return err
-	case "yaml":
-		text, err := yaml.Marshal(report)
-		if err != nil {
-			return err
-		}
-		_, err = r.Out.Write(text)
-		return err
 	case "name":
 		for _, s := range r.items {
 			if s.Secret != "" {

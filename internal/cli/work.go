@@ -84,6 +84,7 @@ type work struct {
 
 	unlisted map[string]bool // namespaces in which Secrets may not be listed
 	again    string          // the command that puts back what was deleted
+	update   string          // the command that publishes changed values
 }
 
 // aim reads the .env and finds the target.
@@ -108,7 +109,9 @@ func (a *app) aimAt(o workOptions, s *source, offline bool) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries), unlisted: map[string]bool{}, again: "kubectl fernet restore" + envFlag(o.env)}, nil
+	return &work{app: a, o: o, source: s, target: t, door: seal.New(s.ring, s.entries), unlisted: map[string]bool{},
+		again: "kubectl fernet restore" + envFlag(o.env), update: "kubectl fernet push --update" + envFlag(o.env),
+	}, nil
 }
 
 // open takes the lock and reads the ledger; a run that writes no row takes no lock.

@@ -7,9 +7,10 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
-// Retirement is a live Secret of ours that nothing needs any more, as far as the
-// .env, the ledger and the Secrets tell: whether something refers to it is for a
-// walk over the namespace to say.
+// Retirement is a Secret of ours that nothing needs any more, as far as the .env,
+// the ledger and the Secrets tell: whether something refers to it is for a walk
+// over the namespace to say. It may be gone already, where a retire was killed
+// before the ledger could say so.
 type Retirement struct {
 	Object manifest.Object
 	Row    ledger.Row // planned, with the object's bytes and uid
@@ -33,11 +34,13 @@ func Retire(view View, mine []Wanted, judge Judge, keys Keys, leaving func(envKe
 			}
 		}
 		for _, g := range p.generations() {
-			o, live := p.objects[g]
-			if !live || !all && g >= current.Generation {
+			if !all && g >= current.Generation {
 				continue
 			}
-			if c, v := p.classify(o); c == classOurs {
+			o, live := p.objects[g]
+			if !live {
+				retired = append(retired, p.gone(g)...)
+			} else if c, v := p.classify(o); c == classOurs {
 				retired = append(retired, p.retirement(o, v))
 			}
 		}
@@ -54,4 +57,18 @@ func (p *pusher) retirement(o manifest.Object, v Verdict) Retirement {
 	}
 	row.Operation, row.State = ledger.Retire, ledger.Planned
 	return Retirement{Object: o, Row: row, Learn: kept.Complete}
+}
+
+// gone gives what the ledger has as created and the namespace has not.
+func (p *pusher) gone(generation int) (retired []Retirement) {
+	for _, r := range p.records[generation] {
+		for _, uid := range r.UIDs() {
+			row := p.row(generation)
+			row.Operation, row.EnvKey, row.KeyID = ledger.Retire, r.EnvKey, r.KeyID
+			row.Token, row.Binding, row.UID = r.Token, r.Binding, uid
+			o := manifest.Object{Namespace: row.Namespace, Name: row.Secret, UID: uid, EnvKey: row.EnvKey, Token: row.Token, Binding: row.Binding}
+			retired = append(retired, Retirement{Object: o, Row: row})
+		}
+	}
+	return retired
 }

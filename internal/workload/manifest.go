@@ -63,16 +63,12 @@ func (w Workload) Behind(older map[string]string) []Behind {
 
 // lastApplied reads the manifest that a client-side kubectl apply leaves behind.
 func (w Workload) lastApplied(older map[string]string) (list []Behind) {
-	text := w.Annotations[corev1.LastAppliedConfigAnnotation]
-	if text == "" {
-		return nil
-	}
 	var template corev1.PodTemplateSpec
-	part := json.RawMessage(text)
+	part := json.RawMessage(w.Annotations[corev1.LastAppliedConfigAnnotation])
 	for _, field := range steps(w.Kind.pointer()) {
 		var object map[string]json.RawMessage
 		if json.Unmarshal(part, &object) != nil {
-			return nil // kubectl apply could not use it either
+			return nil // there is none, or kubectl apply could not use it either
 		}
 		part = object[field]
 	}

@@ -67,11 +67,11 @@ func deployment(d *appsv1.Deployment) Progress {
 	case s.UpdatedReplicas < want:
 		p.Text = fmt.Sprintf("%d of %d new pods made", s.UpdatedReplicas, want)
 	case s.Replicas > s.UpdatedReplicas:
-		p.Text = fmt.Sprintf("%d old pods still there", s.Replicas-s.UpdatedReplicas)
+		p.Text = fmt.Sprintf("old pods left: %d", s.Replicas-s.UpdatedReplicas)
 	case s.AvailableReplicas < s.UpdatedReplicas:
 		p.Text = fmt.Sprintf("%d of %d new pods ready", s.AvailableReplicas, s.UpdatedReplicas)
 	default:
-		return Progress{Done, fmt.Sprintf("%d new pods ready", s.UpdatedReplicas)}
+		return Progress{Done, fmt.Sprintf("%d of %[1]d new pods ready", want)}
 	}
 	if !exceeded(d).IsZero() && d.Generation <= s.ObservedGeneration {
 		p.State, p.Text = Failed, p.Text+", and no progress within the deadline (ProgressDeadlineExceeded)"
@@ -117,6 +117,6 @@ func pods(stale bool, want, updated, ready int32) Progress {
 	case ready < want:
 		return Progress{Waiting, fmt.Sprintf("%d of %d new pods ready", ready, want)}
 	default:
-		return Progress{Done, fmt.Sprintf("%d new pods ready", want)}
+		return Progress{Done, fmt.Sprintf("%d of %[1]d new pods ready", want)}
 	}
 }

@@ -41,23 +41,23 @@ func TestProgressOfDeployments(t *testing.T) {
 	}{
 		{"not noticed", &three, false, status(1, 3, 3, 3), Progress{Waiting, "the change is not noticed yet"}},
 		{"begun", &three, false, status(2, 4, 1, 3), Progress{Waiting, "1 of 3 new pods made"}},
-		{"old ones left", &three, false, status(2, 4, 3, 3), Progress{Waiting, "1 old pods still there"}},
+		{"old ones left", &three, false, status(2, 4, 3, 3), Progress{Waiting, "old pods left: 1"}},
 		{"not ready", &three, false, status(2, 3, 3, 2), Progress{Waiting, "2 of 3 new pods ready"}},
-		{"done", &three, false, status(2, 3, 3, 3), Progress{Done, "3 new pods ready"}},
-		{"done, and seen later", &three, false, status(3, 3, 3, 3), Progress{Done, "3 new pods ready"}},
+		{"done", &three, false, status(2, 3, 3, 3), Progress{Done, "3 of 3 new pods ready"}},
+		{"done, and seen later", &three, false, status(3, 3, 3, 3), Progress{Done, "3 of 3 new pods ready"}},
 		{"one by default", nil, false, status(2, 0, 0, 0), Progress{Waiting, "0 of 1 new pods made"}},
-		{"scaled to zero", &none, false, status(2, 0, 0, 0), Progress{Done, "0 new pods ready"}},
-		{"scaled down, old ones left", &none, false, status(2, 1, 0, 1), Progress{Waiting, "1 old pods still there"}},
+		{"scaled to zero", &none, false, status(2, 0, 0, 0), Progress{Done, "0 of 0 new pods ready"}},
+		{"scaled down, old ones left", &none, false, status(2, 1, 0, 1), Progress{Waiting, "old pods left: 1"}},
 		{"gave up", &three, false, status(2, 4, 1, 3, gaveUp(nil)), Progress{Failed, "1 of 3 new pods made, and no progress within the deadline (ProgressDeadlineExceeded)"}},
 		{"gave up on what was before", &three, false, status(1, 4, 1, 3, gaveUp(nil)), Progress{Waiting, "the change is not noticed yet"}},
-		{"gave up, then done", &three, false, status(2, 3, 3, 3, gaveUp(nil)), Progress{Done, "3 new pods ready"}},
+		{"gave up, then done", &three, false, status(2, 3, 3, 3, gaveUp(nil)), Progress{Done, "3 of 3 new pods ready"}},
 		{"another reason", &three, false, status(2, 4, 1, 3, gaveUp(func(c *appsv1.DeploymentCondition) { c.Reason = "ReplicaSetCreateError" })), Progress{Waiting, "1 of 3 new pods made"}},
 		{"another status", &three, false, status(2, 4, 1, 3, gaveUp(func(c *appsv1.DeploymentCondition) { c.Status = corev1.ConditionTrue })), Progress{Waiting, "1 of 3 new pods made"}},
 		{"another condition", &three, false, status(2, 4, 1, 3, gaveUp(func(c *appsv1.DeploymentCondition) { c.Type = appsv1.DeploymentAvailable })), Progress{Waiting, "1 of 3 new pods made"}},
 		{"paused", &three, true, status(2, 3, 0, 3), Progress{Manual, "it is paused: kubectl rollout resume deployment/web"}},
 		{"paused, not noticed", &three, true, status(1, 3, 3, 3), Progress{Manual, "it is paused: kubectl rollout resume deployment/web"}},
 		{"paused, gave up before", &three, true, status(2, 4, 1, 3, gaveUp(nil)), Progress{Manual, "it is paused: kubectl rollout resume deployment/web"}},
-		{"paused after it was done", &three, true, status(2, 3, 3, 3), Progress{Done, "3 new pods ready"}},
+		{"paused after it was done", &three, true, status(2, 3, 3, 3), Progress{Done, "3 of 3 new pods ready"}},
 	} {
 		d := &appsv1.Deployment{
 			ObjectMeta: metav1.ObjectMeta{Name: "web", Generation: 2},
@@ -107,15 +107,15 @@ func TestProgressOfStatefulSets(t *testing.T) {
 		{"never looked at", &three, partition(&none), 0, 0, 0, Progress{Waiting, "the change is not noticed yet"}},
 		{"begun", &three, partition(&none), 2, 1, 2, Progress{Waiting, "1 of 3 new pods made"}},
 		{"not ready", &three, partition(nil), 2, 3, 2, Progress{Waiting, "2 of 3 new pods ready"}},
-		{"done", &three, partition(&none), 2, 3, 3, Progress{Done, "3 new pods ready"}},
+		{"done", &three, partition(&none), 2, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
 		{"one by default", nil, partition(&none), 2, 0, 0, Progress{Waiting, "0 of 1 new pods made"}},
-		{"scaled to zero", &none, partition(&none), 2, 0, 0, Progress{Done, "0 new pods ready"}},
+		{"scaled to zero", &none, partition(&none), 2, 0, 0, Progress{Done, "0 of 0 new pods ready"}},
 		{"partition", &three, partition(&two), 2, 1, 3, Progress{Manual, held}},
 		{"partition, not noticed", &three, partition(&two), 1, 3, 3, Progress{Manual, held}},
-		{"partition, but all are new", &three, partition(&two), 2, 3, 3, Progress{Done, "3 new pods ready"}},
+		{"partition, but all are new", &three, partition(&two), 2, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
 		{"by hand", &three, onDelete, 2, 0, 3, Progress{Manual, byHand}},
 		{"by hand, not noticed", &three, onDelete, 1, 3, 3, Progress{Manual, byHand}},
-		{"by hand, all deleted", &three, onDelete, 2, 3, 3, Progress{Done, "3 new pods ready"}},
+		{"by hand, all deleted", &three, onDelete, 2, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
 	} {
 		progress(t, tc.name, &appsv1.StatefulSet{
 			ObjectMeta: metav1.ObjectMeta{Generation: 2}, Spec: appsv1.StatefulSetSpec{Replicas: tc.replicas, UpdateStrategy: tc.strategy},
@@ -127,25 +127,25 @@ func TestProgressOfStatefulSets(t *testing.T) {
 func TestProgressOfDaemonSetsAndCronJobs(t *testing.T) {
 	const byHand = "OnDelete: each pod takes the change when you delete it"
 	for _, tc := range []struct {
-		name                      string
-		strategy                  appsv1.DaemonSetUpdateStrategyType
-		observed                  int64
-		want1, updated, available int32
-		want                      Progress
+		name                        string
+		strategy                    appsv1.DaemonSetUpdateStrategyType
+		observed                    int64
+		desired, updated, available int32
+		want                        Progress
 	}{
 		{"not noticed", appsv1.RollingUpdateDaemonSetStrategyType, 1, 3, 3, 3, Progress{Waiting, "the change is not noticed yet"}},
 		{"begun", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 1, 2, Progress{Waiting, "1 of 3 new pods made"}},
 		{"not ready", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 3, 2, Progress{Waiting, "2 of 3 new pods ready"}},
-		{"done", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 3, 3, Progress{Done, "3 new pods ready"}},
-		{"no nodes", appsv1.RollingUpdateDaemonSetStrategyType, 2, 0, 0, 0, Progress{Done, "0 new pods ready"}},
+		{"done", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
+		{"no nodes", appsv1.RollingUpdateDaemonSetStrategyType, 2, 0, 0, 0, Progress{Done, "0 of 0 new pods ready"}},
 		{"by hand", appsv1.OnDeleteDaemonSetStrategyType, 2, 3, 0, 3, Progress{Manual, byHand}},
-		{"by hand, all deleted", appsv1.OnDeleteDaemonSetStrategyType, 2, 3, 3, 3, Progress{Done, "3 new pods ready"}},
+		{"by hand, all deleted", appsv1.OnDeleteDaemonSetStrategyType, 2, 3, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
 	} {
 		progress(t, tc.name, &appsv1.DaemonSet{
 			ObjectMeta: metav1.ObjectMeta{Generation: 2},
 			Spec:       appsv1.DaemonSetSpec{UpdateStrategy: appsv1.DaemonSetUpdateStrategy{Type: tc.strategy}},
 			Status: appsv1.DaemonSetStatus{
-				ObservedGeneration: tc.observed, DesiredNumberScheduled: tc.want1, UpdatedNumberScheduled: tc.updated, NumberAvailable: tc.available,
+				ObservedGeneration: tc.observed, DesiredNumberScheduled: tc.desired, UpdatedNumberScheduled: tc.updated, NumberAvailable: tc.available,
 			},
 		}, tc.want)
 	}

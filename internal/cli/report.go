@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// reportVersion is the version of the reports' JSON forms.
+const reportVersion = "kubectl-fernet.github.io/v1"
+
+// report is the JSON form of what status, diff and verify say.
+type report[T any] struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Items      []T    `json:"items"`
+}
+
+// printReport writes a report as json or yaml; done is false with another format.
+func printReport[T any](a *app, format, kind string, items []T) (done bool, err error) {
+	r := report[T]{reportVersion, kind, append([]T{}, items...)}
+	var text []byte
+	switch format {
+	case "json":
+		text, err = json.MarshalIndent(r, "", "    ")
+		text = append(text, '\n')
+	case "yaml":
+		text, err = yaml.Marshal(r)
+	default:
+		return false, nil
+	}
+	if err == nil {
+		_, err = a.Out.Write(text)
+	}
+	return true, err
+}
+
+// checkFormat refuses an -o that a report does not have.
+func checkFormat(format string, known ...string) error {
+	if format == "" || slices.Contains(known, format) {
+		return nil
+	}
+	return withHint(errors.New("-o: no such output format"), "one of: %s", strings.Join(known, ", "))
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+
+// The outcomes that only diff has; it uses push's for the rest.
+const (
+	Identical   Outcome = "same"
+	Missing     Outcome = "missing"
+	Reencrypted Outcome = "re-encrypted"
+)
+
+// Diff says of each wanted entry how the view differs from the .env, and then of
+// what is no longer in the .env. It is what push would find, in other words: a
+// value that is the same under another key than KEY, or in another token than the
+// ledger's, is re-encrypted.
+func Diff(view View, wanted []Wanted, judge Judge, keys Keys, inEnv func(string) bool) ([]Decision, error) {
+	decisions, err := Push(view, wanted, judge, keys, false)
+	if err != nil {
+		return nil, err
+	}
+	recorded := map[string]bool{}
+	for _, r := range view.Records {
+		if r.State == ledger.Created {
+			recorded[r.Secret] = true
+		}
+	}
+	for i := range decisions {
+		d := &decisions[i]
+		switch d.Outcome {
+		case Created, Held:
+			d.Outcome, d.Reason = Missing, "the .env has it, the cluster has not"
+		case Unchanged:
+			d.Outcome = Identical
+			switch {
+			case d.Row.KeyID != keys.IDs()[0]:
+				d.Outcome, d.Reason = Reencrypted, "the same value, under key "+d.Row.KeyID+" and not KEY"
+			case d.Complete && recorded[d.Row.Secret]:
+				d.Outcome, d.Reason = Reencrypted, "the same value, in another token than the ledger's"
+			}
+		}
+	}
+	return append(decisions, Orphans(view, inEnv)...), nil
+}
