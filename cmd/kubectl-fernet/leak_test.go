@@ -61,6 +61,7 @@ var leakRuns = []struct {
 	{args: []string{"restore"}},
 	{args: []string{"pull"}, refused: true}, // the .env exists
 	{args: []string{"pull", "--from", "cluster", "--out", "pulled.env"}},
+	{args: []string{"verify"}},
 	{args: []string{"diff"}},
 	{args: []string{"diff", "-o", "json"}},
 	{args: []string{"diff", "--show-values"}, refused: true}, // no terminal, and nobody to ask
@@ -100,7 +101,7 @@ func TestNothingLeaks(t *testing.T) {
 			proxy.Reset(run.rule)
 		}
 		args := append([]string{"-v", "9"}, run.args...)
-		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal", "diff"}, run.args[0]) {
+		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal", "diff", "verify"}, run.args[0]) {
 			args = append(args, "-n", ns)
 		}
 		cmd := exec.Command("kubectl-fernet", args...)

@@ -10,15 +10,32 @@ import (
 
 // gitWarnings warns when the .env is in git, or could get there by an `add .`.
 func (a *app) gitWarnings(env string) {
-	if _, err := exec.LookPath("git"); err != nil || !inWorkTree(env) {
-		return
-	}
-	if gitAgrees(env, "ls-files", "--error-unmatch") {
-		a.console.warn("%s is tracked by git: its values and its key are in the history; `git rm --cached %s`, then rotate the key", env, shellWord(env))
-		return
-	}
-	if !gitAgrees(env, "check-ignore", "--quiet") {
+	switch gitState(env) {
+	case gitTracked:
+		a.console.warn("%s is tracked by git: its values and its key are in the history; `git rm --cached %s`, then kubectl fernet rotate%s", env, shellWord(env), envFlag(env))
+	case gitVisible:
 		a.console.warn("%s is not ignored by git: add it to .gitignore", env)
+	}
+}
+
+// What git may do with a file.
+const (
+	gitTracked = "tracked"
+	gitVisible = "not ignored"
+)
+
+// gitState gives one of these, or nothing where git has nothing to do with it.
+func gitState(file string) string {
+	_, err := exec.LookPath("git")
+	switch {
+	case err != nil || !inWorkTree(file):
+		return ""
+	case gitAgrees(file, "ls-files", "--error-unmatch"):
+		return gitTracked
+	case !gitAgrees(file, "check-ignore", "--quiet"):
+		return gitVisible
+	default:
+		return ""
 	}
 }
 

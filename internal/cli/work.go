@@ -239,6 +239,18 @@ func (w *work) located(err error) error {
 // look gives the view of one namespace, from the cluster or, in a client dry
 // run, from the ledger alone.
 func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
+	view, err := w.observe(ctx, namespace, wanted)
+	if err != nil || w.client == nil {
+		return view, err
+	}
+	if err := plan.CheckCluster(view); err != nil && !w.o.sameCluster {
+		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s", w.again)
+	}
+	return view, nil
+}
+
+// observe is look without a judgement whether this is the right cluster.
+func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
 	records := w.recordsIn(namespace)
 	if w.client == nil {
 		return plan.Offline(w.target.cluster, namespace, records), nil
@@ -259,9 +271,6 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 			return view, err
 		}
 		view.Objects = slices.Concat(newest, older)
-	}
-	if err := plan.CheckCluster(view); err != nil && !w.o.sameCluster {
-		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s", w.again)
 	}
 	return view, nil
 }

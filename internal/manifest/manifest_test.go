@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -123,12 +124,37 @@ func TestSecret(t *testing.T) {
 	}
 }
 
+// What somebody changed in the metadata is named.
+func TestFromSecretAltered(t *testing.T) {
+	for want, change := range map[string]func(s *corev1.Secret){
+		"":                                   func(s *corev1.Secret) { s.Labels["another"] = "label" },
+		"label app.kubernetes.io/managed-by": func(s *corev1.Secret) { delete(s.Labels, manifest.LabelManagedBy) },
+		"annotation kubectl-fernet.github.io/env-key": func(s *corev1.Secret) { s.Annotations[manifest.AnnotationEnvKey] = "SECRET_X" },
+		"annotation kubectl-fernet.github.io/base-name, annotation kubectl-fernet.github.io/generation": func(s *corev1.Secret) {
+			s.Annotations[manifest.AnnotationBaseName], s.Annotations[manifest.AnnotationGeneration] = "secret-x", "03"
+		},
+	} {
+		s := manifest.Secret(row())
+		change(s)
+		if got := manifest.FromSecret(s).Altered; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	s := manifest.Secret(row())
+	s.Immutable = nil
+	s.Labels[manifest.LabelKind] = manifest.KindKeyring
+	if o := manifest.FromSecret(s); o.Immutable || o.Kind != manifest.KindKeyring {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestFromSecret(t *testing.T) {
 	s := manifest.Secret(row())
-	s.UID = "uid-1"
+	s.UID, s.ResourceVersion, s.CreationTimestamp = "uid-1", "7", metav1.Unix(1700000000, 0)
 	want := manifest.Object{
 		Namespace: "shop", Name: "secret-test-1-g3", UID: "uid-1", Base: "secret-test-1", Generation: 3,
 		EnvKey: "SECRET-TEST-1", Token: "gAAAAA-token", Managed: true, KeyID: "kab12cd34", Binding: "v1:binding",
+		ResourceVersion: "7", Created: time.Unix(1700000000, 0), Immutable: true,
 	}
 	got := manifest.FromSecret(s)
 	if got != want {

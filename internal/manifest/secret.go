@@ -4,6 +4,7 @@ package manifest
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,6 +74,9 @@ type Object struct {
 	KeyID, Binding       string // as its label and annotation say
 	Deleting             bool
 	Created              time.Time
+	Kind                 string // KindKeyring for what holds keys and no token
+	Immutable            bool
+	Altered              string // labels and annotations that are not as Secret writes them, but for key id and binding
 }
 
 // FromSecret reads a live Secret.
@@ -88,13 +92,32 @@ func FromSecret(s *corev1.Secret) Object {
 		Deleting:        s.DeletionTimestamp != nil,
 		Created:         s.CreationTimestamp.Time,
 	}
+	o.Kind = s.Labels[LabelKind]
+	o.Immutable = s.Immutable != nil && *s.Immutable
 	o.Base, o.Generation = SplitName(s.Name)
 	if len(s.Data) == 1 {
 		for key, value := range s.Data {
 			o.EnvKey, o.Token = key, string(value)
 		}
 	}
+	o.Altered = o.altered(s)
 	return o
+}
+
+// altered names what of the metadata does not say what the object is.
+func (o Object) altered(s *corev1.Secret) string {
+	var names []string
+	for _, has := range []struct{ name, is, want string }{
+		{"label " + LabelManagedBy, s.Labels[LabelManagedBy], ManagedBy},
+		{"annotation " + AnnotationEnvKey, s.Annotations[AnnotationEnvKey], o.EnvKey},
+		{"annotation " + AnnotationBaseName, s.Annotations[AnnotationBaseName], o.Base},
+		{"annotation " + AnnotationGeneration, s.Annotations[AnnotationGeneration], strconv.Itoa(o.Generation)},
+	} {
+		if has.is != has.want {
+			names = append(names, has.name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // Carries says whether the object holds exactly the bytes of a row: same

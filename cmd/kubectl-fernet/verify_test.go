@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+)
+
+// tampered is a pushed place of two entries with somebody who changes things.
+type tampered struct {
+	place
+	other   string // a namespace where nothing of ours is
+	secrets corev1client.SecretInterface
+}
+
+func (p tampered) get(name string) *corev1.Secret {
+	p.t.Helper()
+	s, err := p.secrets.Get(context.Background(), name, metav1.GetOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
+// replace deletes a Secret, which is immutable, and creates another in its place.
+func (p tampered) replace(name string, change func(*corev1.Secret)) {
+	p.t.Helper()
+	s := p.get(name)
+	if err := p.secrets.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
+		p.t.Fatal(err)
+	}
+	s.ObjectMeta = metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, Labels: s.Labels, Annotations: s.Annotations}
+	change(s)
+	p.create(s)
+}
+
+func (p tampered) create(s *corev1.Secret) {
+	p.t.Helper()
+	client := corev1client.NewForConfigOrDie(testkube.RESTConfig(p.t)).Secrets(s.Namespace)
+	if _, err := client.Create(context.Background(), s, metav1.CreateOptions{}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// copy creates a Secret like another one elsewhere.
+func (p tampered) copy(name, to, namespace string) {
+	s := p.get(name)
+	s.ObjectMeta = metav1.ObjectMeta{Name: to, Namespace: namespace, Labels: s.Labels, Annotations: s.Annotations}
+	p.create(s)
+}
+
+func (p tampered) patch(name, patch string) {
+	p.t.Helper()
+	if _, err := p.secrets.Patch(context.Background(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p tampered) ledger(change func(lines []string) []string) {
+	p.t.Helper()
+	file := filepath.Join(p.dir, ledgerName)
+	lines := strings.SplitAfter(strings.TrimSuffix(string(read(p.t, file)), "\n"), "\n")
+	lines[len(lines)-1] += "\n"
+	write(p.t, file, strings.Join(change(lines), ""))
+}
+
+func flip(text string) string {
+	i := len(text) / 2
+	other := byte('A')
+	if text[i] == other {
+		other = 'B'
+	}
+	return text[:i] + string(other) + text[i+1:]
+}
+
+// created finds the created row of a Secret.
+func created(lines []string, secret string) int {
+	return slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, ",created,") && strings.Contains(l, ","+secret+",") })
+}
+
+// Each way of tampering is named by its code, and nothing else is.
+func TestVerifyNamesWhatWasTamperedWith(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		tamper func(p tampered)
+		want   string // code secret, …
+	}{
+		{"nothing", func(tampered) {}, ""},
+		{"two tokens swapped", func(p tampered) {
+			a, b := p.get("secret-00").Data["SECRET_00"], p.get("secret-01").Data["SECRET_01"]
+			p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = b })
+			p.replace("secret-01", func(s *corev1.Secret) { s.Data["SECRET_01"] = a })
+		}, "FERNET002 secret-00, FERNET002 secret-01"},
+		{"copied to another name", func(p tampered) { p.copy("secret-00", "secret-00-g7", p.namespace) }, "FERNET002 secret-00-g7"},
+		{"copied to a name of nobody", func(p tampered) { p.copy("secret-00", "elsewhere", p.namespace) }, "FERNET002 elsewhere"},
+		{"copied to another namespace", func(p tampered) { p.copy("secret-00", "secret-00", p.other) }, "FERNET002 secret-00"},
+		{"a byte flipped", func(p tampered) {
+			p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = []byte(flip(string(s.Data["SECRET_00"]))) })
+		}, "FERNET001 secret-00"},
+		{"emptied", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Data = nil }) }, "FERNET001 secret-00"},
+		{"deleted", func(p tampered) {
+			_ = p.secrets.Delete(context.Background(), "secret-00", metav1.DeleteOptions{})
+		}, "FERNET006 secret-00"},
+		{"made mutable", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Immutable = nil }) }, "FERNET010 secret-00"},
+		{"label removed", func(p tampered) {
+			p.patch("secret-00", `{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}`)
+		}, "FERNET011 secret-00"},
+		{"key id edited", func(p tampered) {
+			p.patch("secret-00", `{"metadata":{"labels":{"kubectl-fernet.github.io/key-id":"k00000000"}}}`)
+		}, "FERNET009 secret-00"},
+		{"annotation edited", func(p tampered) {
+			p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/env-key":"SECRET_01"}}}`)
+		}, "FERNET011 secret-00"},
+		{"binding removed", func(p tampered) {
+			p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/binding":null}}}`)
+		}, "FERNET003 secret-00"},
+		{"an old object put back", func(p tampered) {
+			old := p.get("secret-00")
+			p.run("rotate", "--yes")
+			p.run("retire", "--yes")
+			old.ObjectMeta = metav1.ObjectMeta{Name: old.Name, Namespace: old.Namespace, Labels: old.Labels, Annotations: old.Annotations}
+			p.create(old)
+			p.withPrevious()
+		}, "FERNET005 secret-00"},
+		{"a row's binding edited", func(p tampered) {
+			p.ledger(func(lines []string) []string {
+				for i := range lines {
+					if strings.Contains(lines[i], ",secret-00,") {
+						lines[i] = regexp.MustCompile(`v1:(.)`).ReplaceAllStringFunc(lines[i], func(m string) string { return "v1:" + flip(m[3:]) })
+					}
+				}
+				return lines
+			})
+		}, "FERNET012 secret-00"},
+		{"a row deleted", func(p tampered) {
+			p.ledger(func(lines []string) []string { i := created(lines, "secret-00"); return slices.Delete(lines, i, i+1) })
+		}, "FERNET007 secret-00"},
+		{"rows duplicated and reordered", func(p tampered) {
+			p.ledger(func(lines []string) []string {
+				rows := append(slices.Clone(lines[1:]), lines[1:]...)
+				slices.Reverse(rows)
+				return append(lines[:1], rows...)
+			})
+		}, ""},
+		{"the file cut off", func(p tampered) {
+			p.ledger(func(lines []string) []string { lines[len(lines)-1] = lines[len(lines)-1][:40]; return lines })
+		}, "FERNET007 secret-01"},
+		{"readable by others", func(p tampered) { _ = os.Chmod(filepath.Join(p.dir, ".env"), 0o644) }, "FERNET030 .env"},
+		{"taken by somebody", func(p tampered) {
+			write(p.t, filepath.Join(p.dir, ".env"), string(read(p.t, filepath.Join(p.dir, ".env")))+"SECRET_02=x\n")
+			p.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secret-02", Namespace: p.namespace}, Data: map[string][]byte{"a": []byte("b")}})
+		}, "FERNET008 secret-02"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := tampered{place: newPlace(t, 2), other: testkube.Namespace(t)}
+			p.secrets = corev1client.NewForConfigOrDie(testkube.RESTConfig(t)).Secrets(p.namespace)
+			if out, err := p.push(testkube.Kubeconfig(t), "--parallel", "1").CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			tt.tamper(p)
+			got, text := p.verify()
+			if got != tt.want {
+				t.Errorf("found %q, want %q\n%s", got, tt.want, text)
+			}
+		})
+	}
+}
+
+var findingLine = regexp.MustCompile(`(?m)^(FERNET\d+) \w+: (?:secret/)?(\S+?)(?: in \S+)?(?: \(.*\))?: `)
+
+// verify gives the codes and what they are about, and asserts the exit code.
+func (p tampered) verify() (found, text string) {
+	p.t.Helper()
+	cmd := exec.Command("kubectl-fernet", "verify", "--namespaces", p.namespace+","+p.other)
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "KUBECONFIG="+testkube.Kubeconfig(p.t))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	code := exitCode(p.t, cmd.Run())
+	var all []string
+	for _, m := range findingLine.FindAllStringSubmatch(stdout.String(), -1) {
+		all = append(all, m[1]+" "+m[2])
+	}
+	if code != min(1, len(all)) {
+		p.t.Errorf("exit code %d with %d findings", code, len(all))
+	}
+	return strings.Join(all, ", "), stdout.String() + stderr.String()
+}
+
+func (p tampered) run(args ...string) {
+	p.t.Helper()
+	cmd := exec.Command("kubectl-fernet", append(args, "-n", p.namespace)...)
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "KUBECONFIG="+testkube.Kubeconfig(p.t))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+// withPrevious gives the .env the key that a retire dropped.
+func (p tampered) withPrevious() {
+	file := filepath.Join(p.dir, ".env")
+	write(p.t, file, string(read(p.t, file))+"KEY_PREVIOUS="+testKey+"\n")
+}

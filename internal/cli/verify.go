@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const verifyLong = `Prove that the cluster, the ledger and the keyring agree.
+
+Every live token of ours has to open, in its own place; the ledger has to say the
+same as the cluster; key ids, labels and immutability have to be as they were
+written; the .env has to be private. What is not so has a stable code, a sentence
+and a way out: docs/findings.md lists them all.
+
+The exit code is 1 when there is an error among the findings; warnings alone
+leave it at 0.`
+
+const verifyExample = `  # the namespaces that the ledger knows
+  kubectl fernet verify
+
+  # for a CI job
+  kubectl fernet verify -o json`
+
+type verifyOptions struct {
+	workOptions
+	output string
+}
+
+// newVerify makes the verb; run is a.verify, or what a test puts in its place.
+func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.Command {
+	o := &verifyOptions{}
+	cmd := &cobra.Command{
+		Use:     "verify",
+		Short:   "Prove that the cluster, the ledger and the keyring agree",
+		Long:    verifyLong,
+		Example: verifyExample,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.complete()
+			if err := checkFormat(o.output, "json", "yaml"); err != nil {
+				return err
+			}
+			if err := o.validate(*a.connect.Namespace); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	o.addFlags(f)
+	_ = f.MarkHidden("dry-run") // nothing is ever written
+	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
+	return cmd
+}
+
+// verifyRun is one verify under way.
+type verifyRun struct {
+	*work
+	found []plan.Finding
+}
+
+func (a *app) verify(ctx context.Context, o *verifyOptions) error {
+	w, err := a.aim(o.workOptions, false)
+	if err != nil {
+		return err
+	}
+	close, err := w.open(false)
+	defer close()
+	if err != nil {
+		return err
+	}
+	w.spread()
+	a.console.begin(w.target.line())
+	if err := w.connectTo(); err != nil {
+		return err
+	}
+	r := &verifyRun{work: w}
+	r.files()
+	for _, namespace := range w.target.namespaces {
+		if err := r.namespace(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	return r.report(o.output)
+}
+
+// files looks at who can read the files that hold keys.
+func (r *verifyRun) files() {
+	for _, h := range r.source.holders {
+		if info, err := os.Stat(h.path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			r.found = append(r.found, plan.Finding{Code: finding.EnvMode, Detail: h.path})
+		}
+		switch gitState(h.path) {
+		case gitTracked:
+			r.found = append(r.found, plan.Finding{Code: finding.EnvTracked, Detail: h.path})
+		case gitVisible:
+			r.found = append(r.found, plan.Finding{Code: finding.EnvVisible, Detail: h.path})
+		}
+	}
+}
+
+// namespace verifies the Secrets of one namespace, and who uses them.
+func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
+	mine := plan.Mine(r.recordsIn(namespace), r.source.wanted)
+	view, err := r.observe(ctx, namespace, mine)
+	if err != nil {
+		return err
+	}
+	if !r.unlisted[namespace] {
+		if err := r.addLabelled(ctx, &view); err != nil {
+			return err
+		}
+	}
+	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring)...)
+	for _, o := range view.Objects {
+		if o.Kind == manifest.KindKeyring {
+			r.found = append(r.found, plan.Finding{Code: finding.Keyring, Namespace: namespace, Secret: o.Name})
+		}
+	}
+	return r.users(ctx, view, mine)
+}
+
+// addLabelled adds what carries our label under names that nobody wants: a token
+// may have been copied there.
+func (r *verifyRun) addLabelled(ctx context.Context, view *plan.View) error {
+	secrets, err := r.client.Labelled(ctx, view.Namespace, manifest.Selector)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, o := range view.Objects {
+		known[o.Name] = true
+	}
+	for i := range secrets {
+		if o := manifest.FromSecret(&secrets[i]); !known[o.Name] {
+			view.Objects = append(view.Objects, o)
+		}
+	}
+	return nil
+}
+
+// users names the workloads that use an older generation.
+func (r *verifyRun) users(ctx context.Context, view plan.View, mine []plan.Wanted) error {
+	g := plan.Successors(view, mine, r.door.Judge, r.source.ring, r.door.SameValue)
+	list, denied, err := r.client.Workloads(ctx, view.Namespace)
+	if err != nil {
+		return err
+	}
+	if len(denied) > 0 {
+		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: few(denied)})
+	}
+	older := map[plan.Finding]bool{}
+	for _, w := range list {
+		for _, ref := range w.References() {
+			if _, is := g.Older[ref.Secret]; is && !w.Finished {
+				older[plan.Finding{Code: finding.Older, Namespace: view.Namespace, Secret: ref.Secret, Detail: w.String()}] = true
+			}
+		}
+	}
+	r.found = append(r.found, slices.SortedFunc(maps.Keys(older), func(a, b plan.Finding) int {
+		return strings.Compare(a.Secret+a.Detail, b.Secret+b.Detail)
+	})...)
+	return nil
+}
+
+// verifyItem is one finding in the JSON form.
+type verifyItem struct {
+	plan.Finding
+	Level    finding.Level `json:"level"`
+	Sentence string        `json:"sentence"`
+	WayOut   string        `json:"wayOut"`
+}
+
+// report prints the findings and gives the exit code.
+func (r *verifyRun) report(format string) error {
+	count := map[finding.Level]int{}
+	items := make([]verifyItem, len(r.found))
+	for i, f := range r.found {
+		kind := finding.Of(f.Code)
+		items[i] = verifyItem{f, kind.Level, kind.Sentence, kind.WayOut}
+		count[kind.Level]++
+	}
+	if done, err := printReport(r.app, format, "VerifyReport", items); !done {
+		for _, item := range items {
+			r.tell(item)
+		}
+	} else if err != nil {
+		return err
+	}
+	r.console.print(fmt.Sprintf("%d errors, %d warnings\n", count[finding.Error], count[finding.Warning]))
+	if count[finding.Error] > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+// tell prints a finding: its line on stdout, the way out beside it on stderr.
+func (r *verifyRun) tell(item verifyItem) {
+	what := item.Detail
+	if item.Secret != "" {
+		what = "secret/" + item.Secret
+		if len(r.target.namespaces) > 1 {
+			what += " in " + item.Namespace
+		}
+		if item.Detail != "" {
+			what += " (" + item.Detail + ")"
+		}
+	}
+	fmt.Fprintf(r.Out, "%s %s: %s: %s\n", item.Code, item.Level, what, item.Sentence)
+	r.console.say("hint: " + string(item.Code) + ": " + item.WayOut)
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package finding is the table of what verify can find: a stable code, a sentence
+// and a way out of each. docs/findings.md is made of it.
+package finding
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Level says whether a finding is one that a run fails for.
+type Level string
+
+// The levels.
+const (
+	Error   Level = "error"
+	Warning Level = "warning"
+)
+
+// Code is the stable name of a kind of finding, such as FERNET001.
+type Code string
+
+// The codes. A number is never used again.
+const (
+	Unopened   Code = "FERNET001"
+	Misplaced  Code = "FERNET002"
+	Binding    Code = "FERNET003"
+	OtherBytes Code = "FERNET004"
+	PutBack    Code = "FERNET005"
+	Missing    Code = "FERNET006"
+	Unrecorded Code = "FERNET007"
+	Foreign    Code = "FERNET008"
+	KeyID      Code = "FERNET009"
+	Mutable    Code = "FERNET010"
+	Metadata   Code = "FERNET011"
+	LedgerRow  Code = "FERNET012"
+	TwoTokens  Code = "FERNET013"
+	OldKey     Code = "FERNET014"
+	Older      Code = "FERNET020"
+	Keyring    Code = "FERNET021"
+	Unseen     Code = "FERNET022"
+	EnvMode    Code = "FERNET030"
+	EnvTracked Code = "FERNET031"
+	EnvVisible Code = "FERNET032"
+)
+
+// Kind is what there is to say of a code.
+type Kind struct {
+	Code     Code
+	Level    Level
+	Sentence string // what is so, of one object
+	WayOut   string // what to do
+}
+
+// Table lists all kinds, by code.
+var Table = []Kind{
+	{Unopened, Error, "No key of the keyring opens its token.", "Get the .env with the key that its label names; if the token was altered, delete the Secret and run `kubectl fernet push` or `kubectl fernet restore`."},
+	{Misplaced, Error, "Its token opens, but it was made for another name or namespace: somebody copied or swapped it.", "Delete the Secret and run `kubectl fernet push`, and find out who writes Secrets there."},
+	{Binding, Error, "Its binding annotation is missing or was edited; the ledger's holds.", "`kubectl annotate --overwrite` it with the binding of the ledger's row, or run `kubectl fernet rotate`."},
+	{OtherBytes, Error, "It holds another token than the ledger recorded under its name.", "Merge the ledgers if a colleague has another one; else delete the Secret and run `kubectl fernet restore`."},
+	{PutBack, Error, "The ledger says that it was retired, and it is there: an old object was put back.", "`kubectl fernet retire` deletes it again if nothing uses it; else find out who restored it."},
+	{Missing, Error, "The ledger says that it was created, and it is not there.", "`kubectl fernet restore` creates it again with the same bytes."},
+	{Unrecorded, Error, "It is ours, and the ledger has no created row of it.", "`kubectl fernet push` adds the row; get the current ledger from git."},
+	{Foreign, Error, "The name of an entry is taken by a Secret that this tool did not make with these keys.", "Rename the entry, remove that Secret, or take it over with `kubectl fernet adopt`."},
+	{KeyID, Error, "Its key id label, or the ledger's key id, is not that of the key that opens it.", "`kubectl label --overwrite` it with the id that is named here; take the ledger from git if that is wrong."},
+	{Mutable, Error, "It is not immutable any more, or was never: its data can change under its name.", "Run `kubectl fernet push --update` or `kubectl fernet rotate`, so that a new generation takes its place."},
+	{Metadata, Error, "Its labels or annotations are not those that were written.", "`kubectl label` and `kubectl annotate --overwrite` them back, as `kubectl fernet push --dry-run=client -o yaml` prints them."},
+	{LedgerRow, Error, "The ledger's row was edited: its token does not open, or its binding does not hold for its place.", "Take the ledger from git or a backup."},
+	{TwoTokens, Error, "The ledger has two tokens as created under one name.", "Two ledgers were merged after a race, or one was edited; the token that is live is the true one."},
+	{OldKey, Warning, "It is under a previous key.", "`kubectl fernet rotate` finishes the rotation."},
+	{Older, Warning, "A workload names an older generation, or was pointed back to one.", "`kubectl fernet rollout`, and change the manifest."},
+	{Keyring, Warning, "A keyring of ours is in the cluster: whoever can read Secrets there can open the tokens.", "Nothing, if you chose that with --key-secret; else delete it and rotate."},
+	{Unseen, Warning, "Workloads could not be looked at.", "Ask for the right to list them."},
+	{EnvMode, Error, "Others can read the file with the keys.", "`chmod 600` it."},
+	{EnvTracked, Error, "The file with the keys is tracked by git.", "`git rm --cached` it, then `kubectl fernet rotate`, then new values: it is in the history."},
+	{EnvVisible, Error, "The file with the keys is not ignored by git.", "Add it to .gitignore; `kubectl fernet init` does."},
+}
+
+// Of gives the kind of a code.
+func Of(code Code) Kind {
+	for _, k := range Table {
+		if k.Code == code {
+			return k
+		}
+	}
+	return Kind{Code: code, Level: Error}
+}
+
+// Markdown gives the table as a page.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("# What verify can find\n\n")
+	b.WriteString("Codes are stable: a number is never used for anything else. An error makes `kubectl fernet verify` end with exit code 1; a warning does not.\n")
+	for _, k := range Table {
+		fmt.Fprintf(&b, "\n## %s (%s)\n\n%s\n\nWay out: %s\n", k.Code, k.Level, k.Sentence, k.WayOut)
+	}
+	return b.String()
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
+
+// Finding is one thing that verify found about one Secret.
+type Finding struct {
+	Code      finding.Code `json:"code"`
+	Namespace string       `json:"namespace,omitempty"`
+	Secret    string       `json:"secret,omitempty"`
+	EnvKey    string       `json:"envKey,omitempty"`
+	Detail    string       `json:"detail,omitempty"`
+}
+
+// verifier looks at one namespace.
+type verifier struct {
+	view  View
+	judge Judge
+	keys  Keys
+	names map[string][]ledger.Record // by Secret
+	found []Finding
+}
+
+// Verify holds the Secrets of a view against the keyring, the ledger and what was
+// written, one finding for one cause: what is wrong with a ledger's row is not
+// said once more of the Secret that it names. wanted are the .env's entries.
+func Verify(view View, wanted []Wanted, judge Judge, keys Keys) []Finding {
+	v := &verifier{view: view, judge: judge, keys: keys, names: map[string][]ledger.Record{}}
+	for _, r := range view.Records {
+		v.names[r.Secret] = append(v.names[r.Secret], r)
+	}
+	bases := map[string]bool{}
+	for _, w := range wanted {
+		bases[w.Base] = true
+	}
+	edited := v.ledger()
+	live := map[string]bool{}
+	for _, o := range view.Objects {
+		live[o.Name] = true
+		if o.Kind == "" && !edited[o.Name] {
+			v.object(o, bases[o.Base])
+		}
+	}
+	for _, r := range view.Records {
+		if r.State == ledger.Created && !live[r.Secret] && !edited[r.Secret] {
+			v.add(finding.Missing, r.Secret, r.EnvKey, "")
+		}
+	}
+	slices.SortStableFunc(v.found, func(a, b Finding) int { return strings.Compare(a.Secret, b.Secret) })
+	return v.found
+}
+
+func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
+	f := Finding{Code: code, Namespace: v.view.Namespace, Secret: secret, EnvKey: envKey, Detail: detail}
+	if !slices.Contains(v.found, f) {
+		v.found = append(v.found, f)
+	}
+}
+
+// ledger judges the rows by themselves, and gives the names whose rows are wrong.
+func (v *verifier) ledger() (edited map[string]bool) {
+	edited = map[string]bool{}
+	for _, r := range v.view.Records {
+		if r.State == ledger.Failed {
+			continue
+		}
+		switch verdict := v.judge(TokenOf(r)); {
+		case !verdict.Opens && v.keys.Has(r.KeyID):
+			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its token does not open with key "+r.KeyID)
+		case verdict.Opens && verdict.Binding == BindingWrong:
+			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its binding does not hold for its place")
+		case verdict.Opens && verdict.KeyID != r.KeyID:
+			v.add(finding.KeyID, r.Secret, r.EnvKey, fmt.Sprintf("the ledger says %s, and key %s opens it", r.KeyID, verdict.KeyID))
+		default:
+			continue
+		}
+		edited[r.Secret] = true
+	}
+	for _, same := range Conflicting(v.view.Records) {
+		v.add(finding.TwoTokens, same.Secret, same.EnvKey, "")
+		edited[same.Secret] = true
+	}
+	return edited
+}
+
+// Conflicting gives one record of each name under which two tokens were created.
+func Conflicting(records []ledger.Record) (one []ledger.Record) {
+	for _, same := range ledger.Conflicts(records) {
+		one = append(one, same[0])
+	}
+	return one
+}
+
+// object judges one Secret that the ledger's rows are right about.
+func (v *verifier) object(o manifest.Object, wanted bool) {
+	record, recorded, other := v.recordOf(o)
+	verdict := v.judge(TokenOfObject(o))
+	switch {
+	case !recorded && !verdict.Opens && !other && !o.Managed:
+		if wanted && o.Generation == 1 {
+			v.add(finding.Foreign, o.Name, o.EnvKey, "")
+		}
+		return
+	case !verdict.Opens && !other && !recorded && !wanted:
+		return // labelled as ours, of another project
+	case !verdict.Opens:
+		v.add(finding.Unopened, o.Name, o.EnvKey, "its label says key "+o.KeyID)
+		return
+	case !recorded && verdict.Binding != BindingHolds:
+		v.add(finding.Misplaced, o.Name, o.EnvKey, "")
+		return
+	case other:
+		v.add(finding.OtherBytes, o.Name, o.EnvKey, "")
+		return
+	case recorded && record.State == ledger.Deleted:
+		v.add(finding.PutBack, o.Name, o.EnvKey, "")
+		return
+	case !recorded || record.State != ledger.Created:
+		v.add(finding.Unrecorded, o.Name, o.EnvKey, "")
+	}
+	v.intact(o, verdict)
+}
+
+// recordOf finds the record of exactly this token; other says that only other
+// tokens were created under its name.
+func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, other bool) {
+	for _, r := range v.names[o.Name] {
+		if r.Token == o.Token && o.Token != "" {
+			return r, true, false
+		}
+		other = other || r.State == ledger.Created
+	}
+	return record, false, other
+}
+
+// intact compares the Secret's metadata with what was written.
+func (v *verifier) intact(o manifest.Object, verdict Verdict) {
+	if verdict.Binding != BindingHolds {
+		v.add(finding.Binding, o.Name, o.EnvKey, "")
+	}
+	if o.KeyID != verdict.KeyID {
+		v.add(finding.KeyID, o.Name, o.EnvKey, fmt.Sprintf("its label says %q, and key %s opens it", o.KeyID, verdict.KeyID))
+	}
+	if !o.Immutable {
+		v.add(finding.Mutable, o.Name, o.EnvKey, "")
+	}
+	if o.Altered != "" {
+		v.add(finding.Metadata, o.Name, o.EnvKey, o.Altered)
+	}
+	if verdict.KeyID != v.keys.IDs()[0] && v.newest(o) {
+		v.add(finding.OldKey, o.Name, o.EnvKey, verdict.KeyID)
+	}
+}
+
+func (v *verifier) newest(o manifest.Object) bool {
+	return !slices.ContainsFunc(v.view.Objects, func(other manifest.Object) bool {
+		return other.Base == o.Base && other.Generation > o.Generation
+	})
+}
