@@ -46,6 +46,7 @@ var leakRuns = []struct {
 	{args: []string{"push"}, env: []string{"FERNET_KEY=" + testKey, "FERNET_KEY_PREVIOUS=" + leakPrevious}},
 	{args: []string{"push"}, env: []string{"FERNET_KEY=" + leakPrevious}, refused: true},
 	{args: []string{"push", "-o", "name"}},
+	{args: []string{"adopt", "secret-a"}},
 	{args: []string{"push", leakValue}, refused: true},
 	{args: []string{"push", "--parallel", leakValue}, refused: true},
 	{args: []string{"push", "--udpate=" + leakValue}, refused: true},
@@ -62,6 +63,7 @@ var leakRuns = []struct {
 	{args: []string{"pull"}, refused: true}, // the .env exists
 	{args: []string{"pull", "--from", "cluster", "--out", "pulled.env"}},
 	{args: []string{"verify"}},
+	{args: []string{"rbac", "--for", "push"}},
 	{args: []string{"diff"}},
 	{args: []string{"diff", "-o", "json"}},
 	{args: []string{"diff", "--show-values"}, refused: true}, // no terminal, and nobody to ask
@@ -101,7 +103,7 @@ func TestNothingLeaks(t *testing.T) {
 			proxy.Reset(run.rule)
 		}
 		args := append([]string{"-v", "9"}, run.args...)
-		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal", "diff", "verify"}, run.args[0]) {
+		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal", "diff", "verify", "adopt"}, run.args[0]) {
 			args = append(args, "-n", ns)
 		}
 		cmd := exec.Command("kubectl-fernet", args...)

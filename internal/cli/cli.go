@@ -109,7 +109,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 		a.typed = commandLine(args)
 		root := a.command()
 		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+		var cmd *cobra.Command
+		cmd, err = root.ExecuteContextC(ctx)
+		err = withRights(err, cmd.Name())
 	}
 	a.console.flush()
 	return a.exit(err)
@@ -221,7 +223,7 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetErr(a.ErrOut)
 	root.SetFlagErrorFunc(a.flagError)
 	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
-		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newVersion(a), newCompletion(a))
+		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newAdopt(a, a.adopt), newRBAC(a), newVersion(a), newCompletion(a))
 	return root
 }
 

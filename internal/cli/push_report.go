@@ -141,7 +141,7 @@ func (w *work) hint(outcome plan.Outcome) string {
 	case plan.Foreign:
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:
-		return "a token was copied to this name, or its binding was edited: look before you touch it, kubectl describe secret NAME"
+		return "a token was copied to this name, or its binding was edited: look before you touch it, kubectl describe secret NAME; kubectl fernet adopt NAME takes over one that you know"
 	default:
 		return ""
 	}

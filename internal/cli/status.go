@@ -293,6 +293,7 @@ func (r *statusRun) used(ctx context.Context, namespace string, objects []manife
 		denied = append(denied, "pods")
 	}
 	if len(denied) > 0 {
+		slices.Sort(denied)
 		r.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(slices.Compact(denied), ", "))
 	}
 	for _, w := range append(list, pods...) {

@@ -20,6 +20,7 @@ import (
 // object. Hint is what to do about it, if there is something to do.
 type Error struct {
 	Message, Hint string
+	Rights        bool // the user may not do this, says the API server's RBAC
 	status        metav1.Status // zero when no API server answered
 }
 
@@ -54,7 +55,7 @@ func explain(err error) error {
 	case s.Reason == metav1.StatusReasonUnauthorized:
 		e.Message, e.Hint = "the API server does not accept these credentials", "log in again: they are missing, wrong or expired"
 	case s.Reason == metav1.StatusReasonForbidden && strings.Contains(s.Message, "cannot "):
-		e.Hint = "ask for that verb in this namespace; push needs get and create on secrets, and is better with list"
+		e.Rights, e.Hint = true, "ask for that verb in this namespace"
 	}
 	return e
 }

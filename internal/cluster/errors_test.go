@@ -111,7 +111,7 @@ func TestErrorsOfAnAPIServer(t *testing.T) {
 func TestErrorsOfRights(t *testing.T) {
 	l := newLab(t, "get")
 	r := l.client.Create(t.Context(), l.row("secret-a"), false)
-	says(t, explained(t, r), `cannot create resource "secrets"`, "needs get and create")
+	says(t, explained(t, r), `cannot create resource "secrets"`, "ask for that verb")
 	if r.Fate != cluster.Refused || !cluster.RefusesAll(r.Err) {
 		t.Errorf("without create: fate %d, refuses all %v", r.Fate, cluster.RefusesAll(r.Err))
 	}

@@ -96,7 +96,7 @@ func (p *pusher) decide() (Decision, error) {
 		c, v := p.classify(o)
 		switch {
 		case c == classMisplaced:
-			return p.report(Misplaced, o, "its token opens, but it was made for another place"), nil
+			return p.report(Misplaced, o, misplacedReason(v)), nil
 		case c == classForeign && g == 1 && !(o.Managed && current.Name != ""):
 			return p.report(Foreign, o, "the name is taken by a Secret that this tool did not make with these keys"), nil
 		case c == classOurs && o.EnvKey != p.want.EnvKey:
@@ -106,6 +106,13 @@ func (p *pusher) decide() (Decision, error) {
 		}
 	}
 	return p.compare(current, verdict), nil
+}
+
+func misplacedReason(v Verdict) string {
+	if v.Binding == BindingAbsent {
+		return "its token opens, but nothing says that it was made for this place"
+	}
+	return "its token opens, but it was made for another place"
 }
 
 // superseded looks from the newest generation down to the first that opens: a

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const adoptLong = `Take over an existing Secret whose data is a token that our key opens, such as
+one that was written by hand or by a script. It gets our labels and annotations
+and a row in the ledger; its data stays as it is.
+
+Its one data key has to be the name of an entry that gives this Secret's name:
+SECRET_A for secret-a.`
+
+const adoptExample = `  # a Secret that was there before this tool
+  kubectl fernet adopt secret-a
+
+  # what would change, as the API server sees it
+  kubectl fernet adopt secret-a --dry-run=server`
+
+type adoptOptions struct {
+	workOptions
+	name string
+}
+
+// newAdopt makes the verb; run is a.adopt, or what a test puts in its place.
+func newAdopt(a *app, run func(context.Context, *adoptOptions) error) *cobra.Command {
+	o := &adoptOptions{}
+	cmd := &cobra.Command{
+		Use:     "adopt NAME",
+		Short:   "Take over an existing Secret whose token our key opens",
+		Long:    adoptLong,
+		Example: adoptExample,
+		Args:    oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.complete()
+			o.name = args[0]
+			if err := o.validate(*a.connect.Namespace); err != nil {
+				return err
+			}
+			return run(cmd.Context(), o)
+		},
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (o *adoptOptions) validate(namespace string) error {
+	if len(o.namespaces) > 1 {
+		return errors.New("adopt takes one Secret of one namespace: -n NAMESPACE")
+	}
+	return o.workOptions.validate(namespace)
+}
+
+func (a *app) adopt(ctx context.Context, o *adoptOptions) error {
+	w, err := a.aim(o.workOptions, false)
+	if err != nil {
+		return err
+	}
+	close, err := w.open(o.dryRun == dryRunNone)
+	defer close()
+	if err != nil {
+		return err
+	}
+	a.console.begin(w.target.line())
+	if err := w.connectTo(); err != nil {
+		return err
+	}
+	namespace := w.target.namespaces[0]
+	found, err := w.client.GetSecrets(ctx, namespace, []string{o.name}, 1)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return withHint(fmt.Errorf("namespace %q has no Secret of that name", namespace), "kubectl get secrets -n %s", namespace)
+	}
+	row, known, err := w.adoptable(found[0])
+	if err != nil {
+		return err
+	}
+	word := "unchanged"
+	if !known {
+		word = "adopted"
+		if err := w.takeOver(ctx, found[0], row); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(a.Out, "secret/%s %s%s\n", row.Secret, word, o.dryRun.suffix())
+	if !found[0].Immutable {
+		a.console.note("it is not immutable: the next generation, by rotate or push --update, will be")
+	}
+	return nil
+}
+
+// adoptable gives the row of a Secret that can be taken over; known says that it
+// is ours already, in the ledger too.
+func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err error) {
+	if o.Token == "" {
+		return row, false, fmt.Errorf("secret/%s has not exactly one data key, so it holds no token of one entry", o.Name)
+	}
+	base, err := manifest.BaseName(o.EnvKey)
+	if err != nil || base != o.Base {
+		return row, false, withHint(fmt.Errorf("secret/%s: its data key is no name of an entry that gives this Secret's name", o.Name),
+			"push the value under a name of its own, and point the workloads there")
+	}
+	v := w.door.Judge(plan.TokenOfObject(o))
+	switch {
+	case !v.Opens:
+		return row, false, withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", few(w.source.ring.IDs()))
+	case v.Binding == plan.BindingWrong:
+		return row, false, withHint(fmt.Errorf("secret/%s: its token was made for another place", o.Name), "kubectl fernet verify%s", envFlag(w.o.env))
+	}
+	binding, err := w.door.Rebind(plan.TokenOfObject(o))
+	if err != nil {
+		return row, false, err
+	}
+	row = ledger.Row{
+		Time: time.Now().UTC(), Operation: ledger.Adopt, State: ledger.Planned, Cluster: w.target.cluster, Namespace: o.Namespace,
+		Secret: o.Name, Generation: o.Generation, EnvKey: o.EnvKey, KeyID: v.KeyID, Token: o.Token, Binding: binding,
+	}
+	for _, r := range w.recordsIn(o.Namespace) {
+		known = known || r.Secret == o.Name && r.Token == o.Token && r.State == ledger.Created
+	}
+	return row, known && o.Managed && v.Binding == plan.BindingHolds, nil
+}
+
+// takeOver writes the metadata, between its two rows.
+func (w *work) takeOver(ctx context.Context, o manifest.Object, row ledger.Row) error {
+	if w.o.dryRun == dryRunClient {
+		return nil
+	}
+	if w.o.dryRun == dryRunNone {
+		if err := w.ledger.Append(row); err != nil {
+			return err
+		}
+	}
+	now, err := w.client.Adopt(ctx, o, row, w.o.dryRun == dryRunServer)
+	if err != nil || w.o.dryRun != dryRunNone {
+		return err
+	}
+	row.State, row.UID, row.Time = ledger.Created, now.UID, time.Now().UTC()
+	return w.ledger.Append(row)
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+)
+
+const (
+	keyBefore = "T5YHqGT4w7N1V6gJ0WG4c8uU5ZJbQ5q2h4w0m1V3X9g="
+	keyFresh  = "u0aFh9o7n1tq0H9Bz2h6uI3m8aS5v0mYp4y1Wc7dR2Q="
+)
+
+// loaded gives the work on the .env in the current folder.
+func loaded(t *testing.T, keyFile string) *work {
+	t.Helper()
+	a, _, _ := newApp()
+	o := noWorkOptions()
+	o.keyFile = keyFile
+	s, err := a.load(o.sourceOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &work{app: a, o: o, source: s, door: seal.New(s.ring, s.entries)}
+}
+
+func TestKeyHolder(t *testing.T) {
+	const keys = "KEY=" + testKey + "\nKEY_PREVIOUS=" + keyBefore + "\n"
+	for _, tc := range []struct {
+		name, env, keyFile, variable string
+		want                         string // the path, or the error
+		hint                         string
+	}{
+		{name: "the .env", env: keys, want: ".env"},
+		{name: "a key file", keyFile: keys, want: "keys"},
+		{name: "a key file without keys beside", env: keys, keyFile: "# nothing\n", want: ".env"},
+		{name: "the environment alone", variable: testKey, want: "the key is in FERNET_KEY alone: there is no file in which a new key could be kept", hint: "put KEY into .env, or into a --key-file, and unset FERNET_KEY"},
+		{name: "the environment too", env: "KEY=" + testKey + "\n", variable: testKey, want: "the key is in .env and in FERNET_KEY too, which cannot be changed with it", hint: "unset FERNET_KEY FERNET_KEY_PREVIOUS"},
+		{name: "two files", env: "KEY=" + testKey + "\n", keyFile: "KEY=" + testKey + "\n", want: "keys are in .env and in keys, which cannot be changed together", hint: "leave them in one of the two files"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			emptyFolder(t)
+			put(t, ".env", tc.env+"SECRET_A=x\n")
+			keyFile := ""
+			if tc.keyFile != "" {
+				keyFile = "keys"
+				put(t, keyFile, tc.keyFile)
+			}
+			a, _, _ := newApp()
+			a.envKey = tc.variable
+			o := noWorkOptions()
+			o.keyFile = keyFile
+			s, err := a.load(o.sourceOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &work{app: a, o: o, source: s}
+			holder, err := w.keyHolder()
+			if tc.hint == "" {
+				if err != nil || holder.path != tc.want {
+					t.Errorf("%q, %v", holder.path, err)
+				}
+				return
+			}
+			wantError(t, err, tc.want, tc.hint)
+		})
+	}
+}
+
+func TestSaveOfAnEdit(t *testing.T) {
+	emptyFolder(t)
+	put(t, ".env", "# mine\nKEY="+testKey+"\nSECRET_A=x\nKEY_PREVIOUS="+keyBefore+"\n")
+	w := loaded(t, "")
+	holder, err := w.keyHolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := holder.edit(keyring.Drop())
+	if err != nil || strings.Contains(get(t, ".env"), "mine\nKEY="+testKey+"\nSECRET_A=x\n\n") {
+		t.Fatal(err)
+	}
+	before := get(t, ".env")
+	if !strings.Contains(before, keyBefore) {
+		t.Error("the edit was written before save")
+	}
+	if err := w.save(e); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := get(t, ".env"), "# mine\nKEY="+testKey+"\nSECRET_A=x\n"; got != want {
+		t.Errorf("the file is\n%s", got)
+	}
+	if n := len(w.source.ring.IDs()); n != 1 {
+		t.Errorf("the work goes on with %d keys", n)
+	}
+}
+
+// What somebody changed meanwhile, and what cannot be written, stays as it is.
+func TestSaveThatIsRefused(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		spoil func(t *testing.T, w *work)
+		want  func(error) bool
+	}{
+		{"changed", func(t *testing.T, _ *work) { put(t, ".env", "KEY="+testKey+"\nSECRET_A=y\n") },
+			func(err error) bool {
+				return err.Error() == ".env changed while this run was under way; it was not touched" && hintOf(err) != ""
+			}},
+		{"gone", func(t *testing.T, _ *work) {
+			if err := os.Remove(".env"); err != nil {
+				t.Fatal(err)
+			}
+		}, func(err error) bool {
+			return errors.Is(err, fs.ErrNotExist) || errors.Is(err, atomicfile.ErrChanged) || hintOf(err) != ""
+		}},
+		{"the disk is full", func(_ *testing.T, w *work) { w.files = &faultfs.FS{FailAt: 4} }, func(err error) bool { return errors.Is(err, faultfs.ErrFault) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			emptyFolder(t)
+			put(t, ".env", "KEY="+testKey+"\nSECRET_A=x\n")
+			w := loaded(t, "")
+			holder, err := w.keyHolder()
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := holder.edit(keyring.Stage(keyFresh)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.spoil(t, w)
+			err = w.save(e)
+			if err == nil || !tc.want(err) {
+				t.Errorf("%v", err)
+			}
+			if data, _ := os.ReadFile(".env"); strings.Contains(string(data), keyFresh) || len(w.source.ring.IDs()) != 1 {
+				t.Error("the edit was taken all the same")
+			}
+		})
+	}
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+)
+
+// rights are what each verb needs in each of its namespaces.
+var rights = map[string][]rbacv1.PolicyRule{
+	"push":    {secretsRule("get", "list", "create")},
+	"rotate":  {secretsRule("get", "list", "create")},
+	"restore": {secretsRule("get", "create")},
+	"diff":    {secretsRule("get", "list")},
+	"verify":  append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"status":  append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"adopt":   {secretsRule("get", "patch")},
+	"rollout": append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "list", "patch")...),
+	"retire": {
+		secretsRule("get", "list", "create", "delete"),
+		{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"list"}}, // whatever may refer to a Secret
+	},
+}
+
+func secretsRule(verbs ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
+}
+
+// workloadRules give the verbs on what can be patched, and a look at the rest.
+func workloadRules(verbs ...string) []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: verbs},
+		{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: verbs},
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"argoproj.io"}, Resources: []string{"rollouts"}, Verbs: []string{"list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+	}
+}
+
+func verbsWithRights() (verbs []string) {
+	for verb := range rights {
+		verbs = append(verbs, verb)
+	}
+	slices.Sort(verbs)
+	return verbs
+}
+
+// withRights adds to an error about missing rights where to find those that the
+// verb needs.
+func withRights(err error, verb string) error {
+	var refused *cluster.Error
+	if errors.As(err, &refused) && refused.Rights && rights[verb] != nil {
+		return withHint(err, "kubectl fernet rbac --for %s prints the Role that it needs", verb)
+	}
+	return err
+}
+
+func newRBAC(a *app) *cobra.Command {
+	var verb string
+	cmd := &cobra.Command{
+		Use:   "rbac --for VERB",
+		Short: "Print the Role that a verb needs",
+		Long: `Print the Role that a verb needs, as YAML for kubectl apply. It is about one
+namespace: bind it in each one that the verb works in.
+
+With --key-secret, rotate needs nothing more; with --rollout it needs the Role of
+rollout too.`,
+		Example: `  # what a CI job needs that pushes
+  kubectl fernet rbac --for push -n production | kubectl apply -f -`,
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			rules, known := rights[verb]
+			if !known {
+				return withHint(errors.New("--for: no verb that needs rights"), "one of: %s", strings.Join(verbsWithRights(), ", "))
+			}
+			role := rbacv1.Role{
+				TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+				ObjectMeta: metav1.ObjectMeta{Name: "kubectl-fernet-" + verb, Namespace: *a.connect.Namespace},
+				Rules:      rules,
+			}
+			text, err := yaml.Marshal(role)
+			if err == nil {
+				_, err = a.Out.Write(text)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&verb, "for", "", "the verb: "+strings.Join(verbsWithRights(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(verbsWithRights(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"flag"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares with a file in testdata/status.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("..", "..", "testdata", "status", name)
+	if *update {
+		put(t, path, got)
+	}
+	if want := get(t, path); got != want {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+var now = time.Date(2031, 2, 3, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) *time.Time {
+	at := now.Add(-d)
+	return &at
+}
+
+// statusItems have all that a report can say.
+func statusItems() []plan.Status {
+	const day = 24 * time.Hour
+	web, none := []string{"deployment/web", "pod/web-6d5c-x7x2p", "cronjob/tick"}, []string{}
+	return []plan.Status{
+		{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(400 * day), UsedBy: web,
+			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, OverAge: none},
+		{Namespace: "prod", EnvKey: "SECRET_B", Secret: "secret-b-g3", Generation: 3, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(2 * time.Hour), UsedBy: none,
+			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRollout, OverAge: none},
+		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.StateUnfinished, OverAge: none},
+		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.StateMissing, OverAge: none},
+		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateCurrent, OverAge: none},
+	}
+}
+
+func newStatusRun(items []plan.Status, namespaces ...string) (r *statusRun, out, errOut func() string) {
+	a, stdout, stderr := newApp()
+	a.console.begin("target")
+	o := &statusOptions{workOptions: noWorkOptions()}
+	w := &work{app: a, o: o.workOptions, source: &source{file: &envfile.File{}}, target: target{namespaces: namespaces}}
+	return &statusRun{work: w, o: o, items: items}, stdout.String, stderr.String
+}
+
+func TestStatusTable(t *testing.T) {
+	for _, tc := range []struct {
+		file, output string
+		namespaces   []string
+	}{
+		{"table.txt", "", []string{"prod"}},
+		{"wide.txt", "wide", []string{"prod"}},
+		{"namespaces.txt", "", []string{"prod", "test"}},
+	} {
+		r, out, _ := newStatusRun(statusItems(), tc.namespaces...)
+		r.o.output = tc.output
+		r.o.maxAge, r.o.maxValueAge = age(99*24*time.Hour), age(time.Hour)
+		r.judgeAges(now)
+		if err := r.table(now); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, tc.file, out())
+	}
+}
+
+func TestStatusReport(t *testing.T) {
+	for output, file := range map[string]string{"json": "report.json", "yaml": "report.yaml", "name": "names.txt"} {
+		r, out, _ := newStatusRun(statusItems(), "prod")
+		r.o.output, r.o.maxAge = output, age(99*24*time.Hour)
+		r.judgeAges(now)
+		if err := r.print(); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, file, out())
+	}
+}
+
+func TestStatusOfNothing(t *testing.T) {
+	for output, want := range map[string]string{
+		"":     "",
+		"name": "",
+		"json": "{\n    \"apiVersion\": \"kubectl-fernet.github.io/v1\",\n    \"kind\": \"StatusReport\",\n    \"items\": []\n}\n",
+		"yaml": "apiVersion: kubectl-fernet.github.io/v1\nitems: []\nkind: StatusReport\n",
+	} {
+		r, out, errOut := newStatusRun(nil, "prod")
+		r.o.output = output
+		if err := errors.Join(r.print(), r.next()); err != nil || out() != want || !strings.Contains(errOut(), `note: nothing of this .env is in namespace "prod"`) {
+			t.Errorf("-o %q: %v, %q\n%s", output, err, out(), errOut())
+		}
+	}
+}
+
+// A limit is reached when the age is more, not when it is as much.
+func TestStatusOverAge(t *testing.T) {
+	const limit = 100 * time.Hour
+	for _, tc := range []struct {
+		key, value       time.Duration
+		keyMax, valueMax time.Duration
+		want             string
+	}{
+		{limit + 1, limit + 1, 0, 0, ""},
+		{limit, limit, limit, limit, ""},
+		{limit + 1, limit, limit, limit, "key"},
+		{limit, limit + 1, limit, limit, "value"},
+		{limit + 1, limit + 1, limit, limit, "key and value"},
+		{limit + 1, limit + 1, limit, 0, "key"},
+		{limit + 1, limit + 1, 0, limit, "value"},
+	} {
+		r, _, _ := newStatusRun([]plan.Status{{KeySince: ago(tc.key), ValueSince: ago(tc.value), State: plan.StateCurrent}, {State: plan.StateCurrent}}, "prod")
+		r.o.maxAge, r.o.maxValueAge = age(tc.keyMax), age(tc.valueMax)
+		r.judgeAges(now)
+		if got := strings.Join(r.items[0].OverAge, " and "); got != tc.want || len(r.items[1].OverAge) != 0 {
+			t.Errorf("%+v: %q, unknown ages %v", tc, got, r.items[1].OverAge)
+		}
+		if err := r.next(); errors.Is(err, errFindings) != (tc.want != "") {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}
+
+// The most urgent step is named, and only what needs somebody gives exit code 1.
+func TestStatusNext(t *testing.T) {
+	for _, tc := range []struct {
+		states   string
+		previous bool
+		over     []string
+		next     string
+		code     int
+	}{
+		{states: "current"},
+		{states: "current", previous: true, next: "retire"},
+		{states: "current retire", next: "retire"},
+		{states: "retire", over: []string{"key"}, next: "rotate", code: 1},
+		{states: "retire rollout", over: []string{"key"}, next: "rollout", code: 1},
+		{states: "retire rollout unfinished", over: []string{"value"}, next: "rotate", code: 1},
+		{states: "unfinished missing rollout", next: "push", code: 1},
+	} {
+		var items []plan.Status
+		for _, state := range strings.Fields(tc.states) {
+			items = append(items, plan.Status{State: plan.State(state), OverAge: tc.over})
+		}
+		r, _, errOut := newStatusRun(items, "prod")
+		r.o.env = "a b"
+		if tc.previous {
+			r.source.file.Entries = []envfile.Entry{{Name: "KEY_PREVIOUS", Value: envfile.NewValue("x")}}
+		}
+		code := r.exit(r.next())
+		_, next, _ := strings.Cut(errOut(), "next: kubectl fernet ")
+		if code != tc.code || !strings.HasPrefix(next, tc.next) || tc.next == "" && next != "" || next != "" && !strings.HasPrefix(next, tc.next+" --env 'a b' ") {
+			t.Errorf("%s: exit code %d, next %q", tc.states, code, next)
+		}
+	}
+}
