@@ -196,6 +196,11 @@ func reportPanic(w io.Writer, r any) int {
 	return exitFailed
 }
 
+// Command gives the command tree, for what is generated from it.
+func Command() *cobra.Command {
+	return (&app{files: atomicfile.OS, console: newConsole(io.Discard)}).command()
+}
+
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-fernet",
