@@ -54,6 +54,13 @@ func (c *console) begin(line string) {
 	c.flush()
 }
 
+// hold goes back to before the target is known.
+func (c *console) hold() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.open = false
+}
+
 func (c *console) flush() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()

@@ -62,11 +62,12 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
+	o.contextsFlag(f)
 	_ = f.MarkHidden("dry-run") // nothing is ever written
 	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger (no cluster is needed)")
 	f.BoolVar(&o.showValues, "show-values", false, "show the values that differ, in plaintext")

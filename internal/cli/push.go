@@ -74,11 +74,12 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)
+	o.contextsFlag(f)
 	o.rolloutOptions.addFlags(f)
 	f.BoolVar(&o.rollout, "rollout", false, "with --update: then point the workloads to the current generations, and wait")
 	f.Lookup("dry-run").Usage = "none, client (no cluster is needed) or server"

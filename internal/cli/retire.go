@@ -100,7 +100,7 @@ type retired struct {
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
 	uses    []usage.Finding // that keep it
 	history []usage.Finding // that --drop-rollback gives up
-	gone    bool            // it was deleted, whatever came after
+	deleted bool            // by this run, whatever came after
 	outcome string
 	reason  string
 }
@@ -233,6 +233,8 @@ func (r *retireRun) judge(ctx context.Context) error {
 			}
 		}
 		switch {
+		case item.Gone: // what uses it all the same is found after the deletes
+			item.outcome = outcomeDeleted
 		case len(item.uses) > 0:
 			item.outcome = outcomeInUse
 		case r.blind(item.Object.Namespace):

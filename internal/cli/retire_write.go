@@ -87,9 +87,12 @@ func planRows(going []*retired) (rows []ledger.Row) {
 func deletedRows(going []*retired) (rows []ledger.Row) {
 	now := time.Now().UTC()
 	for _, item := range going {
-		if item.keyring == nil && item.gone {
+		if item.keyring != nil || !item.deleted {
+			continue
+		}
+		for _, uid := range item.UIDs {
 			row := item.Row
-			row.Time, row.UID, row.State = now, item.Object.UID, ledger.Deleted
+			row.Time, row.UID, row.State = now, uid, ledger.Deleted
 			rows = append(rows, row)
 		}
 	}
@@ -105,7 +108,7 @@ func (r *retireRun) deleteAll(ctx context.Context, going []*retired) {
 	r.client.DeleteAll(ctx, objects, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.DeleteResult) {
 		switch {
 		case result.Fate == cluster.Gone:
-			going[i].gone = true
+			going[i].deleted = true
 		case result.Fate == cluster.DeleteNotSent && ctx.Err() != nil:
 			going[i].outcome = outcomeUnsent
 		default:

@@ -102,7 +102,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -110,6 +110,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+defaultLedger+" beside the .env)")
 	f.StringArrayVar(&o.match, "match", []string{defaultMatch}, "which entries are secrets: a glob over their names, repeatable")
 	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
+	o.contextsFlag(f)
 	f.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "every namespace of the cluster")
 	f.BoolVar(&o.ignoreName, "ignore-cluster-name", false, "do not let CLUSTER_NAME of the .env choose or check the target")
 	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
@@ -183,6 +184,9 @@ func (a *app) aimKeyless(o workOptions) (*work, error) {
 	}
 	name, err := s.clusterName()
 	if err != nil {
+		return nil, err
+	}
+	if err := o.checkContexts(name); err != nil {
 		return nil, err
 	}
 	t, err := targetRequest{connect: a.connect, clusterName: name, namespaces: o.namespaces, ignoreName: o.ignoreName}.resolve()

@@ -55,11 +55,12 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
+	o.contextsFlag(f)
 	_ = f.MarkHidden("dry-run") // nothing is ever written
 	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
 	return cmd

@@ -30,6 +30,7 @@ const (
 type workOptions struct {
 	sourceOptions
 	namespaces  []string
+	contexts    []string
 	ignoreName  bool
 	sameCluster bool // push only: what was recorded may be gone
 	parallel    int
@@ -100,6 +101,9 @@ func (a *app) aim(o workOptions, offline bool) (*work, error) {
 func (a *app) aimAt(o workOptions, s *source, offline bool) (*work, error) {
 	clusterName, err := s.clusterName()
 	if err != nil {
+		return nil, err
+	}
+	if err := o.checkContexts(clusterName); err != nil {
 		return nil, err
 	}
 	t, err := targetRequest{

@@ -20,7 +20,7 @@ import (
 // object. Hint is what to do about it, if there is something to do.
 type Error struct {
 	Message, Hint string
-	Rights        bool // the user may not do this, says the API server's RBAC
+	Rights        bool          // the user may not do this, says the API server's RBAC
 	status        metav1.Status // zero when no API server answered
 }
 

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+)
+
+// contextsFlag lets a verb go through several clusters.
+func (o *workOptions) contextsFlag(f *pflag.FlagSet) {
+	f.StringSliceVar(&o.contexts, "contexts", nil, "several contexts, comma-separated, one after the other, instead of --context")
+}
+
+// validateContexts checks what --contexts says beside the other flags.
+func (o *workOptions) validateContexts(context string) error {
+	switch {
+	case o.contexts != nil && len(o.contexts) == 0:
+		return errors.New("--contexts names none")
+	case context != "" && len(o.contexts) > 0:
+		return errors.New("--context and --contexts exclude each other")
+	}
+	if name := duplicate(o.contexts); name != "" {
+		return fmt.Errorf("--contexts names %q twice", name)
+	}
+	return nil
+}
+
+// eachContext runs a verb in one context after the other, with a report each. A
+// failure in one does not keep the others from their turn; the exit code is the
+// worst of all.
+func (a *app) eachContext(ctx context.Context, o *workOptions, verb string, run func(context.Context) error) error {
+	if err := o.validateContexts(*a.connect.Context); err != nil {
+		return err
+	}
+	if len(o.contexts) == 0 {
+		return run(ctx)
+	}
+	worst := exitDone
+	for _, name := range o.contexts {
+		a.connect.Context = &name
+		a.console.hold()
+		err := withRights(run(ctx), verb)
+		a.console.flush()
+		worst = max(worst, a.exit(err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if worst == exitDone {
+		return nil
+	}
+	return exitCode(worst)
+}
+
+// checkContexts refuses a CLUSTER_NAME, which means one cluster, where there are
+// to be several.
+func (o *workOptions) checkContexts(clusterName string) error {
+	if len(o.contexts) == 0 || clusterName == "" || o.ignoreName {
+		return nil
+	}
+	return withHint(fmt.Errorf("--contexts goes to several clusters, and CLUSTER_NAME is %q", clusterName), "add --ignore-cluster-name, or take CLUSTER_NAME out of %s", o.env)
+}
