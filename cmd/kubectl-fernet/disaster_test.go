@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+)
+
+// The namespace is deleted, the .env is lost, the cluster is gone: the ledger and
+// the key bring everything back, onto another cluster that is called otherwise.
+func TestDisaster(t *testing.T) {
+	p := newPlace(t, 50)
+	here := testkube.Kubeconfig(t)
+	run := func(kubeconfig string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command("kubectl-fernet", args...)
+		cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "KUBECONFIG="+kubeconfig)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	run(here, "push", "-n", p.namespace)
+	run(here, "rotate", "--yes")
+	keys := envOnly(t, filepath.Join(p.dir, ".env"), "KEY", "KEY_PREVIOUS")
+	if err := os.Remove(filepath.Join(p.dir, ".env")); err != nil {
+		t.Fatal(err)
+	}
+	if err := corev1client.NewForConfigOrDie(testkube.RESTConfig(t)).Namespaces().Delete(t.Context(), p.namespace, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	elsewhere := secondControlPlane(t, p.namespace)
+	if out := run(elsewhere, "restore"); !strings.Contains(out, "\n100 created, 0 unchanged") || !strings.Contains(out, `cluster "elsewhere"`) {
+		t.Errorf("restore:\n%s", out)
+	}
+	write(t, filepath.Join(p.dir, "key.env"), keys)
+	run(elsewhere, "pull", "--key-file", "key.env")
+	if out := run(elsewhere, "verify"); !strings.Contains(out, "\n0 errors, 0 warnings\n") {
+		t.Errorf("verify:\n%s", out)
+	}
+	file, _, err := envfile.ReadFile(filepath.Join(p.dir, ".env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range p.values {
+		if entry, ok := file.Lookup(name); !ok || entry.Value.Reveal() != want {
+			t.Errorf("%s came back otherwise, or not at all", name)
+		}
+	}
+	if out := run(elsewhere, "push", "-n", p.namespace); !strings.Contains(out, "0 created, 50 unchanged") {
+		t.Errorf("push:\n%s", out)
+	}
+}
+
+// envOnly gives the lines of some variables.
+func envOnly(t *testing.T, file string, names ...string) string {
+	t.Helper()
+	var lines string
+	for _, name := range names {
+		lines += regexp.MustCompile(`(?m)^` + name + `=.*\n`).FindString(string(read(t, file)))
+	}
+	return lines
+}
+
+// secondControlPlane starts one whose kubeconfig uses other names, with one empty
+// namespace.
+func secondControlPlane(t *testing.T, namespace string) (kubeconfig string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "written")
+	cmd := exec.Command(filepath.Join(testkube.Root(t), "bin", "localkube"), "--data-dir", filepath.Join(dir, "data"), "--kubeconfig", file)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "localkube ready\n" {
+		t.Fatalf("the second control plane says %q, %v", line, err)
+	}
+	kubeconfig = filepath.Join(dir, "kubeconfig")
+	write(t, kubeconfig, strings.ReplaceAll(string(read(t, file)), `"localkube"`, `"elsewhere"`))
+	text := strings.ReplaceAll(string(read(t, kubeconfig)), ": localkube\n", ": elsewhere\n")
+	write(t, kubeconfig, text)
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if _, err := corev1client.NewForConfigOrDie(config).Namespaces().Create(context.Background(), ns, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfig
+}
