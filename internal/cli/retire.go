@@ -61,10 +61,11 @@ type retireOptions struct {
 func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.Command {
 	o := &retireOptions{}
 	cmd := &cobra.Command{
-		Use:     "retire [NAME...]",
-		Short:   "Delete the generations that nothing uses any more, and drop the old key",
-		Long:    retireLong,
-		Example: retireExample,
+		Use:               "retire [NAME...]",
+		Short:             "Delete the generations that nothing uses any more, and drop the old key",
+		Long:              retireLong,
+		Example:           retireExample,
+		ValidArgsFunction: a.words(recordedNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.complete()
 			o.names = args

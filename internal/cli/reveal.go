@@ -38,11 +38,12 @@ type revealOptions struct {
 func newReveal(a *app, run func(context.Context, *revealOptions) error) *cobra.Command {
 	o := &revealOptions{}
 	cmd := &cobra.Command{
-		Use:     "reveal NAME",
-		Short:   "Print one plaintext",
-		Long:    revealLong,
-		Example: revealExample,
-		Args:    oneName,
+		Use:               "reveal NAME",
+		Short:             "Print one plaintext",
+		Long:              revealLong,
+		Example:           revealExample,
+		Args:              oneName,
+		ValidArgsFunction: a.words(recordedNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.complete()
 			o.name = args[0]

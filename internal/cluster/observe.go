@@ -61,6 +61,18 @@ func (c *Client) listOurs(ctx context.Context, namespace string, in plan.Interes
 	}
 }
 
+// Namespaces names the namespaces of the cluster, if the user may list them.
+func (c *Client) Namespaces(ctx context.Context) (names []string, err error) {
+	list, err := c.core.Namespaces().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, explain(err)
+	}
+	for i := range list.Items {
+		names = append(names, list.Items[i].Name)
+	}
+	return names, nil
+}
+
 // Labelled gives the Secrets of a namespace that a label selector finds, whole.
 func (c *Client) Labelled(ctx context.Context, namespace, selector string) ([]corev1.Secret, error) {
 	var found []corev1.Secret

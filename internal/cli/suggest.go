@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
+
+// suggestLimit is how long somebody who pressed the tab key waits for a cluster.
+const suggestLimit = 2 * time.Second
+
+// suggestion completes words. What cannot be found out is not suggested, and
+// nothing is ever said about it: the user is in the middle of a line.
+type suggestion func(a *app, cmd *cobra.Command) []string
+
+// suggestFlags completes the flags of all verbs that have them.
+func (a *app) suggestFlags(root *cobra.Command) {
+	flags := map[string]suggestion{
+		"context": contextNames, "contexts": contextNames,
+		"namespace": namespaceNames, "namespaces": namespaceNames, "to-namespace": namespaceNames,
+		"from-cluster": recordedClusters, "forget-cluster": recordedClusters,
+		"from": fixed(fromLedger, fromCluster), "against": fixed(fromCluster, fromLedger), "dry-run": fixed("none", "client", "server"),
+	}
+	for name, suggest := range flags {
+		for _, cmd := range append(root.Commands(), root) {
+			if cmd.LocalFlags().Lookup(name) != nil {
+				_ = cmd.RegisterFlagCompletionFunc(name, a.words(suggest))
+			}
+		}
+	}
+}
+
+// words makes cobra's form of a suggestion. Of a list, the last item is
+// completed, with those before it kept.
+func (a *app) words(suggest suggestion) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		kept := typed[:strings.LastIndex(typed, ",")+1]
+		var out []string
+		for _, word := range suggest(a, cmd) {
+			if strings.HasPrefix(kept+word, typed) {
+				out = append(out, kept+word)
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func fixed(words ...string) suggestion {
+	return func(*app, *cobra.Command) []string { return words }
+}
+
+func contextNames(a *app, _ *cobra.Command) (names []string) {
+	kubeconfig, err := a.connect.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return nil
+	}
+	for name := range kubeconfig.Contexts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// recorded gives what the ledger's created records say, sorted and each once.
+func recorded(a *app, cmd *cobra.Command, of func(ledger.Record) string) (names []string) {
+	env, _ := cmd.Flags().GetString("env")
+	path, _ := cmd.Flags().GetString("ledger")
+	if path == "" {
+		path = filepath.Join(filepath.Dir(env), defaultLedger)
+	}
+	rows, err := ledger.Read(a.files, path)
+	if err != nil {
+		return nil
+	}
+	for _, record := range ledger.Fold(rows) {
+		if record.State == ledger.Created {
+			names = append(names, of(record))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func recordedClusters(a *app, cmd *cobra.Command) []string {
+	return recorded(a, cmd, func(r ledger.Record) string { return r.Cluster })
+}
+
+func recordedNames(a *app, cmd *cobra.Command) []string {
+	return recorded(a, cmd, func(r ledger.Record) string { return r.EnvKey })
+}
+
+// namespaceNames are those of the ledger, and those of the cluster if it answers
+// soon and tells.
+func namespaceNames(a *app, cmd *cobra.Command) []string {
+	names := recorded(a, cmd, func(r ledger.Record) string { return r.Namespace })
+	if config, err := a.connect.ToRawKubeConfigLoader().ClientConfig(); err == nil {
+		if client, err := cluster.Connect(config, nil); err == nil {
+			ctx, cancel := context.WithTimeout(cmd.Context(), suggestLimit)
+			defer cancel()
+			live, _ := client.Namespaces(ctx)
+			names = append(names, live...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
