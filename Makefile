@@ -12,7 +12,7 @@ KUBE     := bin/localkube run --
 # Some modules are tool lines alone.
 HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 
-.PHONY: build localkube demo test unit vet lint tidy-check bench fuzz dist clean tools
+.PHONY: build docs verify-docs localkube demo demo-rotate test sweep unit vet lint tidy-check bench fuzz dist clean tools
 
 build: ## the plugin, into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/kubectl-fernet ./cmd/kubectl-fernet
@@ -24,8 +24,15 @@ demo: build localkube ## push the two entries of testdata/original.env into a re
 	@go build -o bin/demo-open ./hack/demo/open
 	@hack/demo/demo.sh
 
+demo-rotate: build localkube ## rotate under a running Deployment while a reader opens what its pods have
+	@go build -o bin/demo-reader ./hack/demo/reader
+	@hack/demo/rotate.sh
+
 test: tools build localkube vet ## everything: all modules, one control plane, race detector, interop
 	@hack/test.sh
+
+sweep: tools build localkube ## kill -9 before and after each request and each file call of the writing verbs
+	@set -o pipefail; $(KUBE) go test -timeout 20m -parallel 2 -run '^TestSweep' -v ./cmd/kubectl-fernet | grep -vE '^ *(=== |--- PASS)'
 
 tools: ## what the tests need beside Go, installed where it may be
 	@hack/test-tools.sh
@@ -35,6 +42,12 @@ vet:
 
 lint: ## golangci-lint in every module
 	@hack/lint/lint.sh $(MODULES)
+
+docs: ## docs/cli, docs/man and docs/findings.md from the code
+	@go run ./hack/docs && UPDATE_DOCS=1 go test ./internal/finding
+
+verify-docs: ## fail when they are not up to date
+	@go run ./hack/docs -check && go test ./internal/finding
 
 tidy-check: ## fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do ( cd $$m && go mod tidy -diff ) || exit 1; done

@@ -5,41 +5,12 @@
 # push a real .env, look at what is in the cluster and in the ledger, open a
 # token as an application would, push again. Leaves no process and no file.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
-work=$(mktemp -d)
-plane=
-
-cleanup() {
-	code=$?
-	if [ -n "$plane" ]; then kill "$plane" 2>/dev/null && wait "$plane" 2>/dev/null; fi
-	rm -rf "$work"
-	exit $code
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() {
-	printf '$ %s\n' "$*"
-	"$@"
-}
-
-export KUBECONFIG=$work/kubeconfig
-PATH=$work/bin:$PATH:$root/bin # a kubectl of the system comes first
-mkdir "$work/bin"
-ln -s "$root/bin/kubectl-fernet" "$root/bin/demo-open" "$work/bin/"
+# shellcheck source=hack/demo/stage.sh
+source "$(dirname "$0")/stage.sh"
+ln -s "$root/bin/demo-open" "$work/bin/"
 
 say "A control plane of its own: etcd, kube-apiserver, kube-controller-manager"
-mkfifo "$work/ready"
-"$root/bin/localkube" --data-dir "$work/data" --kubeconfig "$KUBECONFIG" >"$work/ready" &
-plane=$!
-read -r line <"$work/ready"
-echo "$line"
-
-cd "$work"
-install -m 600 "$root/testdata/original.env" .env
-
-exec 2>&1 # one stream, in the order of a terminal
+control_plane
 
 say "Push the secrets of .env"
 run kubectl fernet push --env .env

@@ -380,6 +380,9 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 	if manager := w.Manager(); len(step.Rename) > 0 && manager != "" && !r.o.force {
 		r.line(w, "left to "+manager)
 	}
+	if len(step.Lacking) > 0 && !r.patchable(step) {
+		r.console.say(fmt.Sprintf("hint: give its pods key %s first, or they cannot open what they then get", strings.Join(step.Lacking, ", ")))
+	}
 	r.behind(step)
 }
 

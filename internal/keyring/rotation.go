@@ -34,7 +34,7 @@ func Advance(f *envfile.File, fresh string) []envfile.Change {
 
 // ErrNoWayBack says that there is no key to return to, or no place to keep the
 // current one.
-var ErrNoWayBack = errors.New("KEY_PREVIOUS is empty, or KEY_NEXT is not")
+var ErrNoWayBack = errors.New("no rotation has begun (KEY_PREVIOUS is empty), or another key is staged already (KEY_NEXT)")
 
 // Retreat is the reverse of Advance: the newest previous key seals again, and
 // the one that did is staged, so that nothing sealed with it is lost.

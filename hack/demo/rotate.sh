@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A rotation from the first key to the last trace of it, under a Deployment that
+# reads its tokens and its keyring from Secrets. All the while hack/demo/reader
+# looks at each Ready pod: what it has, it opens. Leaves no process and no file.
+set -euo pipefail
+# shellcheck source=hack/demo/stage.sh
+source "$(dirname "$0")/stage.sh"
+ln -s "$root/bin/demo-reader" "$work/bin/"
+
+fail() {
+	echo "demo-rotate: $1" >&2
+	exit 1
+}
+
+# blocked runs a command that has to end with exit code 1, and keeps what it said.
+blocked() {
+	local code=0
+	run "$@" 2>&1 | tee "$work/said" || code=$?
+	[ $code = 1 ] || fail "exit code $code, want 1"
+	echo "(exit code 1)"
+}
+
+say "A control plane of its own, with a scheduler and a fake node"
+control_plane
+sed -n 's/^KEY=//p' .env >"$work/old-key"
+
+say "Push, then stage the next key and keep the keyring in the cluster: FERNET_KEY has the current key, FERNET_KEY_PREVIOUS the next"
+run kubectl fernet push
+run kubectl fernet rotate --prepare --key-secret fernet-key --yes
+
+say "A Deployment that reads both"
+cp "$root/hack/demo/web.yaml" .
+run cat web.yaml
+run kubectl create -f web.yaml
+run kubectl rollout status deployment/web --timeout=5m
+
+say "From here on a reader opens each token of each Ready pod with that pod's keys, again and again"
+mkfifo "$work/reader"
+demo-reader default >"$work/reader" &
+reader=$!
+exec 3<"$work/reader"
+read -r line <&3 || fail "the reader did not start"
+echo "$line"
+
+say "Rotate: new key, new generations, and the workloads follow"
+run kubectl fernet rotate --key-secret fernet-key --rollout --yes
+run kubectl get replicasets,secrets
+
+say "Retire is blocked: the old ReplicaSet is the way back"
+blocked kubectl fernet retire
+grep -q 'replicaset.apps/web-' "$work/said" || fail "the old ReplicaSet is not named"
+
+say "Give the way back up"
+run kubectl fernet retire --drop-rollback --yes
+if grep -q '^KEY_PREVIOUS' .env; then fail ".env still holds the old key"; fi
+
+say "Now .env has one key, and the keyring in the cluster follows"
+run kubectl fernet rollout --yes
+run kubectl fernet retire --drop-rollback --yes
+run kubectl get replicasets,secrets
+
+say "What the reader saw"
+kill "$reader"
+saw=0
+wait "$reader" || saw=$?
+tee "$work/seen" <&3
+[ $saw = 0 ] || fail "the reader saw what must not be"
+
+say "The old key is nowhere"
+kubectl get secrets -o go-template='{{range .items}}{{range .data}}{{base64decode .}}{{"\n"}}{{end}}{{end}}' >"$work/held"
+if grep -qFf "$work/old-key" "$work/held" .env; then fail "the old key is still held"; fi
+old_id=$(sed -n 2p fernet-ledger.csv | cut -d, -f9)
+run kubectl get secrets -l "kubectl-fernet.github.io/key-id=$old_id"
+[ -z "$(kubectl get secrets -l "kubectl-fernet.github.io/key-id=$old_id" -o name)" ] || fail "a Secret carries its id"
+
+say "Done: $(head -n 1 "$work/seen"), and each token opened in each of them"

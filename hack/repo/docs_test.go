@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package repo
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What docs/rotation.md promises it proves by the name of a test, a script or a
+// make target. This holds the names against the tree.
+func TestRotationNamesItsProofs(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "rotation.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, there := proofs(string(text)), proofsInTree(t)
+	for _, name := range names {
+		if !there[name] {
+			t.Errorf("docs/rotation.md: there is no %s", name)
+		}
+	}
+	if len(names) < 20 {
+		t.Errorf("docs/rotation.md names only %d proofs: %q", len(names), names)
+	}
+}
+
+// proofs gives the tests, the scripts and the make targets that a text names.
+func proofs(text string) []string {
+	names := regexp.MustCompile("\\bTest[A-Z]\\w*|[\\w-]+\\.txtar|`make [a-z][\\w-]*").FindAllString(text, -1)
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, "`")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// proofsInTree gives those that exist, in all modules.
+func proofsInTree(t *testing.T) map[string]bool {
+	t.Helper()
+	there := map[string]bool{}
+	add := func(path, pattern, prefix string) error {
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			there[prefix+m[1]] = true
+		}
+		return err
+	}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "bin", "node_modules"}, entry.Name()):
+			return filepath.SkipDir
+		case filepath.Ext(path) == ".txtar":
+			there[entry.Name()] = true
+		case strings.HasSuffix(path, "_test.go"):
+			return add(path, `(?m)^func (Test\w+)\(t \*testing\.T\)`, "")
+		case entry.Name() == "Makefile":
+			return add(path, `(?m)^([a-z][\w-]*):`, "make ")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return there
+}
+
+func TestProofsAreFound(t *testing.T) {
+	got := proofs("This holds (`TestWall`, `no-such.txtar`). So does that (TestNoSuch; `make demo-rotate`).\nTests and what others make do not (`TestWall`).")
+	if want := []string{"TestNoSuch", "TestWall", "make demo-rotate", "no-such.txtar"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	there := proofsInTree(t)
+	for name, want := range map[string]bool{"TestWall": true, "TestMain": false, "TestNoSuch": false, "rotate.txtar": true, "no-such.txtar": false, "make demo-rotate": true, "make no-such": false} {
+		if there[name] != want {
+			t.Errorf("%s: found is %t", name, there[name])
+		}
+	}
+}
