@@ -93,79 +93,82 @@ func created(lines []string, secret string) int {
 	return slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, ",created,") && strings.Contains(l, ","+secret+",") })
 }
 
+// tamperings are what somebody can do, and what verify then says: code secret, ….
+var tamperings = []struct {
+	name   string
+	tamper func(p tampered)
+	want   string
+}{
+	{"nothing", func(tampered) {}, ""},
+	{"two tokens swapped", func(p tampered) {
+		a, b := p.get("secret-00").Data["SECRET_00"], p.get("secret-01").Data["SECRET_01"]
+		p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = b })
+		p.replace("secret-01", func(s *corev1.Secret) { s.Data["SECRET_01"] = a })
+	}, "FERNET002 secret-00, FERNET002 secret-01"},
+	{"copied to another name", func(p tampered) { p.copy("secret-00", "secret-00-g7", p.namespace) }, "FERNET002 secret-00-g7"},
+	{"copied to a name of nobody", func(p tampered) { p.copy("secret-00", "elsewhere", p.namespace) }, "FERNET002 elsewhere"},
+	{"copied to another namespace", func(p tampered) { p.copy("secret-00", "secret-00", p.other) }, "FERNET002 secret-00"},
+	{"a byte flipped", func(p tampered) {
+		p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = []byte(flip(string(s.Data["SECRET_00"]))) })
+	}, "FERNET001 secret-00"},
+	{"emptied", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Data = nil }) }, "FERNET001 secret-00"},
+	{"deleted", func(p tampered) {
+		_ = p.secrets.Delete(context.Background(), "secret-00", metav1.DeleteOptions{})
+	}, "FERNET006 secret-00"},
+	{"made mutable", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Immutable = nil }) }, "FERNET010 secret-00"},
+	{"label removed", func(p tampered) {
+		p.patch("secret-00", `{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}`)
+	}, "FERNET011 secret-00"},
+	{"key id edited", func(p tampered) {
+		p.patch("secret-00", `{"metadata":{"labels":{"kubectl-fernet.github.io/key-id":"k00000000"}}}`)
+	}, "FERNET009 secret-00"},
+	{"annotation edited", func(p tampered) {
+		p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/env-key":"SECRET_01"}}}`)
+	}, "FERNET011 secret-00"},
+	{"binding removed", func(p tampered) {
+		p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/binding":null}}}`)
+	}, "FERNET003 secret-00"},
+	{"an old object put back", func(p tampered) {
+		old := p.get("secret-00")
+		p.run("rotate", "--yes")
+		p.run("retire", "--yes")
+		old.ObjectMeta = metav1.ObjectMeta{Name: old.Name, Namespace: old.Namespace, Labels: old.Labels, Annotations: old.Annotations}
+		p.create(old)
+		p.withPrevious()
+	}, "FERNET005 secret-00"},
+	{"a row's binding edited", func(p tampered) {
+		p.ledger(func(lines []string) []string {
+			for i := range lines {
+				if strings.Contains(lines[i], ",secret-00,") {
+					lines[i] = regexp.MustCompile(`v1:(.)`).ReplaceAllStringFunc(lines[i], func(m string) string { return "v1:" + flip(m[3:]) })
+				}
+			}
+			return lines
+		})
+	}, "FERNET012 secret-00"},
+	{"a row deleted", func(p tampered) {
+		p.ledger(func(lines []string) []string { i := created(lines, "secret-00"); return slices.Delete(lines, i, i+1) })
+	}, "FERNET007 secret-00"},
+	{"rows duplicated and reordered", func(p tampered) {
+		p.ledger(func(lines []string) []string {
+			rows := append(slices.Clone(lines[1:]), lines[1:]...)
+			slices.Reverse(rows)
+			return append(lines[:1], rows...)
+		})
+	}, ""},
+	{"the file cut off", func(p tampered) {
+		p.ledger(func(lines []string) []string { lines[len(lines)-1] = lines[len(lines)-1][:40]; return lines })
+	}, "FERNET007 secret-01"},
+	{"readable by others", func(p tampered) { _ = os.Chmod(filepath.Join(p.dir, ".env"), 0o644) }, "FERNET030 .env"},
+	{"taken by somebody", func(p tampered) {
+		write(p.t, filepath.Join(p.dir, ".env"), string(read(p.t, filepath.Join(p.dir, ".env")))+"SECRET_02=x\n")
+		p.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secret-02", Namespace: p.namespace}, Data: map[string][]byte{"a": []byte("b")}})
+	}, "FERNET008 secret-02"},
+}
+
 // Each way of tampering is named by its code, and nothing else is.
 func TestVerifyNamesWhatWasTamperedWith(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		tamper func(p tampered)
-		want   string // code secret, …
-	}{
-		{"nothing", func(tampered) {}, ""},
-		{"two tokens swapped", func(p tampered) {
-			a, b := p.get("secret-00").Data["SECRET_00"], p.get("secret-01").Data["SECRET_01"]
-			p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = b })
-			p.replace("secret-01", func(s *corev1.Secret) { s.Data["SECRET_01"] = a })
-		}, "FERNET002 secret-00, FERNET002 secret-01"},
-		{"copied to another name", func(p tampered) { p.copy("secret-00", "secret-00-g7", p.namespace) }, "FERNET002 secret-00-g7"},
-		{"copied to a name of nobody", func(p tampered) { p.copy("secret-00", "elsewhere", p.namespace) }, "FERNET002 elsewhere"},
-		{"copied to another namespace", func(p tampered) { p.copy("secret-00", "secret-00", p.other) }, "FERNET002 secret-00"},
-		{"a byte flipped", func(p tampered) {
-			p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = []byte(flip(string(s.Data["SECRET_00"]))) })
-		}, "FERNET001 secret-00"},
-		{"emptied", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Data = nil }) }, "FERNET001 secret-00"},
-		{"deleted", func(p tampered) {
-			_ = p.secrets.Delete(context.Background(), "secret-00", metav1.DeleteOptions{})
-		}, "FERNET006 secret-00"},
-		{"made mutable", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Immutable = nil }) }, "FERNET010 secret-00"},
-		{"label removed", func(p tampered) {
-			p.patch("secret-00", `{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}`)
-		}, "FERNET011 secret-00"},
-		{"key id edited", func(p tampered) {
-			p.patch("secret-00", `{"metadata":{"labels":{"kubectl-fernet.github.io/key-id":"k00000000"}}}`)
-		}, "FERNET009 secret-00"},
-		{"annotation edited", func(p tampered) {
-			p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/env-key":"SECRET_01"}}}`)
-		}, "FERNET011 secret-00"},
-		{"binding removed", func(p tampered) {
-			p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/binding":null}}}`)
-		}, "FERNET003 secret-00"},
-		{"an old object put back", func(p tampered) {
-			old := p.get("secret-00")
-			p.run("rotate", "--yes")
-			p.run("retire", "--yes")
-			old.ObjectMeta = metav1.ObjectMeta{Name: old.Name, Namespace: old.Namespace, Labels: old.Labels, Annotations: old.Annotations}
-			p.create(old)
-			p.withPrevious()
-		}, "FERNET005 secret-00"},
-		{"a row's binding edited", func(p tampered) {
-			p.ledger(func(lines []string) []string {
-				for i := range lines {
-					if strings.Contains(lines[i], ",secret-00,") {
-						lines[i] = regexp.MustCompile(`v1:(.)`).ReplaceAllStringFunc(lines[i], func(m string) string { return "v1:" + flip(m[3:]) })
-					}
-				}
-				return lines
-			})
-		}, "FERNET012 secret-00"},
-		{"a row deleted", func(p tampered) {
-			p.ledger(func(lines []string) []string { i := created(lines, "secret-00"); return slices.Delete(lines, i, i+1) })
-		}, "FERNET007 secret-00"},
-		{"rows duplicated and reordered", func(p tampered) {
-			p.ledger(func(lines []string) []string {
-				rows := append(slices.Clone(lines[1:]), lines[1:]...)
-				slices.Reverse(rows)
-				return append(lines[:1], rows...)
-			})
-		}, ""},
-		{"the file cut off", func(p tampered) {
-			p.ledger(func(lines []string) []string { lines[len(lines)-1] = lines[len(lines)-1][:40]; return lines })
-		}, "FERNET007 secret-01"},
-		{"readable by others", func(p tampered) { _ = os.Chmod(filepath.Join(p.dir, ".env"), 0o644) }, "FERNET030 .env"},
-		{"taken by somebody", func(p tampered) {
-			write(p.t, filepath.Join(p.dir, ".env"), string(read(p.t, filepath.Join(p.dir, ".env")))+"SECRET_02=x\n")
-			p.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "secret-02", Namespace: p.namespace}, Data: map[string][]byte{"a": []byte("b")}})
-		}, "FERNET008 secret-02"},
-	} {
+	for _, tt := range tamperings {
 		t.Run(tt.name, func(t *testing.T) {
 			p := tampered{place: newPlace(t, 2), other: testkube.Namespace(t)}
 			p.secrets = corev1client.NewForConfigOrDie(testkube.RESTConfig(t)).Secrets(p.namespace)

@@ -5,6 +5,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -166,7 +167,7 @@ func (r *rotateRun) settle(ctx context.Context, i int, result cluster.Result) {
 		d.Row.UID = result.Object.UID
 	case result.Fate == cluster.Taken:
 		d.Outcome, d.Reason = plan.Foreign, "somebody created a Secret of that name at the same moment"
-	case result.Fate == cluster.NotSent && (ctx.Err() != nil || result.Err == errStopped):
+	case result.Fate == cluster.NotSent && (ctx.Err() != nil || errors.Is(result.Err, errStopped)):
 		d.Outcome = plan.Unsent
 	default:
 		d.Outcome, d.Reason = plan.Failed, cmp.Or(result.Err, errStopped).Error()
@@ -231,7 +232,7 @@ func (r *rotateRun) outcome(rows []ledger.Row, at []int, results []cluster.Resul
 		switch result := results[i]; {
 		case m.Outcome == plan.Created:
 			row.State, row.UID = ledger.Created, result.Object.UID
-		case result.Fate == cluster.Refused, result.Fate == cluster.Taken, result.Err == errStopped:
+		case result.Fate == cluster.Refused, result.Fate == cluster.Taken, errors.Is(result.Err, errStopped):
 			row.State = ledger.Failed
 		default:
 			continue
