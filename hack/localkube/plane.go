@@ -185,11 +185,12 @@ func (p *plane) startClients() error {
 }
 
 // startControllers gives each controller credentials of its own: otherwise no quota is enforced and no namespace is ever
-// emptied. With the usual 20 requests a second, the first service accounts alone take five seconds.
+// emptied. With the usual 20 requests a second, the first service accounts alone take five seconds. The fake node sends no
+// heartbeats, and pods of a node that was given up never become ready again: so it has a day.
 func (p *plane) startControllers() error {
 	return p.spawn("kube-controller-manager", "--kubeconfig="+p.path("controllers.kubeconfig"),
 		"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true",
-		"--kube-api-qps=1000", "--kube-api-burst=1000")
+		"--kube-api-qps=1000", "--kube-api-burst=1000", "--node-monitor-grace-period=24h")
 }
 
 // answered gets a URL, or posts a body to it, until the answer will do.

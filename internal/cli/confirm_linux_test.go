@@ -37,7 +37,7 @@ func terminal(t *testing.T) (keyboard, tty *os.File) {
 
 func TestConfirmOnATerminal(t *testing.T) {
 	for typed, want := range map[string]string{
-		"y\n": "", "Y\n": "", " yes \n": "", "YES\n": "",
+		"y\n": "", "Y\n": "", "\tyes\t\n": "", "YES\n": "",
 		"n\n": "not confirmed; nothing was written", "\n": "not confirmed; nothing was written", "yep\n": "not confirmed; nothing was written",
 		"\x04": "not confirmed; nothing was written", // end of input
 	} {
