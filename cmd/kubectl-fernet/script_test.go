@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// Under its own name the test binary is the tests, under the plugin's name the plugin.
-	testscript.Main(m, map[string]func(){"kubectl-fernet": main})
+	testscript.Main(m, map[string]func(){"kubectl-fernet": plugin})
 }
 
 // TestScripts runs testdata/script: the real main, under a real kubectl,

@@ -1,0 +1,618 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
+
+// sweep is a command that is killed everywhere. After each kill what matters
+// has to hold, and the next run of the same command has to finish the work.
+type sweep struct {
+	name    string
+	prepare func(t *testing.T) *site // makes what the command finds
+	args    func(s *site) []string   // the command line
+	already string                   // what a run says, with exit code 1, that finds all of it done
+	check   func(s *site)            // asserts what the command was to reach
+}
+
+var rotation = sweep{"rotate", newSite, words("rotate", "--yes"), "already", (*site).checkRotated}
+
+var sweeps = []sweep{
+	rotation,
+	{"rotate one by one", newSite, words("rotate", "--yes", "--parallel", "1"), "already", (*site).checkRotated},
+	{"rotate to a staged key", stagedSite, words("rotate", "--yes"), "already", (*site).checkRotated},
+	{"retire", rolledOutSite, words("retire", "--drop-rollback", "--yes"), "", (*site).checkRetired},
+}
+
+func words(args ...string) func(*site) []string { return func(*site) []string { return args } }
+
+// Each command, killed before and after each of its requests: a run that made
+// the request has to have been killed at it.
+func TestSweepRequests(t *testing.T) {
+	for _, sw := range sweeps {
+		t.Run(sw.name, func(t *testing.T) {
+			t.Parallel()
+			requests := sw.countRequests(t)
+			sw.everywhere(t, "request", func(s *site, k int, after bool) bool {
+				killed, made := s.killAtRequest(sw.args(s), k, after)
+				if !killed && (made >= k || k != requests+1) {
+					s.t.Fatalf("not killed at request %d, of %d and undisturbed %d", k, made, requests)
+				}
+				return killed
+			})
+		})
+	}
+}
+
+// Each command, killed before and after each of its calls of the file system,
+// until a run is not killed any more: so the count is exact.
+func TestSweepFileCalls(t *testing.T) {
+	for _, sw := range sweeps {
+		t.Run(sw.name, func(t *testing.T) {
+			t.Parallel()
+			sw.everywhere(t, "file call", func(s *site, k int, after bool) bool {
+				return s.killAtCall(sw.args(s), k, after)
+			})
+		})
+	}
+}
+
+// everywhere kills the command before its first step, its second and so on, then
+// after them, each time until there is no such step, and says how often it did.
+func (sw sweep) everywhere(t *testing.T, step string, kill func(s *site, k int, after bool) bool) {
+	t.Helper()
+	started, counts := time.Now(), []int{0, 0}
+	for i, when := range []string{"before", "after"} {
+		for killed := true; killed; {
+			killed = false
+			k := counts[i] + 1
+			t.Run(fmt.Sprintf("%s %s %d", when, step, k), func(t *testing.T) {
+				sw.survives(t, func(s *site) bool {
+					killed = kill(s, k, when == "after")
+					return killed
+				})
+			})
+			if killed {
+				counts[i] = k
+			}
+		}
+	}
+	if counts[0] == 0 || counts[0] != counts[1] {
+		t.Errorf("killed before %d %ss, and after %d", counts[0], step, counts[1])
+	}
+	t.Logf("%s: %d cases, killed before %d %ss and after %d, in %.0f s", sw.name, counts[0]+counts[1], counts[0], step, counts[1], time.Since(started).Seconds())
+}
+
+// countRequests gives how many requests an undisturbed run makes.
+func (sw sweep) countRequests(t *testing.T) int {
+	t.Helper()
+	s, proxy := sw.prepare(t), startProxy(t)
+	if out, err := s.plugin(proxyKubeconfig(t, proxy), sw.args(s)...).CombinedOutput(); err != nil {
+		t.Fatalf("undisturbed: %v\n%s", err, out)
+	}
+	s.settled()
+	sw.check(s)
+	return len(proxy.Requests())
+}
+
+// survives is one case. A rotation that had its key on disk when it was killed
+// goes on with that key and makes no other.
+func (sw sweep) survives(t *testing.T, kill func(*site) bool) {
+	t.Helper()
+	s := sw.prepare(t)
+	s.holds()
+	before := s.keys().primary
+	killed := kill(s)
+	s.holds()
+	durable := s.keys().primary
+	if killed {
+		sw.again(s)
+	}
+	s.settled()
+	sw.check(s)
+	if durable != before && s.keys().primary != durable {
+		t.Error("the next run made another key than the one that was on disk")
+	}
+}
+
+// again runs the command once more, which has to finish what there is to do.
+func (sw sweep) again(s *site) {
+	s.t.Helper()
+	code, out := s.run(sw.args(s)...)
+	if code != 0 && (code != 1 || sw.already == "" || !strings.Contains(out, sw.already)) {
+		s.t.Fatalf("the next run: exit code %d\n%s", code, out)
+	}
+}
+
+// killAtRequest says whether the command died of SIGKILL at its k-th request, and
+// how many it made.
+func (s *site) killAtRequest(args []string, k int, after bool) (killed bool, made int) {
+	s.t.Helper()
+	proxy := startProxy(s.t)
+	var cmd *exec.Cmd
+	started := make(chan struct{})
+	pid := func() int { <-started; return cmd.Process.Pid }
+	action := faultproxy.KillBefore(pid)
+	if after {
+		action = faultproxy.KillAfter(pid)
+	}
+	proxy.Reset(faultproxy.Nth(k, faultproxy.All(action)))
+	cmd = s.plugin(proxyKubeconfig(s.t, proxy), args...)
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	close(started)
+	killed = diedOfKill(s.t, cmd.Wait())
+	settle(s.t, proxy)
+	return killed, len(proxy.Requests())
+}
+
+// killAtCall says whether the command died at its k-th call of the file system.
+func (s *site) killAtCall(args []string, k int, after bool) bool {
+	s.t.Helper()
+	cmd := s.plugin(testkube.Kubeconfig(s.t), args...)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%t", killVariable, k, after))
+	return diedOfKill(s.t, cmd.Run())
+}
+
+// diedOfKill tells a run that was killed from one that succeeded; others fail.
+func diedOfKill(t *testing.T, err error) bool {
+	t.Helper()
+	var exit *exec.ExitError
+	if err == nil {
+		return false
+	}
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+			return true
+		}
+	}
+	t.Errorf("neither killed nor done: %v", err)
+	return false
+}
+
+// site is a place with all that a rotation meets: five Secrets that were pushed,
+// two Deployments that use them, and Secrets of others. It remembers what it saw.
+type site struct {
+	place
+	others    []corev1.Secret
+	workloads []appsv1.Deployment
+	seen      map[string]string // tokens of ours, by the Secret's name
+}
+
+const strangersKey = leakPrevious
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := emptySite(t)
+	s.furnish()
+	return s
+}
+
+func emptySite(t *testing.T) *site {
+	t.Helper()
+	return &site{place: newPlace(t, 5), seen: map[string]string{}}
+}
+
+// stagedSite has a KEY_NEXT that its rotation has to take.
+func stagedSite(t *testing.T) *site {
+	t.Helper()
+	s := newSite(t)
+	s.must("rotate", "--prepare", "--yes")
+	return s
+}
+
+// rolledOutSite has nothing left to do but to retire what was before.
+func rolledOutSite(t *testing.T) *site {
+	t.Helper()
+	s := newSite(t)
+	s.must("rotate", "--yes")
+	s.must(rolloutLine(s)...)
+	s.workloads = s.deployed()
+	return s
+}
+
+func rolloutLine(s *site) []string {
+	return []string{"rollout", "--yes", "--timeout", "2m", "--apps-hold", s.keys().ring(s.t).KeyIDs()[0]}
+}
+
+// furnish pushes the entries and adds what is not to be touched.
+func (s *site) furnish() {
+	s.t.Helper()
+	s.must("push")
+	ctx, config := s.t.Context(), testkube.RESTConfig(s.t)
+	secrets := corev1client.NewForConfigOrDie(config).Secrets(s.namespace)
+	plain := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "unlabelled"}, Data: map[string][]byte{"a": []byte("b")}}
+	for _, other := range []*corev1.Secret{plain, strangersSecret(s.t, s.namespace)} {
+		stored, err := secrets.Create(ctx, other, metav1.CreateOptions{})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.others = append(s.others, *stored)
+	}
+	deployments := appsv1client.NewForConfigOrDie(config).Deployments(s.namespace)
+	for _, d := range []*appsv1.Deployment{deployment("mounts", mounted("secret-00", "secret-01")), deployment("reads", asVariable("secret-02", "SECRET_02"))} {
+		stored, err := deployments.Create(ctx, d, metav1.CreateOptions{})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.workloads = append(s.workloads, *stored)
+	}
+}
+
+// strangersSecret is one that looks just like ours, of another project's key.
+func strangersSecret(t *testing.T, namespace string) *corev1.Secret {
+	t.Helper()
+	ring, err := keyring.Find(keyring.FromEnvironment(strangersKey, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := envfile.Entry{Name: "STRANGER", Value: envfile.NewValue("canary-of-a-stranger")}
+	row := ledger.Row{Namespace: namespace, Secret: "stranger", Generation: 1, EnvKey: entry.Name}
+	row, err = seal.New(ring, []envfile.Entry{entry}).Seal(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifest.Secret(row)
+}
+
+func deployment(name string, template corev1.PodSpec) *appsv1.Deployment {
+	replicas, labels := int32(0), map[string]string{"app": name}
+	template.Containers[0].Name, template.Containers[0].Image = "app", "app"
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas,
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: template},
+		},
+	}
+}
+
+func mounted(secrets ...string) corev1.PodSpec {
+	spec := corev1.PodSpec{Containers: make([]corev1.Container, 1)}
+	for i, secret := range secrets {
+		name := fmt.Sprintf("v%d", i)
+		source := corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}}
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+		spec.Containers[0].VolumeMounts = append(spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: name, MountPath: "/" + name})
+	}
+	return spec
+}
+
+func asVariable(secret, key string) corev1.PodSpec {
+	ref := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: secret}, Key: key}
+	variable := corev1.EnvVar{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: ref}}
+	return corev1.PodSpec{Containers: []corev1.Container{{Env: []corev1.EnvVar{variable}}}}
+}
+
+// plugin gives a command in the place's folder and namespace.
+func (s *site) plugin(kubeconfig string, args ...string) *exec.Cmd {
+	args = append(slices.Clone(args), "-n", s.namespace)
+	cmd := exec.Command("kubectl-fernet", args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	return cmd
+}
+
+// run gives the exit code of a command, and all that it said.
+func (s *site) run(args ...string) (code int, out string) {
+	s.t.Helper()
+	said, err := s.plugin(testkube.Kubeconfig(s.t), args...).CombinedOutput()
+	return exitCode(s.t, err), string(said)
+}
+
+// must runs a command that has to end with 0.
+func (s *site) must(args ...string) string {
+	s.t.Helper()
+	code, out := s.run(args...)
+	if code != 0 {
+		s.t.Fatalf("%s: exit code %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// keys are the keys that a file holds, read without the code that wrote it.
+type keys struct {
+	primary, next string
+	previous      []string
+}
+
+func (s *site) keys() keys {
+	s.t.Helper()
+	var k keys
+	for line := range strings.Lines(string(read(s.t, filepath.Join(s.dir, ".env")))) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		switch name {
+		case "KEY":
+			k.primary = value
+		case "KEY_NEXT":
+			k.next = value
+		case "KEY_PREVIOUS":
+			k.previous = strings.Split(value, ",")
+		}
+	}
+	return k
+}
+
+func (k keys) ring(t *testing.T) *decrypt.Keyring {
+	t.Helper()
+	others := k.previous
+	if k.next != "" {
+		others = append([]string{k.next}, others...)
+	}
+	ring, err := decrypt.ParseKeys(k.primary, others...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// ours gives the live Secrets of the entries, and asserts that all others are
+// what they were, byte for byte and never written.
+func (s *site) ours() map[string]corev1.Secret {
+	s.t.Helper()
+	ours, others := map[string]corev1.Secret{}, 0
+	for _, live := range s.secrets() {
+		i := slices.IndexFunc(s.others, func(o corev1.Secret) bool { return o.Name == live.Name })
+		if i < 0 {
+			ours[live.Name] = live
+			continue
+		}
+		others++
+		if !reflect.DeepEqual(live, s.others[i]) {
+			s.t.Errorf("Secret %s, which is not ours, was changed", live.Name)
+		}
+	}
+	if others != len(s.others) {
+		s.t.Errorf("%d of %d Secrets that are not ours are left", others, len(s.others))
+	}
+	return ours
+}
+
+// records gives the fold of the ledger, by the Secret's name and token.
+func (s *site) records() map[[2]string]ledger.Record {
+	s.t.Helper()
+	rows, err := ledger.Read(atomicfile.OS, filepath.Join(s.dir, ledgerName))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	records := map[[2]string]ledger.Record{}
+	for _, r := range ledger.Fold(rows) {
+		records[[2]string{r.Secret, r.Token}] = r
+	}
+	return records
+}
+
+// holds asserts what is true at every moment: each live token of ours opens with
+// the keys on disk and stands in the ledger, the newest of each entry opens to
+// its value, and no name was ever seen with other bytes.
+func (s *site) holds() {
+	s.t.Helper()
+	ring, records, newest := s.keys().ring(s.t), s.records(), map[string]int{}
+	current := map[string]string{}
+	for name, live := range s.ours() {
+		_, generation := manifest.SplitName(name)
+		for entry, data := range live.Data {
+			plain, err := ring.Open(data)
+			if err != nil {
+				s.t.Errorf("Secret %s does not open with the keys on disk: %v", name, err)
+			}
+			if generation > newest[entry] {
+				newest[entry], current[entry] = generation, string(plain)
+			}
+			if _, recorded := records[[2]string{name, string(data)}]; !recorded {
+				s.t.Errorf("Secret %s has a token that the ledger has not", name)
+			}
+			if was, ok := s.seen[name]; ok && was != string(data) {
+				s.t.Errorf("Secret %s has other bytes than before", name)
+			}
+			s.seen[name] = string(data)
+		}
+	}
+	if !reflect.DeepEqual(current, s.values) {
+		s.t.Errorf("the newest tokens of %d entries do not open to the %d values", len(current), len(s.values))
+	}
+}
+
+// settled asserts what a finished command leaves: a ledger that says what the
+// cluster has and leaves nothing open, no other file, and nothing to push.
+func (s *site) settled() {
+	s.t.Helper()
+	s.holds()
+	ours := s.ours()
+	for at, r := range s.records() {
+		live, ok := ours[at[0]]
+		there := ok && string(live.Data[r.EnvKey]) == at[1]
+		switch {
+		case r.State == ledger.Planned:
+			s.t.Errorf("the ledger leaves open what became of Secret %s", at[0])
+		case there != (r.State == ledger.Created), there && !slices.Contains(r.UIDs(), string(live.UID)):
+			s.t.Errorf("Secret %s: the ledger says %s, and there=%t", at[0], r.State, there)
+		}
+	}
+	if out := s.must("push"); strings.Count(out, " unchanged\n") != len(s.values) {
+		s.t.Errorf("push after it:\n%s", out)
+	}
+	left, err := filepath.Glob(filepath.Join(s.dir, "*"+atomicfile.Suffix))
+	hidden, _ := filepath.Glob(filepath.Join(s.dir, ".*"+atomicfile.Suffix))
+	if left = append(left, hidden...); err != nil || len(left) > 0 {
+		s.t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// checkRotated asserts one rotation, not more: each entry has a second generation
+// of the same age that opens with the new key alone, and the workloads are as
+// they were.
+func (s *site) checkRotated() {
+	s.t.Helper()
+	k := s.keys()
+	if k.primary == testKey || k.next != "" || !slices.Equal(k.previous, []string{testKey}) {
+		s.t.Error("KEY is not new, or KEY_PREVIOUS is not the one before it alone")
+	}
+	alone, err := decrypt.ParseKeys(k.primary)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ours := s.ours()
+	if len(ours) != 2*len(s.values) {
+		s.t.Errorf("%d Secrets of ours for %d entries", len(ours), len(s.values))
+	}
+	for entry, value := range s.values {
+		base, _ := manifest.BaseName(entry)
+		first, second := ours[base].Data[entry], ours[base+"-g2"].Data[entry]
+		plain, err := alone.Open(second)
+		was, errWas := token.Parse(string(first))
+		is, errIs := token.Parse(string(second))
+		if errors.Join(err, errWas, errIs) != nil || string(plain) != value || !was.Time.Equal(is.Time) {
+			s.t.Errorf("Secret %s-g2 is not %s under the new key: %v", base, base, errors.Join(err, errWas, errIs))
+		}
+	}
+	s.untouched()
+}
+
+// deployed gives the Deployments as they are now, in the order of workloads.
+func (s *site) deployed() (now []appsv1.Deployment) {
+	s.t.Helper()
+	deployments := appsv1client.NewForConfigOrDie(testkube.RESTConfig(s.t)).Deployments(s.namespace)
+	for _, was := range s.workloads {
+		is, err := deployments.Get(s.t.Context(), was.Name, metav1.GetOptions{})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		now = append(now, *is)
+	}
+	return now
+}
+
+func (s *site) untouched() {
+	s.t.Helper()
+	for i, is := range s.deployed() {
+		if was := s.workloads[i]; !reflect.DeepEqual(is.Spec, was.Spec) || is.Generation != was.Generation {
+			s.t.Errorf("Deployment %s was changed", was.Name)
+		}
+	}
+}
+
+// checkRetired asserts that the second generations are left, under a key that is
+// alone.
+func (s *site) checkRetired() {
+	s.t.Helper()
+	if k := s.keys(); k.previous != nil || k.next != "" {
+		s.t.Error("an older key is still held")
+	}
+	ours := s.ours()
+	for entry := range s.values {
+		base, _ := manifest.BaseName(entry)
+		if _, ok := ours[base+"-g2"]; !ok || len(ours) != len(s.values) {
+			s.t.Errorf("%d Secrets are left; the current one of %s: %t", len(ours), entry, ok)
+		}
+	}
+	s.untouched()
+}
+
+// killVariable holds, in a command's environment, at which of its calls of the
+// file system it dies, and whether after that call: "7,true".
+const killVariable = "FERNET_TEST_KILL_CALL"
+
+// plugin is the plugin's main, or with killVariable the plugin that dies.
+func plugin() {
+	text, ok := os.LookupEnv(killVariable)
+	if !ok {
+		main()
+		return
+	}
+	at, after, _ := strings.Cut(text, ",")
+	k, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	os.Exit(cli.Main(&killFS{FS: atomicfile.OS, at: k, after: after == "true"}, os.Args[1:]))
+}
+
+// killFS is the real file system, up to one call.
+type killFS struct {
+	atomicfile.FS
+	at    int64
+	after bool
+	calls atomic.Int64
+}
+
+// call is deferred twice over: it dies at once, or what it gives does.
+func (k *killFS) call() (afterwards func()) {
+	here := k.calls.Add(1) == k.at
+	if here && !k.after {
+		die()
+	}
+	return func() {
+		if here {
+			die()
+		}
+	}
+}
+
+func die() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+func (k *killFS) Stat(name string) (fs.FileInfo, error) { defer k.call()(); return k.FS.Stat(name) }
+func (k *killFS) Link(from, to string) error            { defer k.call()(); return k.FS.Link(from, to) }
+func (k *killFS) Rename(from, to string) error          { defer k.call()(); return k.FS.Rename(from, to) }
+func (k *killFS) Remove(name string) error              { defer k.call()(); return k.FS.Remove(name) }
+func (k *killFS) SyncDir(dir string) error              { defer k.call()(); return k.FS.SyncDir(dir) }
+
+func (k *killFS) OpenFile(name string, flag int, perm fs.FileMode) (atomicfile.File, error) {
+	defer k.call()()
+	f, err := k.FS.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return killFile{f, k}, nil
+}
+
+type killFile struct {
+	atomicfile.File
+	fs *killFS
+}
+
+func (f killFile) Read(p []byte) (int, error)   { defer f.fs.call()(); return f.File.Read(p) }
+func (f killFile) Write(p []byte) (int, error)  { defer f.fs.call()(); return f.File.Write(p) }
+func (f killFile) Stat() (fs.FileInfo, error)   { defer f.fs.call()(); return f.File.Stat() }
+func (f killFile) Chmod(mode fs.FileMode) error { defer f.fs.call()(); return f.File.Chmod(mode) }
+func (f killFile) Chown(uid, gid int) error     { defer f.fs.call()(); return f.File.Chown(uid, gid) }
+func (f killFile) Truncate(size int64) error    { defer f.fs.call()(); return f.File.Truncate(size) }
+func (f killFile) Sync() error                  { defer f.fs.call()(); return f.File.Sync() }
+func (f killFile) Close() error                 { defer f.fs.call()(); return f.File.Close() }
