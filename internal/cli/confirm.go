@@ -12,6 +12,9 @@ import (
 	"golang.org/x/term"
 )
 
+// errNotConfirmed is the answer no.
+var errNotConfirmed = errors.New("not confirmed; nothing was written")
+
 // confirm asks a question on the terminal and takes y or yes for a yes. Where
 // there is no terminal to ask, --yes has to stand on the command line.
 func (a *app) confirm(ctx context.Context, yes bool, question string) error {
@@ -37,6 +40,6 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 		case "y", "yes":
 			return nil
 		}
-		return errors.New("not confirmed; nothing was written")
+		return errNotConfirmed
 	}
 }

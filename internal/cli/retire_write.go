@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -196,7 +198,13 @@ func (r *retireRun) dropKeys(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.confirm(ctx, r.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", few(previous), holder.path)); err != nil {
+		err = r.confirm(ctx, r.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", few(previous), holder.path))
+		if errors.Is(err, errNotConfirmed) {
+			r.console.say("key kept: not confirmed")
+			r.left = true
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if err := r.save(e); err != nil {
@@ -273,7 +281,7 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 		}
 		for i := range secrets {
 			if o := manifest.FromSecret(&secrets[i]); !r.willGo(o) && !slices.Contains(closed, "secret/"+o.Name) {
-				labelled = append(labelled, "secret/"+o.Name)
+				labelled = append(labelled, "secret/"+o.Name+r.keyringHint(o))
 			}
 		}
 	}
@@ -284,6 +292,15 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 		reasons = append(reasons, fmt.Sprintf("%s: carries the id of a previous key: %s", where, few(labelled)))
 	}
 	return len(objects), reasons, nil
+}
+
+// keyringHint is the way out where the newest keyring Secret of its name holds
+// only previous keys: nothing that this tool does moves it on.
+func (r *retireRun) keyringHint(o manifest.Object) string {
+	if slices.ContainsFunc(r.held, func(h keysecret.Held) bool { return h.Object.UID == o.UID }) {
+		return " (a keyring: kubectl fernet rollout moves what names it; delete it yourself if nothing does)"
+	}
+	return ""
 }
 
 // willGo says whether a dry run has an object down as deleted.
