@@ -70,9 +70,11 @@ func TestModuleOfAnApplication(t *testing.T) {
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOTOOLCHAIN="+toolchain, "GOFLAGS=-mod=mod", "GOWORK=off",
 			"FERNET_KEY="+exampleKey, "SECRET_A="+exampleSealed)
-		out, err := cmd.CombinedOutput()
+		var progress strings.Builder // what go says of downloads is not the command's output
+		cmd.Stderr = &progress
+		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("go %s: %v\n%s\nperhaps type: GOTOOLCHAIN=%s go version", strings.Join(args, " "), err, out, toolchain)
+			t.Fatalf("go %s: %v\n%s%s\nperhaps type: GOTOOLCHAIN=%s go version", strings.Join(args, " "), err, out, progress.String(), toolchain)
 		}
 		return strings.TrimSpace(string(out))
 	}
