@@ -38,7 +38,7 @@ func (r *pushRun) write(ctx context.Context, decisions []plan.Decision) (sent bo
 	}
 	switch {
 	case r.o.dryRun == dryRunServer:
-		if err := r.preflight(ctx, rows); err != nil {
+		if err := r.preflight(ctx, rows, cluster.RefusesAll); err != nil {
 			return false, err
 		}
 		r.create(ctx, rows, at, decisions, func(ledger.Row) {})
@@ -55,7 +55,7 @@ func (r *pushRun) write(ctx context.Context, decisions []plan.Decision) (sent bo
 }
 
 func (r *pushRun) commit(ctx context.Context, rows []ledger.Row, at []int, decisions []plan.Decision) (sent bool, err error) {
-	if err := r.preflight(ctx, rows); err != nil {
+	if err := r.preflight(ctx, rows, cluster.RefusesAll); err != nil {
 		return false, err
 	}
 	if err := r.ledger.Append(r.planned(rows, at, decisions)...); err != nil {
@@ -102,15 +102,15 @@ func fresh(rows []ledger.Row, at []int, decisions []plan.Decision) []ledger.Row 
 
 // preflight asks for the first create of each namespace as a server dry run, so
 // that what would refuse them all (no such namespace, no right, no quota) is
-// told before anything is written anywhere.
-func (w *work) preflight(ctx context.Context, rows []ledger.Row) error {
+// told before anything is written anywhere. stops says which refusals are such.
+func (w *work) preflight(ctx context.Context, rows []ledger.Row, stops func(error) bool) error {
 	asked := map[string]bool{}
 	for _, row := range rows {
 		if asked[row.Namespace] {
 			continue
 		}
 		asked[row.Namespace] = true
-		if result := w.client.Create(ctx, row, true); result.Fate == cluster.Refused && cluster.RefusesAll(result.Err) {
+		if result := w.client.Create(ctx, row, true); result.Fate == cluster.Refused && stops(result.Err) {
 			return fmt.Errorf("namespace %q: %w", row.Namespace, result.Err)
 		}
 	}

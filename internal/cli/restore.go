@@ -247,7 +247,7 @@ func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) error
 	if r.o.dryRun == dryRunClient {
 		return nil
 	}
-	if err := r.preflight(ctx, rows); err != nil {
+	if err := r.preflight(ctx, rows, cluster.RefusesAll); err != nil {
 		return err
 	}
 	record := func(ledger.Row) {}

@@ -117,29 +117,17 @@ const (
 )
 
 func (a *app) retire(ctx context.Context, o *retireOptions) error {
-	w, err := a.aim(o.workOptions, false)
-	if err != nil {
-		return err
-	}
-	close, err := w.open(o.dryRun == dryRunNone)
+	w, close, err := a.start(o.workOptions)
 	defer close()
 	if err != nil {
 		return err
 	}
-	w.spread()
-	a.console.begin(w.target.line())
 	if slices.Contains(o.forget, w.target.cluster) {
 		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.target.cluster)
 	}
 	r := &retireRun{work: w, o: o, denied: map[string][]cluster.Kind{}}
 	leaving, err := r.leaving()
 	if err != nil {
-		return err
-	}
-	if err := w.checkBindings(); err != nil {
-		return err
-	}
-	if err := w.connectTo(); err != nil {
 		return err
 	}
 	if err := r.collect(ctx, leaving); err != nil {

@@ -107,21 +107,9 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 }
 
 func (a *app) rolloutAlone(ctx context.Context, o *rolloutVerb) error {
-	w, err := a.aim(o.workOptions, false)
-	if err != nil {
-		return err
-	}
-	close, err := w.open(o.dryRun == dryRunNone)
+	w, close, err := a.start(o.workOptions)
 	defer close()
 	if err != nil {
-		return err
-	}
-	w.spread()
-	a.console.begin(w.target.line())
-	if err := w.checkBindings(); err != nil {
-		return err
-	}
-	if err := w.connectTo(); err != nil {
 		return err
 	}
 	return w.rollout(ctx, o.rolloutOptions, o.yes)

@@ -116,7 +116,8 @@ type rotateRun struct {
 
 // rotate looks at the state and does what follows from it.
 func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
-	w, err := a.aim(o.workOptions, false)
+	w, close, err := a.start(o.workOptions)
+	defer close()
 	if err != nil {
 		return err
 	}
@@ -124,20 +125,7 @@ func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
 	if r.holder, err = w.keyHolder(); err != nil {
 		return err
 	}
-	close, err := w.open(o.dryRun == dryRunNone)
-	defer close()
-	if err != nil {
-		return err
-	}
-	w.spread()
 	if err := r.keySecretIsFree(); err != nil {
-		return err
-	}
-	a.console.begin(w.target.line())
-	if err := w.checkBindings(); err != nil {
-		return err
-	}
-	if err := w.connectTo(); err != nil {
 		return err
 	}
 	switch {
@@ -209,7 +197,7 @@ func (r *rotateRun) advance(ctx context.Context) error {
 
 // obstacles ends a rotation before anything is written.
 func (r *rotateRun) obstacles() error {
-	blocked, superseded := count(r.moves, plan.Blocked), count(r.moves, plan.Superseded)
+	blocked, superseded := count(r.moves, plan.Blocked, plan.Failed), count(r.moves, plan.Superseded)
 	if blocked+superseded == 0 {
 		return nil
 	}

@@ -38,7 +38,8 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 		r.client.CreateAll(ctx, drafts, r.o.parallel, true, func(i int, result cluster.Result) { r.settle(ctx, at[i], result) })
 		return r.told(ctx)
 	}
-	if err := r.preflight(ctx, drafts); err != nil {
+	every := func(error) bool { return true } // without its first create a rotation does not begin
+	if err := r.preflight(ctx, drafts, every); err != nil {
 		return err
 	}
 	if e != nil {
@@ -182,12 +183,10 @@ func (r *rotateRun) readBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	alone := seal.New(r.source.ring.Alone(), nil)
-	live := map[string]manifest.Object{}
+	live, unread := map[string]manifest.Object{}, map[string]error{}
 	for _, view := range r.views {
 		objects, err := r.seen(ctx, view.Namespace)
-		if err != nil {
-			r.console.warn("namespace %q could not be read back: %v", view.Namespace, err)
-		}
+		unread[view.Namespace] = err
 		for _, o := range objects {
 			live[o.Namespace+"/"+o.Name] = o
 		}
@@ -195,6 +194,10 @@ func (r *rotateRun) readBack(ctx context.Context) {
 	for i := range r.moves {
 		d := &r.moves[i].Decision
 		if d.Outcome != plan.Created {
+			continue
+		}
+		if err := unread[d.Row.Namespace]; err != nil {
+			d.Outcome, d.Reason = plan.Failed, "it was created, and could not be read back: "+err.Error()
 			continue
 		}
 		o := live[d.Row.Namespace+"/"+d.Row.Secret]

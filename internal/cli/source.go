@@ -125,7 +125,7 @@ func (a *app) load(o sourceOptions) (*source, error) {
 // findKeys makes the keyring of the .env, the --key-file and the environment.
 func (a *app) findKeys(s *source) error {
 	files := []holder{{path: s.options.env, file: s.file, raw: s.raw}}
-	if path := s.options.keyFile; path != "" {
+	if path := s.options.keyFile; path != "" && !sameFile(path, s.options.env) {
 		keys, raw, err := envfile.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return withHint(err, "check the path of --key-file")

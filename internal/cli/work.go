@@ -97,6 +97,25 @@ func (a *app) aim(o workOptions, offline bool) (*work, error) {
 	return a.aimAt(o, s, offline)
 }
 
+// start is how the verbs of a rotation begin: read the .env, find the target,
+// take the lock, read the ledger, say the target, and hold the ledger's bindings
+// against the keyring. Without -n the target is all namespaces that the ledger
+// knows. close has to be called in any case.
+func (a *app) start(o workOptions) (w *work, close func(), err error) {
+	if w, err = a.aim(o, false); err != nil {
+		return nil, func() {}, err
+	}
+	if close, err = w.open(o.dryRun == dryRunNone); err != nil {
+		return nil, close, err
+	}
+	w.spread()
+	a.console.begin(w.target.line())
+	if err := w.checkBindings(); err != nil {
+		return nil, close, err
+	}
+	return w, close, w.connectTo()
+}
+
 // aimAt finds the target of an .env that has been read.
 func (a *app) aimAt(o workOptions, s *source, offline bool) (*work, error) {
 	clusterName, err := s.clusterName()
@@ -145,8 +164,15 @@ func (w *work) open(write bool) (close func(), err error) {
 	return close, nil
 }
 
-// guard takes the .env, where there is one, under the lock too.
+// guard takes the files that hold keys, where there are any, under the lock too:
+// what a killed run left of their next content goes, and the .env has to be as it
+// was read.
 func (w *work) guard() error {
+	if path := w.o.keyFile; path != "" && !sameFile(path, w.o.env) {
+		if _, err := atomicfile.CleanLeftover(w.files, path); err != nil {
+			return err
+		}
+	}
 	if w.source.raw == nil {
 		return nil
 	}
