@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 started=$SECONDS
 (cd decrypt && go test -race ./...)
-bin/localkube run -- bash -c 'go test -race -timeout 40m -skip ^TestSweep ./... && go -C hack/localkube/tools test ./...'
+bin/localkube run -- hack/test-root.sh
 echo "all tests passed in $((SECONDS - started)) s"
 if [ "${SKIP_INTEROP:-}" = 1 ]; then
 	echo "LEFT OUT (SKIP_INTEROP=1): everything that compares with Python and Node"

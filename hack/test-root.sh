@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The tests that share one control plane. The plugin's own run it hundreds of
+# times as a process, which the race detector makes six times slower; so under
+# it run those that make the plugin do everything at once: every verb, and the
+# pushes and rotations that are disturbed.
+set -euo pipefail
+
+plugin=./cmd/kubectl-fernet
+go list ./... | grep -v "/${plugin#./}$" | xargs go test -race -timeout 40m
+go test -timeout 40m -skip '^TestSweep' "$plugin"
+go test -race -timeout 40m -run '^Test(NothingLeaks|DoubtfulWrites|Interrupted|Throttling|RequestsOfAPush|TwoCheckouts)' "$plugin"
+go -C hack/localkube/tools test ./...
