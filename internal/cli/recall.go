@@ -129,10 +129,9 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 	if err != nil {
 		return nil, err
 	}
-	if w.rows, err = ledger.Read(a.files, o.ledger); err != nil {
+	if _, err := w.open(false); err != nil {
 		return nil, err
 	}
-	w.index()
 	w.spread()
 	a.console.begin(w.target.line())
 	if err := w.connectTo(); err != nil {

@@ -205,11 +205,6 @@ func (r *restoreRun) checkBindings() error {
 	return nil
 }
 
-func (r *restoreRun) elsewhere(record ledger.Record) error {
-	return withHint(fmt.Errorf("%s: the token recorded for Secret %s in namespace %s was made for another place", r.o.ledger, record.Secret, record.Namespace),
-		"the row was edited: take the ledger from git or a backup, or delete that row")
-}
-
 // live gives the Secrets of the records that are there now.
 func (r *restoreRun) live(ctx context.Context) (live []manifest.Object, err error) {
 	for _, namespace := range r.target.namespaces {

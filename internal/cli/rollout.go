@@ -363,7 +363,7 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 	}
 	if len(step.Rename) > 0 && !w.Kind.Patchable() {
 		r.line(w, "cannot be patched")
-		r.console.say(fmt.Sprintf("%s in namespace %q names %s: start it again with %s", w, w.Namespace, few(keys(step.Rename)), few(values(step.Rename))))
+		r.console.say(fmt.Sprintf("%s in namespace %q names %s: start it again with %s", w, w.Namespace, few(sortedKeys(step.Rename)), few(values(step.Rename))))
 	}
 	if manager := w.Manager(); len(step.Rename) > 0 && manager != "" && !r.o.force {
 		r.line(w, "left to "+manager)
@@ -409,16 +409,8 @@ func (r *rolloutRun) conclude() error {
 	return nil
 }
 
-func keys(m map[string]string) (out []string) {
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
-}
-
 func values(m map[string]string) (out []string) {
-	for _, k := range keys(m) {
+	for _, k := range sortedKeys(m) {
 		out = append(out, m[k])
 	}
 	return out

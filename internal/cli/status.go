@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/printers"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
@@ -143,10 +142,9 @@ func (a *app) status(ctx context.Context, o *statusOptions) error {
 	if err != nil {
 		return err
 	}
-	if w.rows, err = ledger.Read(atomicfile.OS, o.ledger); err != nil {
+	if _, err := w.open(false); err != nil {
 		return err
 	}
-	w.index()
 	w.spread()
 	r := &statusRun{work: w, o: o}
 	line := w.target.line()

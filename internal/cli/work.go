@@ -208,11 +208,16 @@ func (w *work) checkBindings() error {
 			continue
 		}
 		if v := w.door.Judge(plan.TokenOf(record)); v.Opens && v.Binding != plan.BindingHolds {
-			return withHint(fmt.Errorf("%s: the token recorded for Secret %s in namespace %s was made for another place", w.o.ledger, record.Secret, record.Namespace),
-				"the row was edited: take the ledger from git or a backup, or delete that row")
+			return w.elsewhere(record)
 		}
 	}
 	return nil
+}
+
+// elsewhere is the error of a row whose token was made for another place.
+func (w *work) elsewhere(record ledger.Record) error {
+	return withHint(fmt.Errorf("%s: the token recorded for Secret %s in namespace %s was made for another place", w.o.ledger, record.Secret, record.Namespace),
+		"the row was edited: take the ledger from git or a backup, or delete that row")
 }
 
 // checkKeys refuses to go on when no key opens any of the ledger's tokens in

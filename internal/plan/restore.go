@@ -3,6 +3,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
@@ -28,20 +30,11 @@ func Restore(records []ledger.Record, cluster string, live []manifest.Object) []
 			d.Outcome, d.Reason = Failed, "it is being deleted; something holds it with a finalizer"
 		case o.Carries(row):
 			d.Outcome, d.Row.State, d.Row.UID = Unchanged, ledger.Created, o.UID
-			d.Complete = r.Cluster != cluster || !contains(r.UIDs(), o.UID)
+			d.Complete = r.Cluster != cluster || !slices.Contains(r.UIDs(), o.UID)
 		default:
 			d.Outcome, d.Reason = Foreign, "the name is taken by a Secret with other bytes"
 		}
 		all = append(all, d)
 	}
 	return all
-}
-
-func contains(uids []string, uid string) bool {
-	for _, u := range uids {
-		if u == uid {
-			return true
-		}
-	}
-	return false
 }

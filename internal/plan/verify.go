@@ -85,19 +85,11 @@ func (v *verifier) ledger() (edited map[string]bool) {
 		}
 		edited[r.Secret] = true
 	}
-	for _, same := range Conflicting(v.view.Records) {
-		v.add(finding.TwoTokens, same.Secret, same.EnvKey, "")
-		edited[same.Secret] = true
+	for _, same := range ledger.Conflicts(v.view.Records) {
+		v.add(finding.TwoTokens, same[0].Secret, same[0].EnvKey, "")
+		edited[same[0].Secret] = true
 	}
 	return edited
-}
-
-// Conflicting gives one record of each name under which two tokens were created.
-func Conflicting(records []ledger.Record) (one []ledger.Record) {
-	for _, same := range ledger.Conflicts(records) {
-		one = append(one, same[0])
-	}
-	return one
 }
 
 // object judges one Secret that the ledger's rows are right about.
