@@ -5,8 +5,11 @@ package envfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // FuzzParse: no panic, nothing of a value in an error, a warning or a finding,
@@ -125,6 +128,41 @@ func FuzzQuoteRoundTrip(f *testing.F) {
 					t.Fatalf("%q in %q reads back as %q", value, data, e.Value.Reveal())
 				}
 			}
+		}
+	})
+}
+
+// FuzzFormat: values, here between NULs, can be written as a file that reads
+// back as the same entries, by godotenv too where its grammar has a way.
+func FuzzFormat(f *testing.F) {
+	for _, entries := range generated(2, 200) {
+		var values []string
+		for _, e := range entries {
+			values = append(values, e.Value.Reveal())
+		}
+		f.Add(strings.Join(values, "\x00"))
+	}
+	f.Fuzz(func(t *testing.T, joined string) {
+		var entries, common []Entry
+		for i, value := range strings.Split(joined, "\x00") {
+			e := Entry{Name: fmt.Sprintf("SECRET_%d", i), Value: NewValue(value)}
+			entries = append(entries, e)
+			if utf8.ValidString(value) && !beyondGodotenv(e) {
+				common = append(common, e)
+			}
+		}
+		text, err := Format(entries)
+		if !utf8.ValidString(joined) {
+			if err == nil {
+				t.Fatalf("%q was written", joined)
+			}
+			return
+		}
+		if got, readErr := ours(string(text)); err != nil || !got.equal(readingOf(entries)) {
+			t.Fatalf("%q reads back as %v: %v, %v", text, got, err, readErr)
+		}
+		if text, err = Format(common); err != nil || !godotenvReading(string(text)).equal(readingOf(common)) {
+			t.Fatalf("%q: %v; godotenv reads %v", text, err, godotenvReading(string(text)))
 		}
 	})
 }

@@ -14,26 +14,29 @@ import (
 
 // Quote gives the text after `=` that reads back as exactly v: bare where every
 // parser would read it alike, else in single quotes, where nothing is expanded,
-// else in double quotes. A NUL and bytes that are not UTF-8 cannot be written.
+// else in double quotes, unless python-dotenv would not find the closing one
+// after a backslash. A NUL and bytes that are not UTF-8 cannot be written.
 func Quote(v string) (string, error) {
 	switch {
 	case strings.ContainsRune(v, 0):
 		return "", errors.New("a value with a NUL byte cannot be written")
 	case !utf8.ValidString(v):
 		return "", errors.New("a value that is not UTF-8 cannot be written")
-	case plain(v):
+	case bare(v) && !strings.ContainsAny(v, "$'\"`"):
 		return v, nil
 	case !strings.ContainsAny(v, "'\r") && !strings.Contains(v, `\\`) && !strings.HasSuffix(v, `\`):
 		return "'" + v + "'", nil
+	case bare(v) && strings.HasSuffix(v, `\`):
+		return v, nil
 	default:
 		return doubleQuoted(v), nil
 	}
 }
 
-// plain says whether v needs no quotes: no blanks but inner spaces, and nothing
-// that other parsers give a meaning to, such as Node's to any `#`.
-func plain(v string) bool {
-	if strings.ContainsAny(v, "#$'\"`") || strings.Trim(v, " ") != v || strings.HasPrefix(v, "-----BEGIN ") {
+// bare says whether v can stand without quotes: no blanks but inner spaces, no
+// quote at its begin, and no `#`, with which Node's dotenv ends it anywhere.
+func bare(v string) bool {
+	if strings.Trim(v, " ") != v || strings.Contains(v, "#") || strings.IndexAny(v, "'\"`") == 0 || strings.HasPrefix(v, "-----BEGIN ") {
 		return false
 	}
 	return !strings.ContainsFunc(v, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) })

@@ -28,7 +28,9 @@ func TestQuote(t *testing.T) {
 		"b\t":         "'b\t'",
 		"it's":        `"it's"`,
 		`"it's"`:      `"\"it's\""`,
-		`$\`:          `"$\\"`,
+		`$\`:          `$\`, // python-dotenv takes "$\\" for not closed
+		`it's\`:       `it's\`,
+		`'$\`:         `"'$\\"`,
 		`$\\b`:        `"$\\\\b"`,
 		"b\rc":        `"b\rc"`,
 		"b\r\nc":      "\"b\\r\nc\"",
