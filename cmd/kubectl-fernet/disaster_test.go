@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,7 +47,7 @@ func TestDisaster(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	elsewhere := secondControlPlane(t, p.namespace)
+	elsewhere, _ := secondControlPlane(t, p.namespace)
 	if out := run(elsewhere, "restore"); !strings.Contains(out, "\n100 created, 0 unchanged") || !strings.Contains(out, `cluster "elsewhere"`) {
 		t.Errorf("restore:\n%s", out)
 	}
@@ -80,8 +81,8 @@ func envOnly(t *testing.T, file string, names ...string) string {
 }
 
 // secondControlPlane starts one whose kubeconfig uses other names, with one empty
-// namespace.
-func secondControlPlane(t *testing.T, namespace string) (kubeconfig string) {
+// namespace, and gives a way to stop it.
+func secondControlPlane(t *testing.T, namespace string) (kubeconfig string, stop func()) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "written")
@@ -94,17 +95,16 @@ func secondControlPlane(t *testing.T, namespace string) (kubeconfig string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	})
+	t.Cleanup(stop)
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "localkube ready\n" {
 		t.Fatalf("the second control plane says %q, %v", line, err)
 	}
 	kubeconfig = filepath.Join(dir, "kubeconfig")
-	write(t, kubeconfig, strings.ReplaceAll(string(read(t, file)), `"localkube"`, `"elsewhere"`))
-	text := strings.ReplaceAll(string(read(t, kubeconfig)), ": localkube\n", ": elsewhere\n")
-	write(t, kubeconfig, text)
+	write(t, kubeconfig, regexp.MustCompile(`(: "?)localkube\b`).ReplaceAllString(string(read(t, file)), "${1}elsewhere"))
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		t.Fatal(err)
@@ -113,5 +113,5 @@ func secondControlPlane(t *testing.T, namespace string) (kubeconfig string) {
 	if _, err := corev1client.NewForConfigOrDie(config).Namespaces().Create(context.Background(), ns, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	return kubeconfig
+	return kubeconfig, stop
 }
