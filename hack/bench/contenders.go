@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -125,6 +126,26 @@ func (b *bench) rotate(ctx context.Context) []contender {
 		}
 		return verb("rotate", "--yes"), verb("push").Run()
 	}}}
+}
+
+// look pushes all entries to a new namespace, and looks at those that are there.
+// The requests are counted by what -v says of them.
+func (b *bench) look(ctx context.Context) []contender {
+	verb := func(name, namespace string, args ...string) *exec.Cmd {
+		files := []string{"--env", b.path("full.env"), "--ledger", b.path(namespace + ".csv"), "-n", namespace, "-v", "1"}
+		return b.command("bin/kubectl-fernet", slices.Concat([]string{name}, files, args)...)
+	}
+	again := func(name string, args ...string) contender {
+		title := strings.Join(append([]string{"kubectl fernet", name}, args...), " ")
+		return contender{title, func(int) (*exec.Cmd, error) { return verb(name, b.pushed, args...), nil }}
+	}
+	return []contender{
+		{"kubectl fernet push, a new namespace", func(run int) (*exec.Cmd, error) {
+			ns, err := b.namespace(ctx, fmt.Sprintf("look-%d", run))
+			return verb("push", ns), err
+		}},
+		again("push"), again("diff"), again("verify"), again("status"),
+	}
 }
 
 // again repeats what is there already.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures push beside what else creates Secrets, on the control
-// plane that `bin/localkube run` gives it, and prints Markdown tables. Each
-// figure is the median of several runs that alternate with those it is compared
-// with; the spread is given as smallest and largest.
+// Command bench measures push beside what else creates Secrets, and the verbs
+// that look, on the control plane that `bin/localkube run` gives it, and prints
+// Markdown tables. Each figure is the median of several runs that alternate with
+// those it is compared with; the spread is given as smallest and largest.
 package main
 
 import (
@@ -29,6 +29,7 @@ import (
 func main() {
 	entries := flag.Int("entries", 2000, "entries of the .env")
 	runs := flag.Int("runs", 5, "runs of each kind")
+	rows := flag.Int("rows", 1_000_000, "rows of the long ledger")
 	only := flag.String("only", "", "only the tables whose title begins like this")
 	loop := flag.String("loop", "", "only send the Secrets of this List file, in a bare client-go loop")
 	flag.Parse()
@@ -37,7 +38,7 @@ func main() {
 		if *loop != "" {
 			return bareLoop(context.Background(), *loop, 32)
 		}
-		return compare(context.Background(), *entries, *runs, *only)
+		return compare(context.Background(), *entries, *rows, *runs, *only)
 	}()
 	if err != nil {
 		log.Fatal(err)
@@ -52,9 +53,9 @@ type contender struct {
 
 const startUpTitle = "start-up"
 
-type figure struct{ wall, cpu, mebibytes float64 }
+type figure struct{ wall, cpu, mebibytes, requests float64 }
 
-func compare(ctx context.Context, entries, runs int, only string) error {
+func compare(ctx context.Context, entries, rows, runs int, only string) error {
 	kubeconfig := os.Getenv("FERNET_TEST_KUBECONFIG")
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -79,6 +80,12 @@ func compare(ctx context.Context, entries, runs int, only string) error {
 	if err := b.table("rotate, loopback", runs, b.rotate(ctx)); err != nil {
 		return err
 	}
+	if err := b.table(fmt.Sprintf("look at %d entries, loopback", entries), runs, b.look(ctx)); err != nil {
+		return err
+	}
+	if err := b.table(fmt.Sprintf("ledger of %d rows", rows), runs, b.long(rows)); err != nil {
+		return err
+	}
 	proxy, err := faultproxy.Start(ctx, config, faultproxy.Options{RTT: 20 * time.Millisecond, NoBodies: true})
 	if err != nil {
 		return err
@@ -101,6 +108,7 @@ type bench struct {
 	entries    int
 	only       string // the beginning of the titles that are wanted
 	pushed     string // the namespace and folder that again pushes to
+	hasHistory bool
 	list       string // the Secrets of a push, as one List
 }
 
@@ -123,16 +131,20 @@ func (b *bench) table(title string, runs int, contenders []contender) error {
 			figures[i] = append(figures[i], f)
 		}
 	}
-	fmt.Printf("\n%s, %d runs each, medians\n\n| | seconds (min–max) | per second | CPU s | peak MiB |\n|---|---|---|---|---|\n", title, runs)
+	fmt.Printf("\n%s, %d runs each, medians\n\n| | seconds (min–max) | per second | CPU s | peak MiB | requests |\n|---|---|---|---|---|---|\n", title, runs)
 	for i, c := range contenders {
 		wall := column(figures[i], func(f figure) float64 { return f.wall })
 		rate := "" // of a start-up there is none
 		if title != startUpTitle {
 			rate = fmt.Sprintf("%.0f", float64(b.entries)/median(wall))
 		}
-		fmt.Printf("| %s | %.3f (%.3f–%.3f) | %s | %.2f | %.0f |\n", c.name, median(wall), wall[0], wall[len(wall)-1], rate,
+		requests := "" // counted where the plugin shows them
+		if n := median(column(figures[i], func(f figure) float64 { return f.requests })); n > 0 {
+			requests = fmt.Sprintf("%.0f", n)
+		}
+		fmt.Printf("| %s | %.3f (%.3f–%.3f) | %s | %.2f | %.0f | %s |\n", c.name, median(wall), wall[0], wall[len(wall)-1], rate,
 			median(column(figures[i], func(f figure) float64 { return f.cpu })),
-			median(column(figures[i], func(f figure) float64 { return f.mebibytes })))
+			median(column(figures[i], func(f figure) float64 { return f.mebibytes })), requests)
 	}
 	return nil
 }
@@ -167,8 +179,11 @@ func measure(cmd *exec.Cmd) (figure, error) {
 		return figure{}, fmt.Errorf("%w: %s", err, said.String())
 	}
 	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return figure{wall, cpu.Seconds(), <-peak}, nil
+	return figure{wall, cpu.Seconds(), <-peak, float64(len(request.FindAllString(said.String(), -1)))}, nil
 }
+
+// request is a line of -v about one.
+var request = regexp.MustCompile(`(?m)^[A-Z]+ /\S+ \d+ in `)
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 

@@ -364,7 +364,7 @@ func (item *retired) rollbacks() (texts []string) {
 
 // keyrings gives the keyring Secrets of a namespace that hold a key of ours.
 func (w *work) keyrings(ctx context.Context, namespace string) ([]keysecret.Held, error) {
-	secrets, err := w.client.Labelled(ctx, namespace, manifest.LabelKind+"="+manifest.KindKeyring)
+	secrets, err := w.client.Keyrings(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}

@@ -275,12 +275,12 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 		}
 	}
 	for _, id := range previous {
-		secrets, err := client.Labelled(ctx, place.namespace, manifest.LabelKeyID+"="+id)
+		carrying, err := client.Labelled(ctx, place.namespace, manifest.LabelKeyID+"="+id)
 		if err != nil {
 			return len(objects), []string{fmt.Sprintf("%s could not be listed: %s", where, oneLine(err.Error()))}, ctx.Err()
 		}
-		for i := range secrets {
-			if o := manifest.FromSecret(&secrets[i]); !r.willGo(o) && !slices.Contains(closed, "secret/"+o.Name) {
+		for _, o := range carrying {
+			if !r.willGo(o) && !slices.Contains(closed, "secret/"+o.Name) {
 				labelled = append(labelled, "secret/"+o.Name+r.keyringHint(o))
 			}
 		}

@@ -210,11 +210,7 @@ func (r *rotateRun) readBack(ctx context.Context) {
 // seen gives what was created in a namespace, and more where it may be listed.
 func (r *rotateRun) seen(ctx context.Context, namespace string) (objects []manifest.Object, err error) {
 	if !r.unlisted[namespace] {
-		secrets, err := r.client.Labelled(ctx, namespace, manifest.Selector)
-		for i := range secrets {
-			objects = append(objects, manifest.FromSecret(&secrets[i]))
-		}
-		return objects, err
+		return r.client.Labelled(ctx, namespace, manifest.Selector)
 	}
 	var names []string
 	for _, m := range r.moves {

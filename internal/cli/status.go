@@ -203,15 +203,14 @@ func (r *statusRun) gather(ctx context.Context) error {
 	}
 	var all []manifest.Object
 	for _, namespace := range places {
-		secrets, err := r.client.Labelled(ctx, namespace, manifest.Selector)
+		found, err := r.client.Labelled(ctx, namespace, manifest.Selector)
 		if err != nil {
 			return err
 		}
-		for i := range secrets {
-			o := manifest.FromSecret(&secrets[i])
+		for _, o := range found {
 			byNamespace[o.Namespace] = append(byNamespace[o.Namespace], o)
-			all = append(all, o)
 		}
+		all = append(all, found...)
 	}
 	r.since = plan.Since(r.records, all)
 	if r.o.allNamespaces {

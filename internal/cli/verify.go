@@ -115,14 +115,11 @@ func (r *verifyRun) files() {
 // namespace verifies the Secrets of one namespace, and who uses them.
 func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 	mine := plan.Mine(r.recordsIn(namespace), r.source.wanted)
-	view, err := r.observe(ctx, namespace, mine)
+	in := plan.InterestOf(r.recordsIn(namespace), mine)
+	in.Labelled = true // a token may have been copied under any name
+	view, err := r.observe(ctx, namespace, in)
 	if err != nil {
 		return err
-	}
-	if !r.unlisted[namespace] {
-		if err := r.addLabelled(ctx, &view); err != nil {
-			return err
-		}
 	}
 	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring)...)
 	for _, o := range view.Objects {
@@ -131,25 +128,6 @@ func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 		}
 	}
 	return r.users(ctx, view, mine)
-}
-
-// addLabelled adds what carries our label under names that nobody wants: a token
-// may have been copied there.
-func (r *verifyRun) addLabelled(ctx context.Context, view *plan.View) error {
-	secrets, err := r.client.Labelled(ctx, view.Namespace, manifest.Selector)
-	if err != nil {
-		return err
-	}
-	known := map[string]bool{}
-	for _, o := range view.Objects {
-		known[o.Name] = true
-	}
-	for i := range secrets {
-		if o := manifest.FromSecret(&secrets[i]); !known[o.Name] {
-			view.Objects = append(view.Objects, o)
-		}
-	}
-	return nil
 }
 
 // users names the workloads that use an older generation.

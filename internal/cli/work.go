@@ -274,7 +274,7 @@ func (w *work) located(err error) error {
 // look gives the view of one namespace, from the cluster or, in a client dry
 // run, from the ledger alone.
 func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
-	view, err := w.observe(ctx, namespace, wanted)
+	view, err := w.observe(ctx, namespace, plan.InterestOf(w.recordsIn(namespace), wanted))
 	if err != nil || w.client == nil {
 		return view, err
 	}
@@ -285,13 +285,13 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 }
 
 // observe is look without a judgement whether this is the right cluster.
-func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
+func (w *work) observe(ctx context.Context, namespace string, in plan.Interest) (plan.View, error) {
 	records := w.recordsIn(namespace)
 	if w.client == nil {
 		return plan.Offline(w.target.cluster, namespace, records), nil
 	}
 	view := plan.View{Cluster: w.target.cluster, Namespace: namespace, Records: records}
-	objects, listed, err := w.client.Observe(ctx, namespace, plan.InterestOf(records, wanted), w.o.parallel)
+	objects, listed, err := w.client.Observe(ctx, namespace, in, w.o.parallel)
 	if err != nil {
 		return view, err
 	}

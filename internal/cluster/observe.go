@@ -44,19 +44,28 @@ func (c *Client) Observe(ctx context.Context, namespace string, in plan.Interest
 
 func (c *Client) listOurs(ctx context.Context, namespace string, in plan.Interest) ([]manifest.Object, error) {
 	var objects []manifest.Object
-	opts := metav1.ListOptions{LabelSelector: manifest.Selector, Limit: pageSize}
+	err := c.each(ctx, namespace, manifest.Selector, func(s *corev1.Secret) {
+		if in.Labelled || in.Covers(s.Name) {
+			objects = append(objects, manifest.FromSecret(s))
+		}
+	})
+	return objects, err
+}
+
+// each visits the Secrets that a label selector finds, of which only a page is in
+// memory at once.
+func (c *Client) each(ctx context.Context, namespace, selector string, visit func(*corev1.Secret)) error {
+	opts := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for {
 		page, err := c.core.Secrets(namespace).List(ctx, opts)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for i := range page.Items {
-			if in.Covers(page.Items[i].Name) {
-				objects = append(objects, manifest.FromSecret(&page.Items[i]))
-			}
+			visit(&page.Items[i])
 		}
 		if opts.Continue = page.Continue; opts.Continue == "" {
-			return objects, nil
+			return nil
 		}
 	}
 }
@@ -73,20 +82,17 @@ func (c *Client) Namespaces(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// Labelled gives the Secrets of a namespace that a label selector finds, whole.
-func (c *Client) Labelled(ctx context.Context, namespace, selector string) ([]corev1.Secret, error) {
-	var found []corev1.Secret
-	opts := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
-	for {
-		page, err := c.core.Secrets(namespace).List(ctx, opts)
-		if err != nil {
-			return nil, explain(err)
-		}
-		found = append(found, page.Items...)
-		if opts.Continue = page.Continue; opts.Continue == "" {
-			return found, nil
-		}
-	}
+// Labelled gives the Secrets of a namespace, or with "" of all, that a label
+// selector finds.
+func (c *Client) Labelled(ctx context.Context, namespace, selector string) (found []manifest.Object, err error) {
+	err = c.each(ctx, namespace, selector, func(s *corev1.Secret) { found = append(found, manifest.FromSecret(s)) })
+	return found, explain(err)
+}
+
+// Keyrings gives the keyring Secrets of a namespace, whole.
+func (c *Client) Keyrings(ctx context.Context, namespace string) (found []corev1.Secret, err error) {
+	err = c.each(ctx, namespace, manifest.LabelKind+"="+manifest.KindKeyring, func(s *corev1.Secret) { found = append(found, *s) })
+	return found, explain(err)
 }
 
 // unlabelled names the Secrets that matter and that the labels did not find.

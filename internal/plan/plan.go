@@ -97,7 +97,7 @@ type View struct {
 type known struct {
 	view    View
 	want    Wanted
-	objects map[int]manifest.Object
+	live    map[int]*manifest.Object // of the view
 	records map[int][]ledger.Record
 	top     int // the highest generation ever seen, but for failed rows
 }
@@ -106,11 +106,12 @@ type known struct {
 func index(view View, wanted []Wanted) map[string]*known {
 	byBase := make(map[string]*known, len(wanted))
 	for _, w := range wanted {
-		byBase[w.Base] = &known{view: view, want: w, objects: map[int]manifest.Object{}, records: map[int][]ledger.Record{}}
+		byBase[w.Base] = &known{view: view, want: w, live: map[int]*manifest.Object{}, records: map[int][]ledger.Record{}}
 	}
-	for _, o := range view.Objects {
+	for i := range view.Objects {
+		o := &view.Objects[i]
 		if k := byBase[o.Base]; k != nil {
-			k.objects[o.Generation] = o
+			k.live[o.Generation] = o
 			k.top = max(k.top, o.Generation)
 		}
 	}
@@ -136,13 +137,21 @@ func index(view View, wanted []Wanted) map[string]*known {
 // generations lists what is known, newest first.
 func (k *known) generations() []int {
 	all := map[int]bool{}
-	for g := range k.objects {
+	for g := range k.live {
 		all[g] = true
 	}
 	for g := range k.records {
 		all[g] = true
 	}
 	return slices.SortedFunc(maps.Keys(all), func(a, b int) int { return b - a })
+}
+
+// object gives the live object of a generation; without one it has no name.
+func (k *known) object(generation int) (o manifest.Object, live bool) {
+	if at := k.live[generation]; at != nil {
+		return *at, true
+	}
+	return manifest.Object{}, false
 }
 
 // record gives the ledger's record of exactly this object's token, if it has one.
@@ -242,8 +251,9 @@ func recordedElsewhere(records []ledger.Record, o manifest.Object) bool {
 // can decide: every generation of every wanted base name, and what the ledger
 // recorded.
 type Interest struct {
-	Bases map[string]int  // base name: the highest generation the ledger knows, 1 if none
-	Names map[string]bool // full names in rows of those base names, and in all created rows
+	Bases    map[string]int  // base name: the highest generation the ledger knows, 1 if none
+	Names    map[string]bool // full names in rows of those base names, and in all created rows
+	Labelled bool            // whatever carries our label, too
 }
 
 // InterestOf gives the interest in a view's namespace.

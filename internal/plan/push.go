@@ -89,7 +89,7 @@ func (p *pusher) decide() (Decision, error) {
 	var current manifest.Object
 	var verdict Verdict
 	for _, g := range p.generations() {
-		o, live := p.objects[g]
+		o, live := p.object(g)
 		if !live {
 			continue
 		}
@@ -120,7 +120,7 @@ func misplacedReason(v Verdict) string {
 // lacks means that somebody rotated, and that this keyring is stale.
 func (p *pusher) superseded() (Decision, bool) {
 	for _, g := range p.generations() {
-		o, live := p.objects[g]
+		o, live := p.object(g)
 		if live {
 			if c, v := p.classify(o); c == classOurs && v.Opens {
 				return p.swapped(g, v.KeyID)
@@ -152,7 +152,8 @@ func (p *pusher) swapped(newest int, keyID string) (Decision, bool) {
 		return Decision{}, false
 	}
 	for _, g := range p.generations() {
-		older := g < newest && p.objects[g].KeyID == primary
+		o, _ := p.object(g)
+		older := g < newest && o.KeyID == primary
 		for _, r := range p.records[g] {
 			older = older || g < newest && r.KeyID == primary && r.State != ledger.Planned && r.State != ledger.Failed
 		}
@@ -211,7 +212,7 @@ func (p *pusher) compare(current manifest.Object, verdict Verdict) Decision {
 // again: its number may have been given out since.
 func (p *pusher) pending(above int) (found ledger.Record, same, ok bool) {
 	for _, g := range p.generations() {
-		if _, live := p.objects[g]; live || g <= above {
+		if _, live := p.object(g); live || g <= above {
 			continue
 		}
 		for _, r := range p.sendable(g) {

@@ -40,7 +40,7 @@ func Retire(view View, mine []Wanted, judge Judge, keys Keys, leaving func(envKe
 			if !all && g >= current.Generation {
 				continue
 			}
-			o, live := p.objects[g]
+			o, live := p.object(g)
 			if !live {
 				retired = append(retired, p.gone(g)...)
 			} else if c, v := p.classify(o); c == classOurs {

@@ -54,7 +54,7 @@ func (p *pusher) olderThan(generation int) (tokens []Token) {
 		if g >= generation {
 			continue
 		}
-		if o, live := p.objects[g]; live {
+		if o, live := p.object(g); live {
 			if c, _ := p.classify(o); c == classOurs {
 				tokens = append(tokens, TokenOfObject(o))
 			}

@@ -91,7 +91,7 @@ func (p *pusher) rotate(current manifest.Object, verdict Verdict, same Same) (Mo
 // above it.
 func (p *pusher) current() (o manifest.Object, v Verdict, misplaced manifest.Object) {
 	for _, g := range p.generations() {
-		live, ok := p.objects[g]
+		live, ok := p.object(g)
 		if !ok {
 			continue
 		}
@@ -108,7 +108,7 @@ func (p *pusher) current() (o manifest.Object, v Verdict, misplaced manifest.Obj
 // lost finds a generation above one that was created and is not there.
 func (p *pusher) lost(above int) (ledger.Record, bool) {
 	for _, g := range p.generations() {
-		if _, live := p.objects[g]; live || g <= above {
+		if _, live := p.object(g); live || g <= above {
 			continue
 		}
 		for _, r := range p.records[g] {
@@ -148,7 +148,7 @@ func (p *pusher) standing(current manifest.Object, verdict Verdict) Decision {
 func (p *pusher) next(from Token, same Same) Decision {
 	_, current := manifest.SplitName(from.Secret)
 	for _, g := range p.generations() {
-		if _, live := p.objects[g]; live || g <= current {
+		if _, live := p.object(g); live || g <= current {
 			continue
 		}
 		for _, r := range p.sendable(g) {

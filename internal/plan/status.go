@@ -98,7 +98,7 @@ func StatusOf(view View, mine func(base string) bool, used map[string][]string, 
 func (k *known) status(used map[string][]string, since map[string]time.Time) Status {
 	s := Status{Namespace: k.view.Namespace, EnvKey: k.want.EnvKey, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, OverAge: []string{}}
 	for _, g := range k.generations() {
-		o, live := k.objects[g]
+		o, live := k.object(g)
 		switch {
 		case s.Secret == "" && !live:
 			s.State = k.absent(g, s.State)
