@@ -111,7 +111,36 @@ var tamperings = []struct {
 	{"a byte flipped", func(p tampered) {
 		p.replace("secret-00", func(s *corev1.Secret) { s.Data["SECRET_00"] = []byte(flip(string(s.Data["SECRET_00"]))) })
 	}, "FERNET001 secret-00"},
-	{"emptied", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Data = nil }) }, "FERNET001 secret-00"},
+	{"emptied", func(p tampered) { p.replace("secret-00", func(s *corev1.Secret) { s.Data = nil }) }, "FERNET004 secret-00"},
+	{"a second data key", func(p tampered) {
+		p.replace("secret-00", func(s *corev1.Secret) { s.Data["MORE"] = []byte("x") })
+	}, "FERNET004 secret-00"},
+	{"its data key renamed", func(p tampered) {
+		p.replace("secret-00", func(s *corev1.Secret) { s.Data = map[string][]byte{"SECRET_X": s.Data["SECRET_00"]} })
+	}, "FERNET002 secret-00"},
+	{"its type changed", func(p tampered) {
+		p.replace("secret-00", func(s *corev1.Secret) { s.Type = "example.com/x" })
+	}, "FERNET011 secret-00"},
+	{"swapped and called something else", func(p tampered) {
+		other := p.get("secret-01").Data["SECRET_01"]
+		p.replace("secret-00", func(s *corev1.Secret) {
+			s.Data["SECRET_00"], s.Labels["kubectl-fernet.github.io/kind"] = other, "x"
+		})
+	}, "FERNET002 secret-00"},
+	{"swapped and called a keyring", func(p tampered) {
+		other := p.get("secret-01").Data["SECRET_01"]
+		p.replace("secret-00", func(s *corev1.Secret) {
+			s.Data["SECRET_00"], s.Labels["kubectl-fernet.github.io/kind"] = other, "keyring"
+		})
+	}, "FERNET002 secret-00"},
+	{"called a keyring", func(p tampered) {
+		p.patch("secret-00", `{"metadata":{"labels":{"kubectl-fernet.github.io/kind":"keyring"}}}`)
+	}, "FERNET011 secret-00"},
+	{"in the middle of its deletion", func(p tampered) {
+		p.patch("secret-00", `{"metadata":{"finalizers":["example.com/held"]}}`)
+		_ = p.secrets.Delete(context.Background(), "secret-00", metav1.DeleteOptions{})
+		p.t.Cleanup(func() { p.patch("secret-00", `{"metadata":{"finalizers":null}}`) })
+	}, "FERNET006 secret-00"},
 	{"deleted", func(p tampered) {
 		_ = p.secrets.Delete(context.Background(), "secret-00", metav1.DeleteOptions{})
 	}, "FERNET006 secret-00"},
@@ -128,6 +157,13 @@ var tamperings = []struct {
 	{"binding removed", func(p tampered) {
 		p.patch("secret-00", `{"metadata":{"annotations":{"kubectl-fernet.github.io/binding":null}}}`)
 	}, "FERNET003 secret-00"},
+	{"an old object put back after its key was dropped", func(p tampered) {
+		old := p.get("secret-00")
+		p.run("rotate", "--yes")
+		p.run("retire", "--yes")
+		old.ObjectMeta = metav1.ObjectMeta{Name: old.Name, Namespace: old.Namespace, Labels: old.Labels, Annotations: old.Annotations}
+		p.create(old)
+	}, "FERNET005 secret-00"},
 	{"an old object put back", func(p tampered) {
 		old := p.get("secret-00")
 		p.run("rotate", "--yes")
@@ -146,6 +182,30 @@ var tamperings = []struct {
 			return lines
 		})
 	}, "FERNET012 secret-00"},
+	{"a row's binding removed", func(p tampered) {
+		p.ledger(func(lines []string) []string {
+			for i := range lines {
+				if strings.Contains(lines[i], ",secret-00,") {
+					lines[i] = regexp.MustCompile(`v1:[^,]*`).ReplaceAllString(lines[i], "")
+				}
+			}
+			return lines
+		})
+	}, "FERNET012 secret-00"},
+	{"one of two rows edited", func(p tampered) {
+		p.ledger(func(lines []string) []string {
+			i := created(lines, "secret-00")
+			lines[i] = strings.Replace(lines[i], ",SECRET_00,", ",SECRET_0X,", 1)
+			return lines
+		})
+	}, "FERNET012 secret-00"},
+	{"a row put under another name", func(p tampered) {
+		p.ledger(func(lines []string) []string {
+			i := created(lines, "secret-00")
+			lines[i] = strings.Replace(lines[i], ",secret-00,", ",secret-01,", 1)
+			return lines
+		})
+	}, "FERNET012 secret-01"},
 	{"a row deleted", func(p tampered) {
 		p.ledger(func(lines []string) []string { i := created(lines, "secret-00"); return slices.Delete(lines, i, i+1) })
 	}, "FERNET007 secret-00"},
@@ -159,6 +219,13 @@ var tamperings = []struct {
 	{"the file cut off", func(p tampered) {
 		p.ledger(func(lines []string) []string { lines[len(lines)-1] = lines[len(lines)-1][:40]; return lines })
 	}, "FERNET007 secret-01"},
+	{"readable by others, with its keys elsewhere", func(p tampered) {
+		env := filepath.Join(p.dir, ".env")
+		text := string(read(p.t, env))
+		write(p.t, filepath.Join(p.dir, "key.env"), "KEY="+testKey+"\n")
+		write(p.t, env, strings.Replace(text, "KEY="+testKey+"\n", "", 1))
+		_ = os.Chmod(env, 0o644)
+	}, "FERNET030 .env"},
 	{"readable by others", func(p tampered) { _ = os.Chmod(filepath.Join(p.dir, ".env"), 0o644) }, "FERNET030 .env"},
 	{"taken by somebody", func(p tampered) {
 		write(p.t, filepath.Join(p.dir, ".env"), string(read(p.t, filepath.Join(p.dir, ".env")))+"SECRET_02=x\n")
@@ -189,7 +256,11 @@ var findingLine = regexp.MustCompile(`(?m)^(FERNET\d+) \w+: (?:secret/)?(\S+?)(?
 // verify gives the codes and what they are about, and asserts the exit code.
 func (p tampered) verify() (found, text string) {
 	p.t.Helper()
-	cmd := exec.Command("kubectl-fernet", "verify", "--namespaces", p.namespace+","+p.other)
+	args := []string{"verify", "--namespaces", p.namespace + "," + p.other}
+	if _, err := os.Stat(filepath.Join(p.dir, "key.env")); err == nil {
+		args = append(args, "--key-file", "key.env")
+	}
+	cmd := exec.Command("kubectl-fernet", args...)
 	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "KUBECONFIG="+testkube.Kubeconfig(p.t))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

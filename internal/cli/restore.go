@@ -170,7 +170,7 @@ func (r *restoreRun) rebind() error {
 	}
 	for i := range r.records {
 		t := plan.TokenOf(r.records[i])
-		if v := r.door.Judge(t); v.Opens && v.Binding == plan.BindingWrong {
+		if v := r.door.Judge(t); v.Opens && v.Binding != plan.BindingHolds {
 			return r.elsewhere(r.records[i])
 		}
 		t.Namespace = r.o.toNamespace
@@ -195,7 +195,7 @@ func (r *restoreRun) checkBindings() error {
 		switch v := r.door.Judge(plan.TokenOf(record)); {
 		case !v.Opens:
 			closed++
-		case v.Binding == plan.BindingWrong:
+		case v.Binding != plan.BindingHolds:
 			return r.elsewhere(record)
 		}
 	}

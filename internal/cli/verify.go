@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -97,17 +96,24 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 	return r.report(o.output)
 }
 
-// files looks at who can read the files that hold keys.
+// files looks at who can read the files that hold keys or values.
 func (r *verifyRun) files() {
+	paths := map[string]bool{}
 	for _, h := range r.source.holders {
-		if info, err := os.Stat(h.path); err == nil && info.Mode().Perm()&0o077 != 0 {
-			r.found = append(r.found, plan.Finding{Code: finding.EnvMode, Detail: h.path})
+		paths[h.path] = true
+	}
+	if len(r.source.wanted) > 0 {
+		paths[r.o.env] = true
+	}
+	for _, path := range sortedKeys(paths) {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			r.found = append(r.found, plan.Finding{Code: finding.EnvMode, Detail: path})
 		}
-		switch gitState(h.path) {
+		switch gitState(path) {
 		case gitTracked:
-			r.found = append(r.found, plan.Finding{Code: finding.EnvTracked, Detail: h.path})
+			r.found = append(r.found, plan.Finding{Code: finding.EnvTracked, Detail: path})
 		case gitVisible:
-			r.found = append(r.found, plan.Finding{Code: finding.EnvVisible, Detail: h.path})
+			r.found = append(r.found, plan.Finding{Code: finding.EnvVisible, Detail: path})
 		}
 	}
 }
@@ -122,10 +128,16 @@ func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 		return err
 	}
 	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring)...)
-	for _, o := range view.Objects {
-		if o.Kind == manifest.KindKeyring {
-			r.found = append(r.found, plan.Finding{Code: finding.Keyring, Namespace: namespace, Secret: o.Name})
-		}
+	if r.unlisted[namespace] {
+		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: "secrets"})
+		return r.users(ctx, view, mine)
+	}
+	held, err := r.keyrings(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		r.found = append(r.found, plan.Finding{Code: finding.Keyring, Namespace: namespace, Secret: h.Object.Name})
 	}
 	return r.users(ctx, view, mine)
 }

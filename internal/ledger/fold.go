@@ -20,6 +20,7 @@ type Record struct {
 	EnvKey     string
 	KeyID      string
 	Binding    string
+	Disagree   bool // another of the rows says something else of it: one was edited
 
 	State State
 	// The earliest times; zero without such a row.
@@ -103,6 +104,7 @@ func fold(rows []*Row) Record {
 	}
 	var common State // of the rows without a uid
 	for _, row := range rows {
+		r.Disagree = r.Disagree || row.EnvKey != first.EnvKey || row.KeyID != first.KeyID || row.Binding != first.Binding
 		r.Binding = cmp.Or(r.Binding, row.Binding)
 		switch {
 		case row.State == Planned && r.FirstPlanned.IsZero():

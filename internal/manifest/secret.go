@@ -3,6 +3,7 @@
 package manifest
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ type Object struct {
 	Created              time.Time
 	Kind                 string // KindKeyring for what holds keys and no token
 	Immutable            bool
-	Altered              string // labels and annotations that are not as Secret writes them, but for key id and binding
+	Altered              string // of type, labels and annotations what is not as Secret writes it, but for key id and binding
 }
 
 // FromSecret reads a live Secret.
@@ -108,7 +109,9 @@ func FromSecret(s *corev1.Secret) Object {
 func (o Object) altered(s *corev1.Secret) string {
 	var names []string
 	for _, has := range []struct{ name, is, want string }{
+		{"type", string(cmp.Or(s.Type, corev1.SecretTypeOpaque)), string(corev1.SecretTypeOpaque)},
 		{"label " + LabelManagedBy, s.Labels[LabelManagedBy], ManagedBy},
+		{"label " + LabelKind, s.Labels[LabelKind], ""},
 		{"annotation " + AnnotationEnvKey, s.Annotations[AnnotationEnvKey], o.EnvKey},
 		{"annotation " + AnnotationBaseName, s.Annotations[AnnotationBaseName], o.Base},
 		{"annotation " + AnnotationGeneration, s.Annotations[AnnotationGeneration], strconv.Itoa(o.Generation)},

@@ -154,10 +154,11 @@ func (k *known) object(generation int) (o manifest.Object, live bool) {
 	return manifest.Object{}, false
 }
 
-// record gives the ledger's record of exactly this object's token, if it has one.
+// record gives the ledger's record of exactly this object's token under its data
+// key, if it has one.
 func (k *known) record(o manifest.Object) (ledger.Record, bool) {
 	for _, r := range k.records[o.Generation] {
-		if r.Token == o.Token && o.Token != "" {
+		if r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != "" {
 			return r, true
 		}
 	}

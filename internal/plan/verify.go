@@ -28,13 +28,18 @@ type verifier struct {
 	keys  Keys
 	names map[string][]ledger.Record // by Secret
 	found []Finding
+
+	// What the ledger's own findings are about: what follows from them is not said
+	// once more.
+	edited map[string]bool // Secrets
+	moved  map[string]bool // tokens
 }
 
 // Verify holds the Secrets of a view against the keyring, the ledger and what was
 // written, one finding for one cause: what is wrong with a ledger's row is not
 // said once more of the Secret that it names. wanted are the .env's entries.
 func Verify(view View, wanted []Wanted, judge Judge, keys Keys) []Finding {
-	v := &verifier{view: view, judge: judge, keys: keys, names: map[string][]ledger.Record{}}
+	v := &verifier{view: view, judge: judge, keys: keys, names: map[string][]ledger.Record{}, edited: map[string]bool{}, moved: map[string]bool{}}
 	for _, r := range view.Records {
 		v.names[r.Secret] = append(v.names[r.Secret], r)
 	}
@@ -42,16 +47,16 @@ func Verify(view View, wanted []Wanted, judge Judge, keys Keys) []Finding {
 	for _, w := range wanted {
 		bases[w.Base] = true
 	}
-	edited := v.ledger()
+	v.ledger()
 	live := map[string]bool{}
 	for _, o := range view.Objects {
 		live[o.Name] = true
-		if o.Kind == "" && !edited[o.Name] {
+		if !v.edited[o.Name] {
 			v.object(o, bases[o.Base])
 		}
 	}
 	for _, r := range view.Records {
-		if r.State == ledger.Created && !live[r.Secret] && !edited[r.Secret] {
+		if r.State == ledger.Created && !live[r.Secret] && !v.edited[r.Secret] {
 			v.add(finding.Missing, r.Secret, r.EnvKey, "")
 		}
 	}
@@ -66,9 +71,8 @@ func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
 	}
 }
 
-// ledger judges the rows by themselves, and gives the names whose rows are wrong.
-func (v *verifier) ledger() (edited map[string]bool) {
-	edited = map[string]bool{}
+// ledger judges the rows by themselves.
+func (v *verifier) ledger() {
 	for _, r := range v.view.Records {
 		if r.State == ledger.Failed {
 			continue
@@ -76,20 +80,23 @@ func (v *verifier) ledger() (edited map[string]bool) {
 		switch verdict := v.judge(TokenOf(r)); {
 		case !verdict.Opens && v.keys.Has(r.KeyID):
 			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its token does not open with key "+r.KeyID)
-		case verdict.Opens && verdict.Binding == BindingWrong:
+		case r.Disagree:
+			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its rows disagree")
+		case verdict.Opens && verdict.Binding != BindingHolds:
 			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its binding does not hold for its place")
 		case verdict.Opens && verdict.KeyID != r.KeyID:
 			v.add(finding.KeyID, r.Secret, r.EnvKey, fmt.Sprintf("the ledger says %s, and key %s opens it", r.KeyID, verdict.KeyID))
 		default:
 			continue
 		}
-		edited[r.Secret] = true
+		v.edited[r.Secret], v.moved[r.Token] = true, true
 	}
 	for _, same := range ledger.Conflicts(v.view.Records) {
-		v.add(finding.TwoTokens, same[0].Secret, same[0].EnvKey, "")
-		edited[same[0].Secret] = true
+		if name := same[0].Secret; !v.edited[name] {
+			v.add(finding.TwoTokens, name, same[0].EnvKey, "")
+			v.edited[name] = true
+		}
 	}
-	return edited
 }
 
 // object judges one Secret that the ledger's rows are right about.
@@ -97,6 +104,15 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 	record, recorded, other := v.recordOf(o)
 	verdict := v.judge(TokenOfObject(o))
 	switch {
+	case o.Deleting && (recorded || other):
+		v.add(finding.Missing, o.Name, o.EnvKey, "something holds it in the middle of its deletion")
+		return
+	case recorded && record.State == ledger.Deleted:
+		v.add(finding.PutBack, o.Name, o.EnvKey, "")
+		return
+	case o.Token == "" && other:
+		v.add(finding.OtherBytes, o.Name, o.EnvKey, "it has not exactly one data key")
+		return
 	case !recorded && !verdict.Opens && !other && !o.Managed:
 		if wanted && o.Generation == 1 {
 			v.add(finding.Foreign, o.Name, o.EnvKey, "")
@@ -113,10 +129,7 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 	case other:
 		v.add(finding.OtherBytes, o.Name, o.EnvKey, "")
 		return
-	case recorded && record.State == ledger.Deleted:
-		v.add(finding.PutBack, o.Name, o.EnvKey, "")
-		return
-	case !recorded || record.State != ledger.Created:
+	case (!recorded || record.State != ledger.Created) && !v.moved[o.Token]:
 		v.add(finding.Unrecorded, o.Name, o.EnvKey, "")
 	}
 	v.intact(o, verdict)
@@ -126,7 +139,7 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 // tokens were created under its name.
 func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, other bool) {
 	for _, r := range v.names[o.Name] {
-		if r.Token == o.Token && o.Token != "" {
+		if r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != "" {
 			return r, true, false
 		}
 		other = other || r.State == ledger.Created

@@ -105,14 +105,14 @@ func (d *Door) Rebind(t plan.Token) (string, error) {
 }
 
 // Open gives the plaintext of a token, as the entry that it was sealed from had
-// it. It refuses one that was made for another place.
+// it. It refuses one that was not made for its place.
 func (d *Door) Open(t plan.Token) (envfile.Value, error) {
 	plain, by, err := d.ring.Open(t.Token)
 	if err != nil {
 		return envfile.Value{}, fmt.Errorf("secret %s: %w", t.Secret, err)
 	}
-	if judgeBinding(by, t) == plan.BindingWrong {
-		return envfile.Value{}, fmt.Errorf("secret %s: its token was made for another place", t.Secret)
+	if judgeBinding(by, t) != plan.BindingHolds {
+		return envfile.Value{}, fmt.Errorf("secret %s: its token was made for another place, or nothing says for which", t.Secret)
 	}
 	return envfile.NewValue(string(plain)), nil
 }
