@@ -25,7 +25,7 @@ SECRET_A for secret-a.`
 const adoptExample = `  # a Secret that was there before this tool
   kubectl fernet adopt secret-a
 
-  # what would change, as the API server sees it
+  # whether it would be possible, as the API server sees it
   kubectl fernet adopt secret-a --dry-run=server`
 
 type adoptOptions struct {
@@ -97,7 +97,7 @@ func (a *app) adopt(ctx context.Context, o *adoptOptions) error {
 	}
 	fmt.Fprintf(a.Out, "secret/%s %s%s\n", row.Secret, word, o.dryRun.suffix())
 	if !found[0].Immutable {
-		a.console.note("it is not immutable: the next generation, by rotate or push --update, will be")
+		a.console.note("it is not immutable: the next generation, by kubectl fernet rotate, will be")
 	}
 	return nil
 }
@@ -105,6 +105,9 @@ func (a *app) adopt(ctx context.Context, o *adoptOptions) error {
 // adoptable gives the row of a Secret that can be taken over; known says that it
 // is ours already, in the ledger too.
 func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err error) {
+	if o.Deleting {
+		return row, false, withHint(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath={.metadata.finalizers}", o.Name, o.Namespace)
+	}
 	if o.Token == "" {
 		return row, false, fmt.Errorf("secret/%s has not exactly one data key, so it holds no token of one entry", o.Name)
 	}
@@ -129,6 +132,10 @@ func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err err
 		Secret: o.Name, Generation: o.Generation, EnvKey: o.EnvKey, KeyID: v.KeyID, Token: o.Token, Binding: binding,
 	}
 	for _, r := range w.recordsIn(o.Namespace) {
+		if r.Secret == o.Name && r.Token != o.Token && r.State == ledger.Created {
+			return row, false, withHint(fmt.Errorf("secret/%s: the ledger has another token as created under this name", o.Name),
+				"kubectl fernet verify%s says more; if the ledger is right, delete this Secret and %s", envFlag(w.o.env), w.again)
+		}
 		known = known || r.Secret == o.Name && r.Token == o.Token && r.State == ledger.Created
 	}
 	return row, known && o.Managed && v.Binding == plan.BindingHolds, nil

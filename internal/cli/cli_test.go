@@ -202,8 +202,8 @@ func TestArgumentsAreNotRepeated(t *testing.T) {
 		{canary, "error: unknown command for \"kubectl fernet\"\nhint: kubectl fernet --help\n"},
 		{"pish", "error: unknown command for \"kubectl fernet\"\nhint: did you mean: kubectl fernet push\n"},
 		{"push " + canary, "error: kubectl fernet push takes no arguments, only flags\nhint: kubectl fernet push --help\n"},
-		{"completion " + canary, "error: completion for kubectl, bash, zsh or fish\nhint: kubectl fernet completion kubectl\n"},
-		{"version -o " + canary, "error: -o: json or yaml\n"},
+		{"completion " + canary, "error: no completion script for that shell\nhint: one of: kubectl, bash, zsh, fish\n"},
+		{"version -o " + canary, "error: -o: no such output format\nhint: one of: json, yaml\n"},
 	} {
 		if code, stdout, stderr := run(t, strings.Fields(c.args)...); code != 2 || stdout != "" || stderr != c.stderr {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", c.args, code, stdout, stderr)

@@ -3,7 +3,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -46,7 +48,7 @@ With "kubectl" it is the script that kubectl itself runs to complete
 			case "fish":
 				return root.GenFishCompletion(a.Out, true)
 			default:
-				return withHint(fmt.Errorf("completion for kubectl, bash, zsh or fish"), "kubectl fernet completion kubectl")
+				return withHint(errors.New("no completion script for that shell"), "one of: %s", strings.Join(cmd.ValidArgs, ", "))
 			}
 		},
 	}

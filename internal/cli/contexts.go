@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 )
@@ -20,6 +21,8 @@ func (o *workOptions) validateContexts(context string) error {
 	switch {
 	case o.contexts != nil && len(o.contexts) == 0:
 		return errors.New("--contexts names none")
+	case slices.Contains(o.contexts, ""):
+		return withHint(errors.New("--contexts has an empty name"), "an empty variable? name each context, or leave --contexts out")
 	case context != "" && len(o.contexts) > 0:
 		return errors.New("--context and --contexts exclude each other")
 	}
@@ -31,8 +34,8 @@ func (o *workOptions) validateContexts(context string) error {
 
 // eachContext runs a verb in one context after the other, with a report each. A
 // failure in one does not keep the others from their turn; the exit code is the
-// worst of all.
-func (a *app) eachContext(ctx context.Context, o *workOptions, verb string, run func(context.Context) error) error {
+// worst of all. output is the verb's -o: YAML documents need a line between them.
+func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output string, run func(context.Context) error) error {
 	if err := o.validateContexts(*a.connect.Context); err != nil {
 		return err
 	}
@@ -40,7 +43,10 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb string, run 
 		return run(ctx)
 	}
 	worst := exitDone
-	for _, name := range o.contexts {
+	for i, name := range o.contexts {
+		if i > 0 && output == "yaml" {
+			fmt.Fprintln(a.Out, "---")
+		}
 		a.connect.Context = &name
 		a.console.hold()
 		err := withRights(run(ctx), verb)

@@ -22,7 +22,7 @@ unless --show-values asks for it.
   same          the cluster has this value
   re-encrypted  the same value, under another key than KEY or in another token
                 than the ledger's
-  missing       the .env has it, the cluster has not
+  missing       the .env has it, and it is not there
   differs       the cluster has another value
   orphan        pushed once, no longer in the .env
   foreign       somebody else's Secret has the name
@@ -62,7 +62,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -115,6 +115,9 @@ func (a *app) diff(ctx context.Context, o *diffOptions) error {
 		return err
 	}
 	a.console.begin(w.target.line())
+	if namespaces := w.recordedNamespaces(); offline && len(namespaces) > 0 && len(w.recordsIn(w.target.namespaces[0])) == 0 {
+		w.console.note("the ledger has nothing of namespace %q; it has %s", w.target.namespaces[0], few(namespaces))
+	}
 	if !offline {
 		if err := w.connectTo(); err != nil {
 			return err

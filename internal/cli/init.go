@@ -39,7 +39,10 @@ func newInit(a *app) *cobra.Command {
 yet, what is missing is appended, and every other byte stays. One that has a KEY
 is left alone. In a git work tree the .env is added to .gitignore, and the
 ledger's merge rule to .gitattributes.`,
-		Example: `  kubectl fernet init
+		Example: `  # a .env here
+  kubectl fernet init
+
+  # one of another environment, with a key of its own
   kubectl fernet init --env staging/.env`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return a.init(env) },

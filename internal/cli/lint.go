@@ -19,8 +19,9 @@ func newLint(a *app) *cobra.Command {
 file, line, name and cause, never a value. Values that other dotenv parsers read
 differently are among them, because the application's own parser may be one of
 those. Exit code 1 when there is something.`,
-		Example: `  kubectl fernet lint --env .env`,
-		Args:    noArguments,
+		Example: `  # what an application's dotenv library may read differently
+  kubectl fernet lint --env .env`,
+		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			file, _, err := envfile.ReadFile(env)
 			if err != nil {

@@ -74,7 +74,7 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), *o.print.flags.OutputFormat, func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()

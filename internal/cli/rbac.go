@@ -13,18 +13,22 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
 // rights are what each verb needs in each of its namespaces.
 var rights = map[string][]rbacv1.PolicyRule{
-	"push":    {secretsRule("get", "list", "create")},
-	"rotate":  {secretsRule("get", "list", "create")},
-	"restore": {secretsRule("get", "create")},
-	"diff":    {secretsRule("get", "list")},
-	"verify":  append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
-	"status":  append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
-	"adopt":   {secretsRule("get", "patch")},
-	"rollout": append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "list", "patch")...),
+	"push":     {secretsRule("get", "list", "create")},
+	"rotate":   {secretsRule("get", "list", "create")},
+	"restore":  {secretsRule("get", "create")},
+	"diff":     {secretsRule("get", "list")},
+	"pull":     {secretsRule("get", "list")}, // with --from cluster, like the next two
+	"reveal":   {secretsRule("get", "list")},
+	"exec-env": {secretsRule("get", "list")},
+	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"adopt":    {secretsRule("get", "patch")},
+	"rollout":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "list", "patch")...),
 	"retire": {
 		secretsRule("get", "list", "create", "delete"),
 		{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"list"}}, // whatever may refer to a Secret
@@ -58,22 +62,29 @@ func verbsWithRights() (verbs []string) {
 // verb needs.
 func withRights(err error, verb string) error {
 	var refused *cluster.Error
-	if errors.As(err, &refused) && refused.Rights && rights[verb] != nil {
-		return withHint(err, "kubectl fernet rbac --for %s prints the Role that it needs", verb)
+	switch {
+	case !errors.As(err, &refused) || !refused.Rights || rights[verb] == nil:
+		return err
+	case strings.Contains(refused.Message, "at the cluster scope"):
+		return withHint(err, "kubectl fernet rbac --for %s --cluster-role prints what it needs in all namespaces", verb)
 	}
-	return err
+	return withHint(err, "kubectl fernet rbac --for %s prints the Role that it needs", verb)
 }
 
 func newRBAC(a *app) *cobra.Command {
 	var verb string
+	var clusterRole bool
 	cmd := &cobra.Command{
 		Use:   "rbac --for VERB",
 		Short: "Print the Role that a verb needs",
 		Long: `Print the Role that a verb needs, as YAML for kubectl apply. It is about one
 namespace: bind it in each one that the verb works in.
 
-With --key-secret, rotate needs nothing more; with --rollout it needs the Role of
-rollout too.`,
+--cluster-role prints a ClusterRole: a RoleBinding gives it in one namespace, a
+ClusterRoleBinding in all of them, which status -A needs.
+
+With --key-secret, rotate needs nothing more; with --rollout, push and rotate need
+the Role of rollout too.`,
 		Example: `  # what a CI job needs that pushes
   kubectl fernet rbac --for push -n production | kubectl apply -f -`,
 		Args: noArguments,
@@ -87,6 +98,16 @@ rollout too.`,
 				ObjectMeta: metav1.ObjectMeta{Name: "kubectl-fernet-" + verb, Namespace: *a.connect.Namespace},
 				Rules:      rules,
 			}
+			switch {
+			case clusterRole && role.Namespace != "":
+				return errors.New("a ClusterRole has no namespace: leave out -n or --cluster-role")
+			case clusterRole:
+				role.Kind = "ClusterRole"
+			case role.Namespace != "":
+				if err := manifest.CheckNamespace(role.Namespace); err != nil {
+					return err
+				}
+			}
 			text, err := yaml.Marshal(role)
 			if err == nil {
 				_, err = a.Out.Write(text)
@@ -95,6 +116,7 @@ rollout too.`,
 		},
 	}
 	cmd.Flags().StringVar(&verb, "for", "", "the verb: "+strings.Join(verbsWithRights(), ", "))
+	cmd.Flags().BoolVar(&clusterRole, "cluster-role", false, "a ClusterRole instead of a Role")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(verbsWithRights(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -117,6 +117,9 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := r.settleConflicts(live); err != nil {
+		return err
+	}
 	decisions := plan.Restore(r.records, w.target.cluster, live)
 	if err := r.write(ctx, decisions); err != nil {
 		return err
@@ -221,6 +224,29 @@ func (r *restoreRun) live(ctx context.Context) (live []manifest.Object, err erro
 		live = append(live, found...)
 	}
 	return live, nil
+}
+
+// settleConflicts drops the records of a name that has another token now. Where a
+// name was created with two tokens and has none, nobody can say which was there.
+func (r *restoreRun) settleConflicts(live []manifest.Object) error {
+	var torn []string
+	for _, same := range ledger.Conflicts(r.records) {
+		i := slices.IndexFunc(live, func(o manifest.Object) bool { return o.Namespace == same[0].Namespace && o.Name == same[0].Secret })
+		if i < 0 {
+			torn = append(torn, fmt.Sprintf("%s in namespace %q", same[0].Secret, same[0].Namespace))
+			continue
+		}
+		if slices.ContainsFunc(same, func(record ledger.Record) bool { return record.Token == live[i].Token }) {
+			r.records = slices.DeleteFunc(r.records, func(record ledger.Record) bool {
+				return record.Namespace == live[i].Namespace && record.Secret == live[i].Name && record.Token != live[i].Token
+			})
+		}
+	}
+	if len(torn) == 0 {
+		return nil
+	}
+	return withHint(fmt.Errorf("%s: two tokens are recorded as created under one name: %s", r.o.ledger, few(torn)),
+		"two ledgers were merged; delete the rows of the one that was not there, which `git log -p` tells")
 }
 
 // write creates what is missing, in push's order: ask, plan durably, create,

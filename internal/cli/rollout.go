@@ -123,6 +123,7 @@ type rolloutRun struct {
 	steps          []plan.Repointing
 	keyringsToMake []keyringPlace
 	findings       bool
+	blind          bool // some kind of workload could not be looked at
 }
 
 type keyringPlace struct{ namespace, base string }
@@ -183,8 +184,9 @@ func (r *rolloutRun) plan(ctx context.Context, view plan.View) error {
 	}
 	r.generations[view.Namespace] = g
 	if len(denied) > 0 {
-		r.findings = true
+		r.findings, r.blind = true, true
 		r.console.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(denied, ", "))
+		r.console.say("hint: kubectl fernet rbac --for rollout prints the Role that it needs")
 	}
 	for _, w := range list {
 		step := plan.Repoint(w, g, r.o.appsHold, r.o.values)
@@ -400,7 +402,7 @@ func (r *rolloutRun) behind(step plan.Repointing) {
 }
 
 func (r *rolloutRun) conclude() error {
-	if len(r.steps) == 0 {
+	if len(r.steps) == 0 && !r.blind {
 		r.console.note("no workload in %s names a Secret of this .env", r.places())
 	}
 	if r.findings {

@@ -101,7 +101,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -98,17 +99,32 @@ func recordedNames(a *app, cmd *cobra.Command) []string {
 	return recorded(a, cmd, func(r ledger.Record) string { return r.EnvKey })
 }
 
+// liveNamespaces gives up in time: a credential plugin does so by itself at no
+// context's end.
+func liveNamespaces(ctx context.Context, config *rest.Config) (names []string) {
+	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
+	defer cancel()
+	answer := make(chan []string, 1)
+	go func() {
+		var live []string
+		if client, err := cluster.Connect(config, nil); err == nil {
+			live, _ = client.Namespaces(ctx)
+		}
+		answer <- live
+	}()
+	select {
+	case names = <-answer:
+	case <-ctx.Done():
+	}
+	return names
+}
+
 // namespaceNames are those of the ledger, and those of the cluster if it answers
 // soon and tells.
 func namespaceNames(a *app, cmd *cobra.Command) []string {
 	names := recorded(a, cmd, func(r ledger.Record) string { return r.Namespace })
 	if config, err := a.connect.ToRawKubeConfigLoader().ClientConfig(); err == nil {
-		if client, err := cluster.Connect(config, nil); err == nil {
-			ctx, cancel := context.WithTimeout(cmd.Context(), suggestLimit)
-			defer cancel()
-			live, _ := client.Namespaces(ctx)
-			names = append(names, live...)
-		}
+		names = append(names, liveNamespaces(cmd.Context(), config)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

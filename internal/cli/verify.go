@@ -54,7 +54,7 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), func(ctx context.Context) error { return run(ctx, o) })
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -69,6 +69,7 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 type verifyRun struct {
 	*work
 	found []plan.Finding
+	seen  bool // something of ours was there to look at
 }
 
 func (a *app) verify(ctx context.Context, o *verifyOptions) error {
@@ -127,6 +128,7 @@ func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 	if err != nil {
 		return err
 	}
+	r.seen = r.seen || len(view.Objects)+len(view.Records) > 0
 	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring)...)
 	if r.unlisted[namespace] {
 		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: "secrets"})
@@ -189,6 +191,9 @@ func (r *verifyRun) report(format string) error {
 		}
 	} else if err != nil {
 		return err
+	}
+	if !r.seen {
+		r.console.note("nothing of this .env is in %s", r.places())
 	}
 	r.console.print(fmt.Sprintf("%d errors, %d warnings\n", count[finding.Error], count[finding.Warning]))
 	if count[finding.Error] > 0 {

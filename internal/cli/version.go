@@ -49,22 +49,25 @@ func newVersion(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this plugin",
-		Example: `  kubectl fernet version
+		Example: `  # the version alone
+  kubectl fernet version
+
+  # with the commit, the Go version and the platform, for a bug report
   kubectl fernet version -o json`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
+			err := checkFormat(output, "json", "yaml")
+			if err != nil {
+				return err
+			}
 			info := buildVersion()
 			text := []byte(fmt.Sprintf("kubectl-fernet %s\n", info.Version))
-			var err error
 			switch output {
-			case "":
 			case "json":
 				text, err = json.MarshalIndent(info, "", "  ")
 				text = append(text, '\n')
 			case "yaml":
 				text, err = yaml.Marshal(info)
-			default:
-				return fmt.Errorf("-o: json or yaml")
 			}
 			if err != nil {
 				return err

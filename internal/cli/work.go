@@ -160,8 +160,7 @@ func (w *work) open(write bool) (close func(), err error) {
 	} else if w.rows, err = ledger.Read(w.files, path); err != nil {
 		return close, err
 	}
-	w.index()
-	return close, nil
+	return close, w.index()
 }
 
 // guard takes the files that hold keys, where there are any, under the lock too:
@@ -182,10 +181,19 @@ func (w *work) guard() error {
 	return w.source.unchanged()
 }
 
-// index folds the rows of the target's cluster.
-func (w *work) index() {
+// index folds the rows of the target's cluster. Offline, where nothing names one,
+// that is the ledger's only one.
+func (w *work) index() error {
 	others := map[string]bool{}
-	for _, record := range ledger.Fold(w.rows) {
+	folded := ledger.Fold(w.rows) // by cluster
+	if n := len(folded); w.target.cluster == "" && n > 0 {
+		w.target.cluster = folded[0].Cluster
+		if last := folded[n-1].Cluster; last != w.target.cluster {
+			return withHint(fmt.Errorf("%s has several clusters, such as %s and %s, and nothing says which is meant", w.o.ledger, w.target.cluster, last),
+				"CLUSTER_NAME in %s, or --context", w.o.env)
+		}
+	}
+	for _, record := range folded {
 		if record.Cluster == w.target.cluster {
 			w.records = append(w.records, record)
 		} else {
@@ -198,6 +206,7 @@ func (w *work) index() {
 	if len(w.records) == 0 && len(others) > 0 {
 		w.console.note("the ledger has nothing of cluster %q yet; it has %s", w.target.cluster, few(sortedKeys(others)))
 	}
+	return nil
 }
 
 // checkBindings refuses a ledger in which a token of a target namespace stands
@@ -316,15 +325,20 @@ func (w *work) spread() {
 	if *w.connect.Namespace != "" || len(w.o.namespaces) > 0 {
 		return
 	}
+	if known := w.recordedNamespaces(); len(known) > 0 {
+		w.target.namespaces = known
+	}
+}
+
+// recordedNamespaces are those of which the ledger has more than the past.
+func (w *work) recordedNamespaces() []string {
 	known := map[string]bool{}
 	for _, record := range w.records {
 		if record.State == ledger.Created || record.State == ledger.Planned {
 			known[record.Namespace] = true
 		}
 	}
-	if len(known) > 0 {
-		w.target.namespaces = sortedKeys(known)
-	}
+	return sortedKeys(known)
 }
 
 // lookAll gives the view of each namespace of the target, at what is ours there.

@@ -30,7 +30,7 @@ func Diff(view View, wanted []Wanted, judge Judge, keys Keys, inEnv func(string)
 		d := &decisions[i]
 		switch d.Outcome {
 		case Created, Held:
-			d.Outcome, d.Reason = Missing, "the .env has it, the cluster has not"
+			d.Outcome, d.Reason = Missing, "the .env has it, and it is not there"
 		case Unchanged:
 			d.Outcome = Identical
 			switch {
