@@ -39,6 +39,21 @@ var (
 // is replaced. The file's mode is kept, and its owner where possible; where not,
 // only the new owner has access. With old nil it is Create with mode 0600.
 func Replace(fsys FS, path string, old, new []byte) error {
+	return replace(fsys, path, old, new, false)
+}
+
+// ReplacePrivate is Replace, but the new file has mode 0600 whatever the old one
+// had: there may have been nothing to hide in that.
+func ReplacePrivate(fsys FS, path string, old, new []byte) error {
+	return replace(fsys, path, old, new, true)
+}
+
+// private is what is known of a file, as if only its owner had access.
+type private struct{ fs.FileInfo }
+
+func (private) Mode() fs.FileMode { return 0o600 }
+
+func replace(fsys FS, path string, old, new []byte, hide bool) error {
 	if old == nil {
 		return Create(fsys, path, new, 0o600)
 	}
@@ -52,6 +67,8 @@ func Replace(fsys FS, path string, old, new []byte) error {
 		return err
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s: not a regular file", path)
+	case hide:
+		info = private{info}
 	}
 	temp := target + Suffix
 	if err := write(fsys, temp, new, 0o600, info); err != nil {

@@ -91,6 +91,28 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// Whatever the mode of the old file was, nobody else can read the new one, and its
+// owner can write it.
+func TestReplacePrivate(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o644, 0o666, 0o444, 0o400, 0o600, 0o700} {
+		path := filepath.Join(t.TempDir(), ".env")
+		put(t, path, oldText, mode)
+		if err := atomicfile.ReplacePrivate(&faultfs.FS{}, path, []byte(oldText), []byte(newText)); err != nil {
+			t.Fatal(err)
+		}
+		if info, _ := os.Stat(path); info.Mode() != 0o600 || get(t, path) != newText {
+			t.Errorf("%v: became %v, %q", mode, info.Mode(), get(t, path))
+		}
+	}
+	path := filepath.Join(t.TempDir(), ".env")
+	if err := atomicfile.ReplacePrivate(&faultfs.FS{}, path, nil, []byte(newText)); err != nil || get(t, path) != newText {
+		t.Errorf("a new file: %v", err)
+	}
+	if err := atomicfile.ReplacePrivate(&faultfs.FS{}, path, []byte(oldText), []byte(newText)); !errors.Is(err, atomicfile.ErrChanged) {
+		t.Errorf("changed: %v", err)
+	}
+}
+
 // The temporary file holds a key; nobody else may read it, not even for the
 // moment before it gets the mode of the file that it replaces.
 func TestTemporaryFileIsPrivate(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,14 +38,15 @@ type adoptOptions struct {
 func newAdopt(a *app, run func(context.Context, *adoptOptions) error) *cobra.Command {
 	o := &adoptOptions{}
 	cmd := &cobra.Command{
-		Use:     "adopt NAME",
-		Short:   "Take over an existing Secret whose token our key opens",
-		Long:    adoptLong,
-		Example: adoptExample,
-		Args:    oneName,
+		Use:               "adopt NAME",
+		Short:             "Take over an existing Secret whose token our key opens",
+		Long:              adoptLong,
+		Example:           adoptExample,
+		Args:              oneName,
+		ValidArgsFunction: a.words(unmanagedNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.complete()
-			o.name = args[0]
+			o.name = strings.TrimPrefix(args[0], "secret/") // as this tool prints it
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}

@@ -52,7 +52,7 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 		err := withRights(run(ctx), verb)
 		a.console.flush()
 		worst = max(worst, a.exit(err))
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errOneCluster) {
 			break
 		}
 	}
@@ -62,11 +62,13 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 	return exitCode(worst)
 }
 
+var errOneCluster = errors.New("--contexts goes to several clusters, and CLUSTER_NAME is")
+
 // checkContexts refuses a CLUSTER_NAME, which means one cluster, where there are
 // to be several.
 func (o *workOptions) checkContexts(clusterName string) error {
 	if len(o.contexts) == 0 || clusterName == "" || o.ignoreName {
 		return nil
 	}
-	return withHint(fmt.Errorf("--contexts goes to several clusters, and CLUSTER_NAME is %q", clusterName), "add --ignore-cluster-name, or take CLUSTER_NAME out of %s", o.env)
+	return withHint(fmt.Errorf("%w %q", errOneCluster, clusterName), "add --ignore-cluster-name, or take CLUSTER_NAME out of %s", o.env)
 }

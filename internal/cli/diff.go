@@ -149,7 +149,7 @@ func (w *work) reportDiff(o *diffOptions, all []plan.Decision) error {
 		items[i] = diffItem{d.Row.Namespace, d.Row.EnvKey, d.Row.Secret, d.Outcome, oneLine(d.Reason)}
 		differs = differs || !slices.Contains([]plan.Outcome{plan.Identical, plan.Reencrypted}, d.Outcome)
 	}
-	done, err := printReport(w.app, o.output, "DiffReport", items)
+	done, err := printReport(w, o.output, "DiffReport", items)
 	if !done && !o.showValues {
 		err = w.lines(all)
 		w.explain(all)
@@ -169,6 +169,11 @@ func (w *work) showValues(view plan.View, decisions []plan.Decision) {
 	live := map[string]plan.Token{}
 	for _, o := range view.Objects {
 		live[o.Name] = plan.TokenOfObject(o)
+	}
+	for _, r := range view.Records { // the annotation may have been edited since
+		if live[r.Secret].Token == r.Token {
+			live[r.Secret] = plan.TokenOf(r)
+		}
 	}
 	for _, d := range decisions {
 		if d.Outcome == plan.Identical || d.Outcome == plan.Reencrypted {

@@ -3,21 +3,27 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 )
 
 const execEnvLong = `Run a local command with the secrets in its environment.
 
 The command takes this program's place: its signals, its exit code, its terminal.
 It does not get FERNET_KEY and FERNET_KEY_PREVIOUS, and nothing is written to the
-disk. Entries that were never pushed are not there: the command can read the rest
+disk. A variable of an entry's name is replaced if it is set. Entries that were never pushed are not there: the command can read the rest
 of the .env itself.`
 
 const execEnvExample = `  # a local server with the values that the ledger has
@@ -59,7 +65,7 @@ func newExecEnv(a *app, run func(context.Context, *execEnvOptions) error) *cobra
 func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 	path, err := exec.LookPath(o.command[0])
 	if err != nil {
-		return withHint(fmt.Errorf("%s: no such command", o.command[0]), "a command of your PATH, or a path with a / in it")
+		return notRunnable(o.command[0], err)
 	}
 	values, _, err := a.recall(ctx, o.recallOptions)
 	if err != nil {
@@ -68,14 +74,51 @@ func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 	if values, err = agreed(values); err != nil {
 		return err
 	}
-	environ := os.Environ() // without the keys: they were taken out at the start
+	var entries []envfile.Entry
 	for _, v := range values {
-		plain := v.entry.Value.Reveal()
-		if strings.ContainsRune(plain, 0) {
-			return fmt.Errorf("%s has a NUL byte, which no environment variable can have", v.entry.Name)
+		if strings.ContainsRune(v.entry.Value.Reveal(), 0) {
+			return withHint(fmt.Errorf("%s has a NUL byte, which no environment variable can have", v.entry.Name), "%s", o.bytesHint(v.entry.Name))
 		}
-		environ = append(environ, v.entry.Name+"="+plain)
+		entries = append(entries, v.entry)
 	}
 	a.console.flush()
-	return replaceProcess(path, o.command, environ)
+	err = replaceProcess(path, o.command, environOf(os.Environ(), entries)) // without the keys: they were taken out at the start
+	if errors.Is(err, syscall.E2BIG) {
+		largest := slices.MaxFunc(entries, func(a, b envfile.Entry) int { return cmp.Compare(a.Value.Len(), b.Value.Len()) })
+		return withHint(fmt.Errorf("%s: the environment is too large for this system; the largest entry is %s with %d bytes", path, largest.Name, largest.Value.Len()),
+			"%s", o.bytesHint(largest.Name))
+	}
+	return err
+}
+
+// notRunnable says what LookPath found instead of a command.
+func notRunnable(command string, err error) error {
+	hint := "a command of your PATH, or a path with a / in it"
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return withHint(fmt.Errorf("%s: it is a directory", command), "%s", hint)
+	case errors.Is(err, fs.ErrPermission):
+		return withHint(fmt.Errorf("%s: it is not executable", command), "chmod +x %s", shellWord(command))
+	case errors.Is(err, exec.ErrDot):
+		return withHint(fmt.Errorf("%s: your PATH finds it in the current folder alone", command), "%s", shellWord("./"+command))
+	default:
+		return withHint(fmt.Errorf("%s: no such command", command), "%s", hint)
+	}
+}
+
+// environOf gives an environment with each entry once: of two variables of one
+// name, most programs take the first.
+func environOf(environ []string, entries []envfile.Entry) []string {
+	set := map[string]bool{}
+	for _, e := range entries {
+		set[e.Name] = true
+	}
+	made := slices.DeleteFunc(environ, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return set[name]
+	})
+	for _, e := range entries {
+		made = append(made, e.Name+"="+e.Value.Reveal())
+	}
+	return made
 }

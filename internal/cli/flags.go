@@ -119,6 +119,9 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	}
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
+		if sample := samples[bad.GetFlag().Value.Type()]; sample != "" {
+			help = "a length of time, such as " + sample
+		}
 		return withHint(fmt.Errorf("--%s: not a valid %s", bad.GetFlag().Name, bad.GetFlag().Value.Type()), "%s", help)
 	}
 	var needs *pflag.ValueRequiredError
@@ -127,6 +130,9 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	}
 	return withHint(errors.New("a flag that cannot be read"), "%s", help)
 }
+
+// samples are values of the types of flags that nobody guesses.
+var samples = map[string]string{"age": "90d, 12w or 36h", "duration": "90s or 5m"}
 
 // longestFlag is more than any flag has; a longer one may be a secret.
 const longestFlag = 30

@@ -90,6 +90,9 @@ the Role of rollout too.`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			rules, known := rights[verb]
+			if verb == "" {
+				return withHint(errors.New("--for VERB is missing"), "one of: %s", strings.Join(verbsWithRights(), ", "))
+			}
 			if !known {
 				return withHint(errors.New("--for: no verb that needs rights"), "one of: %s", strings.Join(verbsWithRights(), ", "))
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
@@ -28,6 +29,9 @@ type recallOptions struct {
 	workOptions
 	from        string
 	fromCluster string
+
+	generation int                   // reveal alone: this one instead of the current one
+	asked      func(plan.Token) bool // reveal alone: these and no others
 }
 
 func (o *recallOptions) addFlags(f *pflag.FlagSet) {
@@ -75,7 +79,7 @@ func (v value) place() string {
 	return fmt.Sprintf("namespace %q of cluster %q", v.Token.Namespace, v.Cluster)
 }
 
-// recall opens what the ledger or the cluster has.
+// recall opens what the ledger or the cluster has of what was asked for.
 func (a *app) recall(ctx context.Context, o recallOptions) ([]value, *source, error) {
 	s, err := a.loadKeys(o.sourceOptions)
 	if errors.Is(err, errKeyless) {
@@ -83,6 +87,9 @@ func (a *app) recall(ctx context.Context, o recallOptions) ([]value, *source, er
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.asked == nil {
+		o.asked = func(plan.Token) bool { return true }
 	}
 	var found []plan.Recalled
 	if o.from == fromCluster {
@@ -93,17 +100,32 @@ func (a *app) recall(ctx context.Context, o recallOptions) ([]value, *source, er
 	if err != nil {
 		return nil, nil, err
 	}
+	values, err := openAll(slices.DeleteFunc(found, func(r plan.Recalled) bool { return !o.asked(r.Token) }), s)
+	return values, s, err
+}
+
+// openAll opens each token. Of several that are recorded under one name any one
+// will do if all hold the same value.
+func openAll(found []plan.Recalled, s *source) (values []value, err error) {
 	door := seal.New(s.ring, nil)
-	var values []value
+	var doubtful []string
 	for _, r := range found {
 		plain, err := door.Open(r.Token)
 		if err != nil {
-			return nil, nil, withHint(fmt.Errorf("%s in namespace %q of cluster %q: %w", r.Token.EnvKey, r.Token.Namespace, r.Cluster, err),
+			return nil, withHint(fmt.Errorf("%s in namespace %q of cluster %q: %w", r.Token.EnvKey, r.Token.Namespace, r.Cluster, err),
 				"this keyring has %s", strings.Join(s.ring.IDs(), ", "))
 		}
-		values = append(values, value{r, envfile.Entry{Name: r.Token.EnvKey, Value: plain}})
+		v := value{r, envfile.Entry{Name: r.Token.EnvKey, Value: plain}}
+		values = append(values, v)
+		if slices.ContainsFunc(r.Others, func(t plan.Token) bool { return !door.SameValue(t, r.Token) }) {
+			doubtful = append(doubtful, fmt.Sprintf("%s (%s in %s)", r.Token.EnvKey, r.Token.Secret, v.place()))
+		}
 	}
-	return values, s, nil
+	if len(doubtful) > 0 {
+		return nil, withHint(fmt.Errorf("the ledger has several tokens as created under one name, which hold different values: %s", few(doubtful)),
+			"--from cluster: only one of them can be there")
+	}
+	return values, nil
 }
 
 func (a *app) recallRecorded(o recallOptions) ([]plan.Recalled, error) {
@@ -115,10 +137,10 @@ func (a *app) recallRecorded(o recallOptions) ([]plan.Recalled, error) {
 	if *a.connect.Namespace != "" {
 		namespaces = []string{*a.connect.Namespace}
 	}
-	found := slices.DeleteFunc(plan.Recall(rows), func(r plan.Recalled) bool {
+	found := slices.DeleteFunc(plan.Recall(rows, o.generation), func(r plan.Recalled) bool {
 		return o.fromCluster != "" && r.Cluster != o.fromCluster || len(namespaces) > 0 && !slices.Contains(namespaces, r.Token.Namespace)
 	})
-	if len(found) == 0 {
+	if len(found) == 0 && o.generation == 0 {
 		return nil, withHint(fmt.Errorf("%s: it records no Secret that was created there and not deleted", o.ledger), "check --ledger, -n and --from-cluster; or --from cluster")
 	}
 	return found, nil
@@ -137,38 +159,127 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 	if err := w.connectTo(); err != nil {
 		return nil, err
 	}
-	views, err := w.lookAll(ctx)
+	views, err := w.evidence(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var found []plan.Recalled
+	var untold []string
 	for _, view := range views {
-		found = append(found, plan.Live(view, plan.Mine(view.Records, nil), w.door.Judge, s.ring)...)
+		live, unknown := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, s.ring)
+		found = append(found, live...)
+		for _, u := range unknown {
+			if o.asked(u.Token) {
+				untold = append(untold, fmt.Sprintf("%s (%s in namespace %q: %s)", u.Token.EnvKey, u.Token.Secret, u.Token.Namespace, u.Reason))
+			}
+		}
 	}
-	if len(found) == 0 {
-		return nil, withHint(fmt.Errorf("no Secret that the ledger knows is in %s", w.places()), "kubectl fernet status%s", envFlag(o.env))
+	switch {
+	case len(untold) > 0:
+		return nil, withHint(fmt.Errorf("the cluster does not tell the current value of %s", few(untold)),
+			"kubectl fernet verify%s says more, kubectl fernet restore%s puts back what is gone; or --from ledger", envFlag(o.env), envFlag(o.env))
+	case len(found) == 0:
+		return nil, withHint(w.nothing(views), "kubectl fernet status%s", envFlag(o.env))
 	}
+	plan.InLedgerOrder(found, w.rows)
 	return found, nil
 }
 
-// agreed gives one value for each name, and refuses where places differ: nobody
-// but the user can say which is meant.
+// evidence gives the view of each namespace of the target, at what the ledger knows
+// and at what else proves by itself that it is ours. The ledger has to mean this
+// cluster; what is gone is for the caller to see.
+func (w *work) evidence(ctx context.Context) (views []plan.View, err error) {
+	var lost error
+	right := false
+	for _, namespace := range w.target.namespaces {
+		view, err := w.labelled(ctx, namespace, plan.Mine(w.recordsIn(namespace), nil))
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, view)
+		var wrong *plan.WrongClusterError
+		if !errors.As(plan.CheckCluster(view), &wrong) {
+			right = true
+			continue
+		}
+		lost = withHint(wrong, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s", w.again)
+		if wrong.Secret != "" {
+			return nil, lost
+		}
+	}
+	if !right {
+		return nil, lost
+	}
+	return views, nil
+}
+
+// labelled looks at some base names and at all that is labelled as this tool's. What
+// turns out to be ours is looked at once more: not all of its generations need to
+// have the label.
+func (w *work) labelled(ctx context.Context, namespace string, mine []plan.Wanted) (plan.View, error) {
+	in := plan.InterestOf(w.recordsIn(namespace), mine)
+	in.Labelled = true
+	view, err := w.observe(ctx, namespace, in)
+	if err != nil {
+		return view, err
+	}
+	if all := plan.Evident(view, mine, w.door.Judge); len(all) > len(mine) {
+		return w.labelled(ctx, namespace, all)
+	}
+	return view, nil
+}
+
+// nothing is the error of namespaces in which nothing is ours.
+func (w *work) nothing(views []plan.View) error {
+	what := "that the ledger knows"
+	if len(w.records) == 0 {
+		what = "that this keyring opens"
+	}
+	others, keys := 0, map[string]bool{}
+	for _, view := range views {
+		for _, o := range view.Objects {
+			if o.Managed && o.KeyID != "" && !w.source.ring.Has(o.KeyID) {
+				others++
+				keys[o.KeyID] = true
+			}
+		}
+	}
+	if others == 0 {
+		return fmt.Errorf("no Secret %s is in %s", what, w.places())
+	}
+	return fmt.Errorf("no Secret %s is in %s; under other keys: %d (%s)", what, w.places(), others, few(sortedKeys(keys)))
+}
+
+// bytesHint names the command that still gives a value which does not fit.
+func (o *recallOptions) bytesHint(name string) string {
+	return fmt.Sprintf("kubectl fernet reveal %s%s >FILE gives its bytes", name, envFlag(o.env))
+}
+
+// agreed gives one value for each name, and refuses where places differ, be it in
+// the spelling of a name: nobody but the user can say which is meant.
 func agreed(values []value) ([]value, error) {
-	first := map[string]value{}
+	first := map[string]value{} // by base name
 	var chosen []value
-	var differing []string
+	var differing, spelled []string
 	for _, v := range values {
-		was, seen := first[v.entry.Name]
+		base, _ := manifest.SplitName(v.Token.Secret)
+		was, seen := first[base]
 		switch {
 		case !seen:
-			first[v.entry.Name] = v
+			first[base] = v
 			chosen = append(chosen, v)
+		case was.entry.Name != v.entry.Name:
+			spelled = append(spelled, fmt.Sprintf("%s in %s and %s in %s", was.entry.Name, was.place(), v.entry.Name, v.place()))
 		case !was.entry.Value.Equal(v.entry.Value):
 			differing = append(differing, fmt.Sprintf("%s in %s and in %s", v.entry.Name, was.place(), v.place()))
 		}
 	}
-	if len(differing) > 0 {
-		return nil, withHint(fmt.Errorf("several places have several values: %s", few(differing)), "choose one: -n NAMESPACE, --from-cluster NAME")
+	const hint = "choose one: -n NAMESPACE, --from-cluster NAME"
+	switch {
+	case len(spelled) > 0:
+		return nil, withHint(fmt.Errorf("several spellings of one name: %s", few(spelled)), hint)
+	case len(differing) > 0:
+		return nil, withHint(fmt.Errorf("several places have several values: %s", few(differing)), hint)
 	}
 	return chosen, nil
 }

@@ -18,12 +18,13 @@ const reportVersion = "kubectl-fernet.github.io/v1"
 type report[T any] struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
+	Cluster    string `json:"cluster"` // as the ledger calls it
 	Items      []T    `json:"items"`
 }
 
 // printReport writes a report as json or yaml; done is false with another format.
-func printReport[T any](a *app, format, kind string, items []T) (done bool, err error) {
-	r := report[T]{reportVersion, kind, append([]T{}, items...)}
+func printReport[T any](w *work, format, kind string, items []T) (done bool, err error) {
+	r := report[T]{reportVersion, kind, w.target.cluster, append([]T{}, items...)}
 	var text []byte
 	switch format {
 	case "json":
@@ -35,7 +36,7 @@ func printReport[T any](a *app, format, kind string, items []T) (done bool, err 
 		return false, nil
 	}
 	if err == nil {
-		_, err = a.Out.Write(text)
+		_, err = w.Out.Write(text)
 	}
 	return true, err
 }

@@ -30,7 +30,7 @@ func (r *retireRun) carryOut(ctx context.Context) error {
 		return nil
 	}
 	r.announce(going)
-	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("delete %d Secrets in %s?", len(going), r.places())); err != nil {
+	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("delete %s in %s?", counted(len(going), "Secret"), r.places())); err != nil {
 		return err
 	}
 	if r.o.dryRun == dryRunClient {

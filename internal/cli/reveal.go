@@ -7,20 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
 
 const revealLong = `Print one plaintext, exactly as it is, without a line end.
 
 NAME is the name of an entry or of its Secret. The current generation is shown;
---generation shows another one that the ledger has.`
+--generation, or the full name of a Secret (secret-a-g2), shows another one that
+the ledger has.`
 
 const revealExample = `  # the value that applications get now
   kubectl fernet reveal SECRET_A
@@ -30,8 +29,7 @@ const revealExample = `  # the value that applications get now
 
 type revealOptions struct {
 	recallOptions
-	name       string
-	generation int
+	name string
 }
 
 // newReveal makes the verb; run is a.reveal, or what a test puts in its place.
@@ -46,12 +44,12 @@ func newReveal(a *app, run func(context.Context, *revealOptions) error) *cobra.C
 		ValidArgsFunction: a.words(recordedNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.complete()
-			o.name = args[0]
+			o.name = strings.TrimPrefix(strings.TrimPrefix(args[0], "secret/"), "secrets/")
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			if o.generation > 0 && o.from == fromCluster {
-				return errors.New("--generation looks into the ledger: leave out --from cluster")
+			if err := o.checkGeneration(cmd.Flags().Changed("generation")); err != nil {
+				return err
 			}
 			return run(cmd.Context(), o)
 		},
@@ -70,57 +68,42 @@ func oneName(cmd *cobra.Command, args []string) error {
 	return withHint(fmt.Errorf("%s takes one name", cmd.CommandPath()), "%s --help", cmd.CommandPath())
 }
 
+// checkGeneration brings the flag and the generation of a full name together.
+func (o *revealOptions) checkGeneration(flag bool) error {
+	_, named := manifest.SplitName(o.name)
+	switch {
+	case flag && o.generation < 1:
+		return errors.New("--generation: the first one is 1")
+	case flag && o.from == fromCluster:
+		return errors.New("--generation looks into the ledger: leave out --from cluster")
+	case flag && named > 1 && named != o.generation:
+		return fmt.Errorf("NAME is that of generation %d, --generation says %d", named, o.generation)
+	case named > 1 && o.from == fromLedger:
+		o.generation = named
+	}
+	return nil
+}
+
 func (o *revealOptions) names(t plan.Token) bool {
 	base, _ := manifest.SplitName(t.Secret)
-	return o.name == t.EnvKey || o.name == base || o.name == t.Secret
+	asked, _ := manifest.SplitName(o.name)
+	return o.name == t.EnvKey || asked == base
 }
 
 func (a *app) reveal(ctx context.Context, o *revealOptions) error {
-	if o.generation > 0 {
-		return a.revealOlder(o)
-	}
+	o.asked = o.names
 	values, _, err := a.recall(ctx, o.recallOptions)
 	if err != nil {
 		return err
 	}
-	values = slices.DeleteFunc(values, func(v value) bool { return !o.names(v.Token) })
-	return a.revealOne(values)
-}
-
-// revealOlder opens one generation of the ledger, deleted ones too.
-func (a *app) revealOlder(o *revealOptions) error {
-	s, err := a.loadKeys(o.sourceOptions)
-	if err != nil {
-		return err
-	}
-	rows, err := ledger.Read(a.files, o.ledger)
-	if err != nil {
-		return err
-	}
-	door := seal.New(s.ring, nil)
-	var values []value
-	for _, r := range ledger.Fold(rows) {
-		wrongPlace := o.fromCluster != "" && r.Cluster != o.fromCluster || *a.connect.Namespace != "" && r.Namespace != *a.connect.Namespace
-		if wrongPlace || r.Generation != o.generation || !o.names(plan.TokenOf(r)) || r.State != ledger.Created && r.State != ledger.Deleted {
-			continue
-		}
-		v := value{Recalled: plan.Recalled{Cluster: r.Cluster, Generation: r.Generation, Token: plan.TokenOf(r)}}
-		v.entry.Name = r.EnvKey
-		if v.entry.Value, err = door.Open(v.Token); err != nil {
-			return err
-		}
-		values = append(values, v)
-	}
-	return a.revealOne(values)
-}
-
-func (a *app) revealOne(values []value) error {
 	if len(values) == 0 {
 		return withHint(errors.New("nothing of that name was created there"), "kubectl fernet status lists the names")
 	}
-	values, err := agreed(values)
-	if err != nil {
+	if values, err = agreed(values); err != nil {
 		return err
+	}
+	if _, named := manifest.SplitName(o.name); named > 1 && named != values[0].Generation {
+		return withHint(errors.New("that generation is not the current one in the cluster"), "the ledger may have it: leave out --from cluster")
 	}
 	_, err = io.WriteString(a.Out, values[0].entry.Value.Reveal())
 	return err

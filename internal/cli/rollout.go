@@ -148,7 +148,7 @@ func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
 		return err
 	}
 	if n := r.patches(); n > 0 {
-		question := fmt.Sprintf("patch %d workloads in %s, one after the other?", n, w.places())
+		question := fmt.Sprintf("patch %s in %s, one after the other?", counted(n, "workload"), w.places())
 		if err := w.confirm(ctx, yes || w.o.dryRun != dryRunNone, question); err != nil {
 			return err
 		}
@@ -344,7 +344,11 @@ func (r *rolloutRun) line(w workload.Workload, text string) {
 
 // wayBack is the error of a failed rollout: the patch turned round.
 func (r *rolloutRun) wayBack(step plan.Repointing, failed *cluster.RolloutError) error {
-	err := fmt.Errorf("the rollout of %s in namespace %q has not succeeded (%s); the workloads after it were not touched", failed.Workload, step.Workload.Namespace, failed.Text)
+	text := failed.Text
+	if failed.TimedOut {
+		text += "; the time that --timeout gives is over"
+	}
+	err := fmt.Errorf("the rollout of %s in namespace %q has not succeeded (%s); the workloads after it were not touched", failed.Workload, step.Workload.Namespace, text)
 	if len(step.Rename) == 0 {
 		return withHint(err, "kubectl rollout status -n %s %s; run the same command again to go on", step.Workload.Namespace, step.Workload)
 	}
@@ -442,7 +446,7 @@ func (w *work) ensureKeyring(ctx context.Context, namespace, base string) error 
 		}
 	}
 	fmt.Fprintf(w.Out, "secret/%s created%s\n", name, suffix)
-	if newest.Name == "" {
+	if newest.Name == "" && w.o.dryRun == dryRunNone {
 		w.console.warn("%s", keysecret.Threat)
 	}
 	return nil

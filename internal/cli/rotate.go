@@ -262,6 +262,7 @@ func (w *work) places() string {
 // prepare stages the next key, so that applications can be given it.
 func (r *rotateRun) prepare(ctx context.Context) error {
 	word, staged := "staged already", r.source.ring.Staged()
+	thrownAway := staged == "" && r.o.dryRun != dryRunNone
 	if staged == "" {
 		fresh, key, err := keyring.Generate()
 		if err != nil {
@@ -281,11 +282,15 @@ func (r *rotateRun) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Fprintf(r.Out, "key/%s %s%s\n", staged, word, r.o.dryRun.suffix())
+	if thrownAway {
+		fmt.Fprintf(r.Out, "a new key staged%s\n", r.o.dryRun.suffix())
+	} else {
+		fmt.Fprintf(r.Out, "key/%s %s%s\n", staged, word, r.o.dryRun.suffix())
+	}
+	if err := r.finish(ctx); err != nil || thrownAway {
+		return err
+	}
 	if r.o.keySecret != "" {
-		if err := r.finish(ctx); err != nil {
-			return err
-		}
 		r.console.print("next: kubectl fernet rollout" + envFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + envFlag(r.o.env) + "\n")
 		return nil
 	}

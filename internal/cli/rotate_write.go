@@ -26,7 +26,7 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 	if e != nil {
 		to = e.ring
 	}
-	question := fmt.Sprintf("bring %d Secrets in %s under key %s?", count(r.moves, plan.Created), r.places(), to.IDs()[0])
+	question := fmt.Sprintf("bring %s in %s under key %s?", counted(count(r.moves, plan.Created), "Secret"), r.places(), to.IDs()[0])
 	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, question); err != nil {
 		return err
 	}

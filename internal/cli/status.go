@@ -327,7 +327,7 @@ func (r *statusRun) judgeAges(now time.Time) {
 }
 
 func (r *statusRun) print() error {
-	if done, err := printReport(r.app, r.o.output, "StatusReport", r.items); done {
+	if done, err := printReport(r.work, r.o.output, "StatusReport", r.items); done {
 		return err
 	}
 	switch r.o.output {

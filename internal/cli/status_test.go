@@ -54,7 +54,7 @@ func newStatusRun(items []plan.Status, namespaces ...string) (r *statusRun, out,
 	a, stdout, stderr := newApp()
 	a.console.begin("target")
 	o := &statusOptions{workOptions: noWorkOptions()}
-	w := &work{app: a, o: o.workOptions, source: &source{file: &envfile.File{}}, target: target{namespaces: namespaces}}
+	w := &work{app: a, o: o.workOptions, source: &source{file: &envfile.File{}}, target: target{cluster: "main", namespaces: namespaces}}
 	return &statusRun{work: w, o: o, items: items}, stdout.String, stderr.String
 }
 
@@ -94,8 +94,8 @@ func TestStatusOfNothing(t *testing.T) {
 	for output, want := range map[string]string{
 		"":     "",
 		"name": "",
-		"json": "{\n    \"apiVersion\": \"kubectl-fernet.github.io/v1\",\n    \"kind\": \"StatusReport\",\n    \"items\": []\n}\n",
-		"yaml": "apiVersion: kubectl-fernet.github.io/v1\nitems: []\nkind: StatusReport\n",
+		"json": "{\n    \"apiVersion\": \"kubectl-fernet.github.io/v1\",\n    \"kind\": \"StatusReport\",\n    \"cluster\": \"main\",\n    \"items\": []\n}\n",
+		"yaml": "apiVersion: kubectl-fernet.github.io/v1\ncluster: main\nitems: []\nkind: StatusReport\n",
 	} {
 		r, out, errOut := newStatusRun(nil, "prod")
 		r.o.output = output

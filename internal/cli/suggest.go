@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
 // suggestLimit is how long somebody who pressed the tab key waits for a cluster.
@@ -95,20 +95,27 @@ func recordedClusters(a *app, cmd *cobra.Command) []string {
 	return recorded(a, cmd, func(r ledger.Record) string { return r.Cluster })
 }
 
+// recordedNames are those of entries, and of their Secrets.
 func recordedNames(a *app, cmd *cobra.Command) []string {
-	return recorded(a, cmd, func(r ledger.Record) string { return r.EnvKey })
+	return slices.Concat(
+		recorded(a, cmd, func(r ledger.Record) string { return r.EnvKey }),
+		recorded(a, cmd, func(r ledger.Record) string { base, _ := manifest.SplitName(r.Secret); return base }))
 }
 
-// liveNamespaces gives up in time: a credential plugin does so by itself at no
-// context's end.
-func liveNamespaces(ctx context.Context, config *rest.Config) (names []string) {
+// ask asks the cluster for names, and gives up in time: a credential plugin does
+// so by itself at no context's end.
+func (a *app) ask(ctx context.Context, question func(context.Context, *cluster.Client) ([]string, error)) (names []string) {
+	config, err := a.connect.ToRawKubeConfigLoader().ClientConfig()
+	if err != nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
 	defer cancel()
 	answer := make(chan []string, 1)
 	go func() {
 		var live []string
 		if client, err := cluster.Connect(config, nil); err == nil {
-			live, _ = client.Namespaces(ctx)
+			live, _ = question(ctx, client)
 		}
 		answer <- live
 	}()
@@ -123,9 +130,16 @@ func liveNamespaces(ctx context.Context, config *rest.Config) (names []string) {
 // soon and tells.
 func namespaceNames(a *app, cmd *cobra.Command) []string {
 	names := recorded(a, cmd, func(r ledger.Record) string { return r.Namespace })
-	if config, err := a.connect.ToRawKubeConfigLoader().ClientConfig(); err == nil {
-		names = append(names, liveNamespaces(cmd.Context(), config)...)
-	}
+	names = append(names, a.ask(cmd.Context(), func(ctx context.Context, c *cluster.Client) ([]string, error) { return c.Namespaces(ctx) })...)
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// unmanagedNames are the Secrets of the namespace that are not ours yet.
+func unmanagedNames(a *app, cmd *cobra.Command) []string {
+	namespace, _, err := a.connect.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil
+	}
+	return a.ask(cmd.Context(), func(ctx context.Context, c *cluster.Client) ([]string, error) { return c.Unlabelled(ctx, namespace) })
 }

@@ -185,35 +185,40 @@ func (r *verifyRun) report(format string) error {
 		items[i] = verifyItem{f, kind.Level, kind.Sentence, kind.WayOut}
 		count[kind.Level]++
 	}
-	if done, err := printReport(r.app, format, "VerifyReport", items); !done {
-		for _, item := range items {
-			r.tell(item)
-		}
+	if done, err := printReport(r.work, format, "VerifyReport", items); !done {
+		r.tell(items)
 	} else if err != nil {
 		return err
 	}
 	if !r.seen {
 		r.console.note("nothing of this .env is in %s", r.places())
 	}
-	r.console.print(fmt.Sprintf("%d errors, %d warnings\n", count[finding.Error], count[finding.Warning]))
+	r.console.print(counted(count[finding.Error], "error") + ", " + counted(count[finding.Warning], "warning") + "\n")
 	if count[finding.Error] > 0 {
 		return errFindings
 	}
 	return nil
 }
 
-// tell prints a finding: its line on stdout, the way out beside it on stderr.
-func (r *verifyRun) tell(item verifyItem) {
-	what := item.Detail
-	if item.Secret != "" {
-		what = "secret/" + item.Secret
-		if len(r.target.namespaces) > 1 {
-			what += " in " + item.Namespace
+// tell prints the findings: a line each on stdout, then on stderr the way out of
+// each kind.
+func (r *verifyRun) tell(items []verifyItem) {
+	hints := map[string]bool{}
+	for _, item := range items {
+		what := item.Detail
+		if item.Secret != "" {
+			what = "secret/" + item.Secret
+			if len(r.target.namespaces) > 1 {
+				what += " in " + item.Namespace
+			}
+			if item.Detail != "" {
+				what += " (" + item.Detail + ")"
+			}
 		}
-		if item.Detail != "" {
-			what += " (" + item.Detail + ")"
-		}
+		fmt.Fprintf(r.Out, "%s %s: %s: %s\n", item.Code, item.Level, what, item.Sentence)
+		hints["hint: "+string(item.Code)+": "+item.WayOut] = true
 	}
-	fmt.Fprintf(r.Out, "%s %s: %s: %s\n", item.Code, item.Level, what, item.Sentence)
-	r.console.say("hint: " + string(item.Code) + ": " + item.WayOut)
+	for _, hint := range sortedKeys(hints) {
+		r.console.say(hint)
+	}
 }

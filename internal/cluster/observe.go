@@ -101,7 +101,12 @@ func (c *Client) unlabelled(ctx context.Context, namespace string, in plan.Inter
 	for _, o := range have {
 		seen[o.Name] = true
 	}
-	var names []string
+	names, err := c.Unlabelled(ctx, namespace)
+	return slices.DeleteFunc(names, func(name string) bool { return !in.Covers(name) || seen[name] }), err
+}
+
+// Unlabelled names the Secrets of a namespace that do not carry our label.
+func (c *Client) Unlabelled(ctx context.Context, namespace string) (names []string, err error) {
 	secrets := c.meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
 	opts := metav1.ListOptions{LabelSelector: manifest.LabelManagedBy + "!=" + manifest.ManagedBy, Limit: pageSize}
 	for {
@@ -110,9 +115,7 @@ func (c *Client) unlabelled(ctx context.Context, namespace string, in plan.Inter
 			return nil, err
 		}
 		for i := range page.Items {
-			if name := page.Items[i].Name; in.Covers(name) && !seen[name] {
-				names = append(names, name)
-			}
+			names = append(names, page.Items[i].Name)
 		}
 		if opts.Continue = page.Continue; opts.Continue == "" {
 			return names, nil

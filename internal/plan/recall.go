@@ -4,58 +4,153 @@ package plan
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
-// Recalled is the newest token of an entry in one place.
+// Recalled is the token of an entry in one place.
 type Recalled struct {
 	Cluster    string
 	Generation int
 	Token      Token
+	Others     []Token // that the ledger has as created under the same name: one of them is there
 }
 
 // Recall gives the newest generation of every entry that the rows say was created
 // and not deleted, in each place: entries in the order in which the ledger has
-// them first, places in their own order.
-func Recall(rows []ledger.Row) []Recalled {
+// them first, places in their own order. With a generation above 0 it gives that
+// one instead, deleted ones too.
+func Recall(rows []ledger.Row, generation int) []Recalled {
 	type place struct{ cluster, namespace, envKey string }
+	chosen := map[place]Recalled{}
+	deleted := map[place]bool{} // what was chosen there
+	for _, r := range ledger.Fold(rows) {
+		_, g := manifest.SplitName(r.Secret)
+		gone := r.State == ledger.Deleted && generation > 0
+		if r.State != ledger.Created && !gone || generation > 0 && g != generation {
+			continue
+		}
+		at := place{r.Cluster, r.Namespace, r.EnvKey}
+		was, taken := chosen[at]
+		switch {
+		case !taken || g > was.Generation || deleted[at] && !gone:
+			chosen[at] = Recalled{Cluster: r.Cluster, Generation: g, Token: TokenOf(r)}
+			deleted[at] = gone
+		case g == was.Generation && deleted[at] == gone:
+			was.Others = append(was.Others, TokenOf(r))
+			chosen[at] = was
+		}
+	}
+	all := slices.Collect(maps.Values(chosen))
+	InLedgerOrder(all, rows)
+	return all
+}
+
+// InLedgerOrder sorts entries as the ledger has them first, then places in their
+// own order; what the ledger does not know comes last, by name.
+func InLedgerOrder(all []Recalled, rows []ledger.Row) {
 	order := map[string]int{}
 	for _, row := range rows {
 		if _, seen := order[row.EnvKey]; !seen {
 			order[row.EnvKey] = len(order)
 		}
 	}
-	newest := map[place]Recalled{}
-	for _, r := range ledger.Fold(rows) {
-		at := place{r.Cluster, r.Namespace, r.EnvKey}
-		if _, generation := manifest.SplitName(r.Secret); r.State == ledger.Created && generation > newest[at].Generation {
-			newest[at] = Recalled{Cluster: r.Cluster, Generation: generation, Token: TokenOf(r)}
+	position := func(r Recalled) int {
+		if at, known := order[r.Token.EnvKey]; known {
+			return at
 		}
-	}
-	all := make([]Recalled, 0, len(newest))
-	for _, r := range newest {
-		all = append(all, r)
+		return len(order)
 	}
 	slices.SortFunc(all, func(a, b Recalled) int {
 		return cmp.Or(
-			cmp.Compare(order[a.Token.EnvKey], order[b.Token.EnvKey]), cmp.Compare(a.Cluster, b.Cluster),
-			cmp.Compare(a.Token.Namespace, b.Token.Namespace))
+			cmp.Compare(position(a), position(b)), strings.Compare(a.Token.EnvKey, b.Token.EnvKey),
+			strings.Compare(a.Cluster, b.Cluster), strings.Compare(a.Token.Namespace, b.Token.Namespace))
 	})
-	return all
 }
 
-// Live gives the current generation of every entry of ours in a view.
-func Live(view View, mine []Wanted, judge Judge, keys Keys) []Recalled {
+// Unknown is an entry whose current value the cluster does not tell, and why: an
+// older value would not be it.
+type Unknown struct {
+	Token  Token // the place alone
+	Reason string
+}
+
+// Live gives the current generation of every entry of ours in a view, and the
+// entries whose current one is lost, cannot be opened or is not what it seems.
+func Live(view View, mine []Wanted, judge Judge, keys Keys) (all []Recalled, unknown []Unknown) {
 	byBase := index(view, mine)
-	var all []Recalled
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
-		if o, v, _ := p.current(); o.Name != "" && v.Opens {
-			all = append(all, Recalled{Cluster: view.Cluster, Generation: o.Generation, Token: TokenOfObject(o)})
+		current, generation, reason := p.told()
+		switch {
+		case reason != "":
+			unknown = append(unknown, Unknown{
+				Token:  Token{Namespace: view.Namespace, Secret: manifest.SecretName(w.Base, generation), EnvKey: w.EnvKey},
+				Reason: reason,
+			})
+		case current.Name != "":
+			t := TokenOfObject(current)
+			if r, recorded := p.record(current); recorded { // the annotation may have been edited since
+				t.Binding = r.Binding
+			}
+			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: t})
 		}
 	}
+	return all, unknown
+}
+
+// told gives the newest generation that says what the current value is, or why it
+// does not. Nothing and no reason: there never was one.
+func (p *pusher) told() (current manifest.Object, generation int, reason string) {
+	for _, g := range p.generations() {
+		o, live := p.object(g)
+		if !live {
+			if p.created(g) {
+				return current, g, "it was created, and is gone"
+			}
+			continue
+		}
+		switch c, v := p.classify(o); {
+		case c == classMisplaced:
+			return current, g, misplacedReason(v)
+		case c == classOurs && v.Opens:
+			return o, g, ""
+		case o.Managed && o.KeyID != "" && !p.keys.Has(o.KeyID):
+			return current, g, "it is under key " + o.KeyID + ", which this keyring lacks"
+		case c == classOurs || o.Managed:
+			return current, g, "no key of this keyring opens its token"
+		case p.created(g):
+			return current, g, "it has other bytes than were created"
+		}
+	}
+	return current, 0, ""
+}
+
+func (p *pusher) created(generation int) bool {
+	return slices.ContainsFunc(p.records[generation], func(r ledger.Record) bool { return r.State == ledger.Created })
+}
+
+// Evident adds to the base names that are ours those of the Secrets of a view that
+// a key opens in their own place: that proves them ours without a ledger.
+func Evident(view View, mine []Wanted, judge Judge) []Wanted {
+	known := map[string]bool{}
+	for _, w := range mine {
+		known[w.Base] = true
+	}
+	all := slices.Clone(mine)
+	for _, o := range view.Objects {
+		if known[o.Base] {
+			continue
+		}
+		if v := judge(TokenOfObject(o)); v.Opens && v.Binding == BindingHolds {
+			known[o.Base] = true
+			all = append(all, Wanted{EnvKey: o.EnvKey, Base: o.Base})
+		}
+	}
+	slices.SortFunc(all, func(a, b Wanted) int { return strings.Compare(a.Base, b.Base) })
 	return all
 }
