@@ -19,6 +19,7 @@ if [ "${SKIP_INTEROP:-}" != 1 ]; then
 	have npm || need+=(npm)
 fi
 have strace || need+=(strace)
+have xxd || need+=(xxd)
 [ ${#need[@]} -eq 0 ] && exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends ${need[*]}"

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error { return setup(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     exits,
+			"example":   example,
 			"sub":       sub,
 			"namespace": func(ts *testscript.TestScript, neg bool, args []string) { namespace(t, ts, args) },
 			"user":      func(ts *testscript.TestScript, neg bool, args []string) { user(t, ts, args) },
