@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -32,9 +33,19 @@ func (o *workOptions) validateContexts(context string) error {
 	return nil
 }
 
-// eachContext runs a verb in one context after the other, with a report each. A
-// failure in one does not keep the others from their turn; the exit code is the
-// worst of all. output is the verb's -o: YAML documents need a line between them.
+// runsInContexts is runs for a verb with --contexts: one context after the other,
+// with a report each. A failure in one does not keep the others from their turn;
+// the exit code is the worst of all. output is the verb's -o: YAML documents need a
+// line between them.
+func runsInContexts[O options](a *app, o O, where *workOptions, output *string, run func(context.Context, O) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		each := func(ctx context.Context, o O) error {
+			return a.eachContext(ctx, where, cmd.Name(), *output, func(ctx context.Context) error { return run(ctx, o) })
+		}
+		return runs(a, o, each)(cmd, args)
+	}
+}
+
 func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output string, run func(context.Context) error) error {
 	if err := o.validateContexts(*a.connect.Context); err != nil {
 		return err

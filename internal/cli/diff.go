@@ -57,13 +57,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 		Long:    diffLong,
 		Example: diffExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
-		},
+		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
 	}
 	f := cmd.Flags()
 	o.addFlags(f)

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -98,6 +99,24 @@ func secretKind(arg string) string {
 		return "token"
 	}
 	return ""
+}
+
+// options are the flags of a verb.
+type options interface {
+	complete()                       // fills in what was not said
+	validate(namespace string) error // beside -n
+}
+
+// runs makes the body of a verb: its options are completed and checked, and then
+// it is run.
+func runs[O options](a *app, o O, run func(context.Context, O) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		o.complete()
+		if err := o.validate(*a.connect.Namespace); err != nil {
+			return err
+		}
+		return run(cmd.Context(), o)
+	}
 }
 
 // flagError names the flag and says what is wrong without quoting the value.

@@ -54,22 +54,20 @@ func newPull(a *app, run func(context.Context, *pullOptions) error) *cobra.Comma
 		Long:    pullLong,
 		Example: pullExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if o.out == "" {
-				o.out = o.env
-			}
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return run(cmd.Context(), o)
-		},
+		RunE:    runs(a, o, run),
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
 	f.StringVar(&o.out, "out", "", "the file to write (default the .env)")
 	f.BoolVar(&o.force, "force", false, "replace the file if it exists")
 	return cmd
+}
+
+func (o *pullOptions) complete() {
+	o.recallOptions.complete()
+	if o.out == "" {
+		o.out = o.env
+	}
 }
 
 func (a *app) pull(ctx context.Context, o *pullOptions) error {

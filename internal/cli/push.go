@@ -69,13 +69,7 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 		Long:    pushLong,
 		Example: pushExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), *o.print.flags.OutputFormat, func(ctx context.Context) error { return run(ctx, o) })
-		},
+		RunE:    runsInContexts(a, o, &o.workOptions, o.print.flags.OutputFormat, run),
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)

@@ -48,13 +48,7 @@ func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra
 		Long:    restoreLong,
 		Example: restoreExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return run(cmd.Context(), o)
-		},
+		RunE:    runs(a, o, run),
 	}
 	f := cmd.Flags()
 	o.addFlags(f)

@@ -67,13 +67,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 		Long:    rotateLong,
 		Example: rotateExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return run(cmd.Context(), o)
-		},
+		RunE:    runs(a, o, run),
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)

@@ -96,13 +96,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 		Long:    statusLong,
 		Example: statusExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
-		},
+		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.env, "env", defaultEnv, "the .env file; it may be missing")

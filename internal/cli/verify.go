@@ -46,16 +46,7 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 		Long:    verifyLong,
 		Example: verifyExample,
 		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.complete()
-			if err := checkFormat(o.output, "json", "yaml"); err != nil {
-				return err
-			}
-			if err := o.validate(*a.connect.Namespace); err != nil {
-				return err
-			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
-		},
+		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
@@ -63,6 +54,13 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 	_ = f.MarkHidden("dry-run") // nothing is ever written
 	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
 	return cmd
+}
+
+func (o *verifyOptions) validate(namespace string) error {
+	if err := checkFormat(o.output, "json", "yaml"); err != nil {
+		return err
+	}
+	return o.workOptions.validate(namespace)
 }
 
 // verifyRun is one verify under way.
