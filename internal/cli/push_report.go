@@ -137,7 +137,7 @@ func (w *work) hint(outcome plan.Outcome) string {
 	case plan.Superseded:
 		return "somebody rotated the key: get the current .env; this one has " + strings.Join(w.source.ring.IDs(), ", ")
 	case plan.Blocked:
-		return "kubectl fernet push puts back what the ledger has and the namespace has not; kubectl describe secret NAME shows the rest"
+		return "kubectl fernet restore puts back what is gone, kubectl fernet retire NAME gives up an entry that left the .env; kubectl describe secret NAME shows the rest"
 	case plan.Foreign:
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:

@@ -54,7 +54,7 @@ type retireOptions struct {
 	workOptions
 	names                     []string
 	dropRollback, strict, yes bool
-	forget                    []string
+	forget, forgetNamespaces  []string
 }
 
 // newRetire makes the verb; run is a.retire, or what a test puts in its place.
@@ -79,6 +79,7 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 	o.addFlags(f)
 	f.BoolVar(&o.dropRollback, "drop-rollback", false, "delete also what only a return to an older revision would need")
 	f.BoolVar(&o.strict, "strict", false, "delete nothing while any kind of object could not be looked at")
+	f.StringArrayVar(&o.forgetNamespaces, "forget-namespace", nil, "a namespace whose Secrets were lost for good, repeatable")
 	f.StringArrayVar(&o.forget, "forget-cluster", nil, "a cluster of the ledger that is gone for good, repeatable")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return cmd
@@ -171,6 +172,9 @@ func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) erro
 		return err
 	}
 	for _, view := range views {
+		if slices.Contains(r.o.forgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
+			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)
+		}
 		mine := plan.Mine(view.Records, r.source.wanted)
 		if len(r.o.names) > 0 {
 			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !leaving(w.EnvKey) })

@@ -268,8 +268,10 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 	if err != nil {
 		return -1, []string{fmt.Sprintf("%s could not be looked at: %s", where, oneLine(err.Error()))}, ctx.Err()
 	}
-	var closed, labelled []string
+	var closed, labelled, lost []string
+	live := map[string]bool{}
 	for _, o := range objects {
+		live[o.Name] = true
 		if v := alone.Judge(plan.TokenOfObject(o)); !v.Opens && !r.willGo(o) {
 			closed = append(closed, "secret/"+o.Name)
 		}
@@ -284,6 +286,17 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 				labelled = append(labelled, "secret/"+o.Name+r.keyringHint(o))
 			}
 		}
+	}
+	for _, base := range sortedKeys(place.newest) {
+		newest := place.newest[base]
+		closed := func(record ledger.Record) bool { return !alone.Judge(plan.TokenOf(record)).Opens }
+		if name := newest[0].Secret; !live[name] && slices.ContainsFunc(newest, closed) {
+			lost = append(lost, "secret/"+name)
+		}
+	}
+	if forgotten := place.cluster == r.target.cluster && slices.Contains(r.o.forgetNamespaces, place.namespace); len(lost) > 0 && !forgotten {
+		reasons = append(reasons, fmt.Sprintf("%s: gone, and comes back only with a previous key: %s", where, few(lost)))
+		r.console.say(fmt.Sprintf("hint: kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", place.namespace, envFlag(r.o.env), place.namespace))
 	}
 	if len(closed) > 0 {
 		reasons = append(reasons, fmt.Sprintf("%s: does not open with KEY alone: %s", where, few(closed)))
@@ -308,12 +321,15 @@ func (r *retireRun) willGo(o manifest.Object) bool {
 	return r.o.dryRun != dryRunNone && slices.ContainsFunc(r.going(), func(item *retired) bool { return item.Object.UID == o.UID })
 }
 
-// recordedPlace is a namespace of a cluster, and the Secrets that the ledger
-// recorded there and that it does not know to be deleted. Those of the target are
-// looked at also where the ledger has nothing: it may not be the whole one.
+// recordedPlace is a namespace of a cluster, the Secrets that the ledger recorded
+// there and that it does not know to be deleted, and of each base name the newest
+// that was created, which holds its value if it has to come back. Those of the
+// target are looked at also where the ledger has nothing: it may not be the whole
+// one.
 type recordedPlace struct {
 	cluster, namespace string
 	secrets            []string
+	newest             map[string][]ledger.Record // several only where ledgers were merged
 }
 
 func (r *retireRun) recordedPlaces() (places []recordedPlace) {
@@ -328,10 +344,19 @@ func (r *retireRun) recordedPlaces() (places []recordedPlace) {
 		}
 		last := len(places) - 1
 		if last < 0 || places[last].cluster != record.Cluster || places[last].namespace != record.Namespace {
-			places = append(places, recordedPlace{cluster: record.Cluster, namespace: record.Namespace})
+			places = append(places, recordedPlace{cluster: record.Cluster, namespace: record.Namespace, newest: map[string][]ledger.Record{}})
 			last++
 		}
-		places[last].secrets = append(places[last].secrets, record.Secret)
+		place := &places[last]
+		place.secrets = append(place.secrets, record.Secret)
+		base, generation := manifest.SplitName(record.Secret)
+		switch newest := place.newest[base]; {
+		case record.State != ledger.Created:
+		case newest == nil || generation > newest[0].Generation:
+			place.newest[base] = []ledger.Record{record}
+		case generation == newest[0].Generation:
+			place.newest[base] = append(newest, record)
+		}
 	}
 	for i := range places {
 		places[i].secrets = slices.Compact(places[i].secrets)

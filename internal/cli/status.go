@@ -407,7 +407,7 @@ func (r *statusRun) next() error {
 	case len(r.items) == 0:
 		r.console.note("nothing of this .env is in %s", r.places())
 	case count[plan.StateMissing] > 0:
-		r.console.print("next: kubectl fernet push" + flags + " puts back what is missing\n")
+		r.console.print("next: kubectl fernet restore" + flags + " puts back what is missing\n")
 	case count[plan.StateUnfinished] > 0:
 		r.console.print("next: kubectl fernet rotate" + flags + " finishes the rotation\n")
 	case count[plan.StateRollout] > 0:

@@ -148,7 +148,7 @@ func TestStatusNext(t *testing.T) {
 		{states: "retire", over: []string{"key"}, next: "rotate", code: 1},
 		{states: "retire rollout", over: []string{"key"}, next: "rollout", code: 1},
 		{states: "retire rollout unfinished", over: []string{"value"}, next: "rotate", code: 1},
-		{states: "unfinished missing rollout", next: "push", code: 1},
+		{states: "unfinished missing rollout", next: "restore", code: 1},
 	} {
 		var items []plan.Status
 		for _, state := range strings.Fields(tc.states) {

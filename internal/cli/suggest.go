@@ -27,7 +27,7 @@ type suggestion func(a *app, cmd *cobra.Command) []string
 func (a *app) suggestFlags(root *cobra.Command) {
 	flags := map[string]suggestion{
 		"context": contextNames, "contexts": contextNames,
-		"namespace": namespaceNames, "namespaces": namespaceNames, "to-namespace": namespaceNames,
+		"namespace": namespaceNames, "forget-namespace": namespaceNames, "namespaces": namespaceNames, "to-namespace": namespaceNames,
 		"from-cluster": recordedClusters, "forget-cluster": recordedClusters,
 		"from": fixed(fromLedger, fromCluster), "against": fixed(fromCluster, fromLedger), "dry-run": fixed("none", "client", "server"),
 	}
