@@ -68,7 +68,12 @@ func withRights(err error, verb string) error {
 	case strings.Contains(refused.Message, "at the cluster scope"):
 		return withHint(err, "kubectl fernet rbac --for %s --cluster-role prints what it needs in all namespaces", verb)
 	}
-	return withHint(err, "kubectl fernet rbac --for %s prints the Role that it needs", verb)
+	return withHint(err, "%s", roleHint(verb))
+}
+
+// roleHint says where the rights are found that a verb needs.
+func roleHint(verb string) string {
+	return "kubectl fernet rbac --for " + verb + " prints the Role that it needs"
 }
 
 func newRBAC(a *app) *cobra.Command {

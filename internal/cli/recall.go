@@ -217,9 +217,7 @@ func (w *work) evidence(ctx context.Context) (views []plan.View, err error) {
 // turns out to be ours is looked at once more: not all of its generations need to
 // have the label.
 func (w *work) labelled(ctx context.Context, namespace string, mine []plan.Wanted) (plan.View, error) {
-	in := plan.InterestOf(w.recordsIn(namespace), mine)
-	in.Labelled = true
-	view, err := w.observe(ctx, namespace, in)
+	view, err := w.observe(ctx, namespace, mine, true)
 	if err != nil {
 		return view, err
 	}

@@ -289,8 +289,8 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 	}
 	for _, base := range sortedKeys(place.newest) {
 		newest := place.newest[base]
-		closed := func(record ledger.Record) bool { return !alone.Judge(plan.TokenOf(record)).Opens }
-		if name := newest[0].Secret; !live[name] && slices.ContainsFunc(newest, closed) {
+		needsOther := func(record ledger.Record) bool { return !alone.Judge(plan.TokenOf(record)).Opens }
+		if name := newest[0].Secret; !live[name] && slices.ContainsFunc(newest, needsOther) {
 			lost = append(lost, "secret/"+name)
 		}
 	}

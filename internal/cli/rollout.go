@@ -186,7 +186,7 @@ func (r *rolloutRun) plan(ctx context.Context, view plan.View) error {
 	if len(denied) > 0 {
 		r.findings, r.blind = true, true
 		r.console.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(denied, ", "))
-		r.console.say("hint: kubectl fernet rbac --for rollout prints the Role that it needs")
+		r.console.say("hint: " + roleHint("rollout"))
 	}
 	for _, w := range list {
 		step := plan.Repoint(w, g, r.o.appsHold, r.o.values)

@@ -120,9 +120,7 @@ func (r *verifyRun) files() {
 // namespace verifies the Secrets of one namespace, and who uses them.
 func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 	mine := plan.Mine(r.recordsIn(namespace), r.source.wanted)
-	in := plan.InterestOf(r.recordsIn(namespace), mine)
-	in.Labelled = true // a token may have been copied under any name
-	view, err := r.observe(ctx, namespace, in)
+	view, err := r.observe(ctx, namespace, mine, true) // a token may have been copied under any name
 	if err != nil {
 		return err
 	}

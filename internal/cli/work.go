@@ -283,7 +283,7 @@ func (w *work) located(err error) error {
 // look gives the view of one namespace, from the cluster or, in a client dry
 // run, from the ledger alone.
 func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
-	view, err := w.observe(ctx, namespace, plan.InterestOf(w.recordsIn(namespace), wanted))
+	view, err := w.observe(ctx, namespace, wanted, false)
 	if err != nil || w.client == nil {
 		return view, err
 	}
@@ -293,13 +293,16 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 	return view, nil
 }
 
-// observe is look without a judgement whether this is the right cluster.
-func (w *work) observe(ctx context.Context, namespace string, in plan.Interest) (plan.View, error) {
+// observe is look without a judgement whether this is the right cluster; labelled
+// adds whatever carries our label, under any name.
+func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) (plan.View, error) {
 	records := w.recordsIn(namespace)
 	if w.client == nil {
 		return plan.Offline(w.target.cluster, namespace, records), nil
 	}
 	view := plan.View{Cluster: w.target.cluster, Namespace: namespace, Records: records}
+	in := plan.InterestOf(records, wanted)
+	in.Labelled = labelled
 	objects, listed, err := w.client.Observe(ctx, namespace, in, w.o.parallel)
 	if err != nil {
 		return view, err

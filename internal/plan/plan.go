@@ -158,11 +158,17 @@ func (k *known) object(generation int) (o manifest.Object, live bool) {
 // key, if it has one.
 func (k *known) record(o manifest.Object) (ledger.Record, bool) {
 	for _, r := range k.records[o.Generation] {
-		if r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != "" {
+		if recordsThat(r, o) {
 			return r, true
 		}
 	}
 	return ledger.Record{}, false
+}
+
+// recordsThat says whether a record of an object's name has exactly its token,
+// under its data key.
+func recordsThat(r ledger.Record, o manifest.Object) bool {
+	return r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != ""
 }
 
 // TokenOfObject gives the token of a live object in its place.

@@ -139,7 +139,7 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 // tokens were created under its name.
 func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, other bool) {
 	for _, r := range v.names[o.Name] {
-		if r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != "" {
+		if recordsThat(r, o) {
 			return r, true, false
 		}
 		other = other || r.State == ledger.Created
