@@ -13,7 +13,6 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
@@ -39,11 +38,7 @@ func TestTwoClusters(t *testing.T) {
 	run(0, 2, "0 errors, 0 warnings", "verify")
 	run(0, 2, "secret-00 ", "status")
 
-	rows, err := ledger.Read(atomicfile.OS, filepath.Join(p.dir, ledgerName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, tokens := ledger.Fold(rows), map[string]string{}
+	records, tokens := ledgerRecords(t, p.dir), map[string]string{}
 	for name, kubeconfig := range map[string]string{"localkube": testkube.Kubeconfig(t), "elsewhere": elsewhere} {
 		config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 		if err != nil {

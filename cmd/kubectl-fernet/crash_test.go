@@ -24,7 +24,6 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
@@ -80,12 +79,8 @@ func (p place) checkWhole() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	rows, err := ledger.Read(atomicfile.OS, filepath.Join(p.dir, "fernet-ledger.csv"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
 	created := map[string]ledger.Record{}
-	for _, r := range ledger.Fold(rows) {
+	for _, r := range ledgerRecords(p.t, p.dir) {
 		if r.State == ledger.Created {
 			created[r.Secret] = r
 		}

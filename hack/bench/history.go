@@ -51,11 +51,11 @@ func (b *bench) writeHistory(file string, rows int) error {
 		return err
 	}
 	defer func() { _ = lock.Unlock() }()
-	l, err := ledger.Open(atomicfile.OS, file, lock)
+	door := seal.New(ring, env.Entries)
+	l, err := ledger.Open(atomicfile.OS, file, lock, door.Ledger())
 	if err != nil {
 		return err
 	}
-	door := seal.New(ring, env.Entries)
 	now := time.Now().UTC().Truncate(time.Second)
 	var before []ledger.Row // the created rows of the generation before
 	for written, generation := 0, 1; written < rows; generation++ {
@@ -67,7 +67,7 @@ func (b *bench) writeHistory(file string, rows int) error {
 			}
 			row, err := door.Seal(ledger.Row{
 				Time: now, Operation: ledger.Push, State: ledger.Planned, Cluster: "localkube", Namespace: "long",
-				Secret: manifest.SecretName(base, generation), Generation: generation, EnvKey: e.Name,
+				Secret: manifest.SecretName(base, generation), Generation: generation, EnvKey: e.Name, Since: generation,
 			})
 			if err != nil {
 				return err

@@ -121,26 +121,64 @@ func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err err
 	v := w.door.Judge(plan.TokenOfObject(o))
 	switch {
 	case !v.Opens:
-		return row, false, withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", few(w.source.ring.IDs()))
+		return row, false, w.notOpened(o)
 	case v.Binding == plan.BindingWrong:
 		return row, false, withHint(fmt.Errorf("secret/%s: its token was made for another place", o.Name), "kubectl fernet verify%s", envFlag(w.o.env))
+	}
+	if row, known, err = w.recordedAs(o, v); err != nil || known {
+		return row, known, err
+	}
+	if v.Binding != plan.BindingHolds && o.Generation > 1 {
+		return row, false, withHint(fmt.Errorf("secret/%s: its name is that of a later generation, and nothing proves that it is one", o.Name),
+			"only a Secret under the base name can be adopted; push the value, and delete this Secret if nothing needs it")
 	}
 	binding, err := w.door.Rebind(plan.TokenOfObject(o))
 	if err != nil {
 		return row, false, err
 	}
-	row = ledger.Row{
+	return ledger.Row{
 		Time: time.Now().UTC(), Operation: ledger.Adopt, State: ledger.Planned, Cluster: w.target.cluster, Namespace: o.Namespace,
-		Secret: o.Name, Generation: o.Generation, EnvKey: o.EnvKey, KeyID: v.KeyID, Token: o.Token, Binding: binding,
+		Secret: o.Name, Generation: o.Generation, EnvKey: o.EnvKey, KeyID: v.KeyID, Token: o.Token, Binding: binding, Since: o.Generation,
+	}, false, nil
+}
+
+// notOpened says why no key opens what a Secret holds.
+func (w *work) notOpened(o manifest.Object) error {
+	if defect := w.door.NearToken(o.Token); defect != "" {
+		return withHint(fmt.Errorf("secret/%s: it holds %s", o.Name, defect), "create it again with the token alone, without a line break and not encoded: kubectl encodes by itself")
 	}
-	for _, r := range w.recordsIn(o.Namespace) {
-		if r.Secret == o.Name && r.Token != o.Token && r.State == ledger.Created {
-			return row, false, withHint(fmt.Errorf("secret/%s: the ledger has another token as created under this name", o.Name),
-				"kubectl fernet verify%s says more; if the ledger is right, delete this Secret and %s", envFlag(w.o.env), w.again)
+	return withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", few(w.source.ring.IDs()))
+}
+
+// recordedAs compares a Secret with what the ledger has of its base name. A token
+// that the ledger knows in another place of the same entry may be an old value; one
+// under a name that had other bytes is not what was written there. known says that
+// it is ours already, in the ledger too.
+func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, known bool, err error) {
+	at := w.known[o.Namespace]
+	elsewhere, other, same := "", at.past.Known(o.Base) > 0, false
+	for _, r := range at.records {
+		base, _ := manifest.SplitName(r.Secret)
+		switch {
+		case base != o.Base:
+		case r.Token != o.Token:
+			other = other || r.State == ledger.Created
+		case r.Secret != o.Name:
+			elsewhere = r.Secret
+		case !r.Hint:
+			same = true
+			known = known || r.State == ledger.Created && o.Managed && v.Binding == plan.BindingHolds
 		}
-		known = known || r.Secret == o.Name && r.Token == o.Token && r.State == ledger.Created
 	}
-	return row, known && o.Managed && v.Binding == plan.BindingHolds, nil
+	switch {
+	case elsewhere != "":
+		return row, false, withHint(fmt.Errorf("secret/%s: the ledger has its token as that of secret/%s, so it may hold an old value", o.Name, elsewhere),
+			"push the value that is meant: kubectl fernet push --update%s", envFlag(w.o.env))
+	case other && !same:
+		return row, false, withHint(fmt.Errorf("secret/%s: the ledger knows %s with other bytes", o.Name, o.Base),
+			"kubectl fernet verify%s says more; if the ledger is right, delete this Secret and %s", envFlag(w.o.env), w.again)
+	}
+	return ledger.Row{Secret: o.Name}, known, nil
 }
 
 // takeOver writes the metadata, between its two rows.

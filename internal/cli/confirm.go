@@ -18,12 +18,17 @@ var errNotConfirmed = errors.New("not confirmed; nothing was written")
 // confirm asks a question on the terminal and takes y or yes for a yes. Where
 // there is no terminal to ask, --yes has to stand on the command line.
 func (a *app) confirm(ctx context.Context, yes bool, question string) error {
+	return a.confirmFor(ctx, yes, question, a.typed+" --yes")
+}
+
+// confirmFor is confirm for a verb whose --yes needs more; command is what to type.
+func (a *app) confirmFor(ctx context.Context, yes bool, question, command string) error {
 	if yes {
 		return nil
 	}
 	in, ok := a.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) { // #nosec G115 -- a file descriptor fits
-		return withHint(errors.New("this needs a confirmation, and there is no terminal to ask on; nothing was written"), "%s --yes", a.typed)
+		return withHint(errors.New("this needs a confirmation, and there is no terminal to ask on; nothing was written"), "%s", command)
 	}
 	a.console.print(question + " [y/N] ")
 	answered := make(chan string, 1)

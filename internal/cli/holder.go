@@ -78,6 +78,9 @@ func (w *work) save(e edited) error {
 		return err
 	}
 	w.use(e)
+	if w.ledger != nil {
+		w.ledger.SignWith(w.ledgerKeys().Sign)
+	}
 	return nil
 }
 

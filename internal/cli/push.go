@@ -6,9 +6,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -24,10 +27,12 @@ What it says of an entry:
   created     a new immutable Secret
   unchanged   the cluster has this value already
   differs     the cluster has another value: --update
+  stale       the .env has a value that was replaced: pull, or --revert NAME
   orphan      pushed once, no longer in the .env; left alone
   foreign     somebody else's Secret has the name; left alone
   misplaced   a token of ours that was made for another place; left alone
-  superseded  under a newer key than this .env has; its namespace is left alone
+  superseded  under a newer key than this .env has; its namespace is left alone,
+              or where only the ledger says so, this entry (--ignore-key)
   held        not written because of a superseded entry beside it
   failed      the error is on stderr
 
@@ -54,6 +59,7 @@ type pushOptions struct {
 	workOptions
 	rolloutOptions
 	update  bool
+	revert  []string
 	record  bool
 	rollout bool
 	print   *printOptions
@@ -78,6 +84,7 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 	f.BoolVar(&o.rollout, "rollout", false, "with --update: then point the workloads to the current generations, and wait")
 	f.Lookup("dry-run").Usage = "none, client (no cluster is needed) or server"
 	f.BoolVar(&o.update, "update", false, "write the next generation of what differs")
+	f.StringSliceVar(&o.revert, "revert", nil, "publish the value of these entries although it was replaced once; names, comma-separated")
 	f.BoolVar(&o.record, "record", false, "with --dry-run=client: write the planned rows, so that the printed tokens are the ones a push sends")
 	f.BoolVar(&o.sameCluster, "same-cluster", false, "this is the cluster that the ledger knows, although what it recorded is gone: create it again")
 	f.BoolVar(&assumeYes, "yes", false, "accepted for scripts; push never asks")
@@ -106,7 +113,8 @@ func (o *pushOptions) validate(namespace string) error {
 // pushRun is one push under way.
 type pushRun struct {
 	*work
-	o *pushOptions
+	o         *pushOptions
+	confirmed []ledger.Row // that the ledger lacks of what is there
 }
 
 // push runs the pipeline: read, look, decide, seal, record, create, record, report.
@@ -129,7 +137,7 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 	if err := w.checkKeys(); err != nil {
 		return err
 	}
-	if err := w.checkBindings(); err != nil {
+	if err := r.checkRevert(); err != nil {
 		return err
 	}
 	decisions, err := r.decide(ctx)
@@ -157,16 +165,30 @@ func (r *pushRun) decide(ctx context.Context) ([]plan.Decision, error) {
 	}
 	var all []plan.Decision
 	for _, namespace := range r.target.namespaces {
-		view, err := r.look(ctx, namespace, r.source.wanted)
+		view, err := r.look(ctx, namespace, plan.Mine(r.recordsIn(namespace), r.source.wanted))
 		if err != nil {
 			return nil, err
 		}
-		decisions, err := plan.Push(view, r.source.wanted, r.door.Judge, r.source.ring, r.o.update)
+		options := plan.PushOptions{Update: r.o.update, Revert: func(envKey string) bool { return slices.Contains(r.o.revert, envKey) }}
+		decisions, err := plan.Push(view, r.source.wanted, r.door.Judge, r.source.ring, options)
 		if err != nil {
 			return nil, r.located(err)
 		}
 		all = append(all, decisions...)
 		all = append(all, plan.Orphans(view, r.inEnv)...)
+		if !slices.ContainsFunc(decisions, func(d plan.Decision) bool { return d.Outcome == plan.Superseded && !d.ByRow }) {
+			r.confirmed = append(r.confirmed, r.work.confirmed(view)...)
+		}
 	}
 	return all, nil
+}
+
+// checkRevert refuses a name that is no entry of this run.
+func (r *pushRun) checkRevert() error {
+	for _, name := range r.o.revert {
+		if !slices.ContainsFunc(r.source.wanted, func(w plan.Wanted) bool { return w.EnvKey == name }) {
+			return withHint(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", r.o.env), "%s --help", "kubectl fernet push")
+		}
+	}
+	return nil
 }

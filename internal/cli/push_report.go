@@ -25,10 +25,12 @@ var summaryWords = []struct {
 	{plan.Differs, "differ", true},
 	{plan.Foreign, "foreign", true},
 	{plan.Failed, "failed", true},
+	{plan.Stale, "stale", false},
 	{plan.Misplaced, "misplaced", false},
 	{plan.Superseded, "superseded", false},
 	{plan.Held, "held", false},
 	{plan.Orphan, "orphaned", false},
+	{plan.Unproven, "unproven", false},
 	{plan.Blocked, "blocked", false},
 	{plan.Unsent, "not sent", false},
 }
@@ -46,7 +48,7 @@ func (r *pushRun) report(ctx context.Context, results []plan.Decision) error {
 		return errInterrupted
 	case count[plan.Failed] > 0:
 		return errEntries
-	case count[plan.Differs]+count[plan.Foreign]+count[plan.Misplaced]+count[plan.Superseded]+count[plan.Held] > 0:
+	case count[plan.Differs]+count[plan.Stale]+count[plan.Foreign]+count[plan.Misplaced]+count[plan.Superseded]+count[plan.Held] > 0:
 		return errFindings
 	default:
 		return nil
@@ -107,7 +109,7 @@ func (w *work) explain(results []plan.Decision) {
 		outcome plan.Outcome
 		reason  string
 	}
-	names, order := map[cause][]string{}, []cause{}
+	names, order, first := map[cause][]string{}, []cause{}, map[cause]plan.Decision{}
 	for _, d := range results {
 		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.Unsent {
 			continue
@@ -115,6 +117,7 @@ func (w *work) explain(results []plan.Decision) {
 		c := cause{d.Outcome, d.Reason}
 		if names[c] == nil {
 			order = append(order, c)
+			first[c] = d
 		}
 		names[c] = append(names[c], d.Row.Secret)
 	}
@@ -124,24 +127,35 @@ func (w *work) explain(results []plan.Decision) {
 			line = fmt.Sprintf("error: secret/%s: %s", few(names[c]), oneLine(c.reason))
 		}
 		w.console.say(line)
-		if hint := w.hint(c.outcome); hint != "" {
+		if hint := w.hint(first[c]); hint != "" {
 			w.console.say("hint: " + hint)
 		}
 	}
 }
 
-func (w *work) hint(outcome plan.Outcome) string {
-	switch outcome {
+func (w *work) hint(d plan.Decision) string {
+	switch d.Outcome {
 	case plan.Differs:
 		return w.update
+	case plan.Stale:
+		return "kubectl fernet pull" + envFlag(w.o.env) + " --force gets the current value; to publish the older one on purpose: kubectl fernet push" + envFlag(w.o.env) + " --revert " + d.Row.EnvKey
 	case plan.Superseded:
-		return "somebody rotated the key: get the current .env; this one has " + strings.Join(w.source.ring.IDs(), ", ")
+		ids := strings.Join(w.source.ring.IDs(), ", ")
+		if d.ByRow {
+			return "if the key was rotated, get the current .env (this one has " + ids + "); if that row is not true, --ignore-key " + d.Row.KeyID
+		}
+		return "the key was rotated: get the current .env; this one has " + ids
 	case plan.Blocked:
 		return "kubectl fernet restore puts back what is gone, kubectl fernet retire NAME gives up an entry that left the .env; kubectl describe secret NAME shows the rest"
 	case plan.Foreign:
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:
-		return "a token was copied to this name, or its binding was edited: look before you touch it, kubectl describe secret NAME; kubectl fernet adopt NAME takes over one that you know"
+		if d.Row.Generation == 1 {
+			return "look before you touch it: kubectl describe secret " + d.Row.Secret + " -n " + d.Row.Namespace + "; kubectl fernet adopt " + d.Row.Secret + " takes over a token that you know"
+		}
+		return "look before you touch it: kubectl describe secret " + d.Row.Secret + " -n " + d.Row.Namespace + "; a token was copied to this name, or its binding was edited"
+	case plan.Unproven:
+		return "with the key that signed those rows in KEY_PREVIOUS they can be restored"
 	default:
 		return ""
 	}

@@ -3,11 +3,14 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 )
 
 // TestPushIsValidated runs where there is no .env: that it is missing is told
@@ -104,6 +107,19 @@ func TestPushFlags(t *testing.T) {
 	}
 }
 
+// confirmRows adds a created row to each planned one, as a push with a cluster does.
+func confirmRows(t *testing.T) {
+	t.Helper()
+	rows, _, err := ledger.Parse(ledgerPath, []byte(get(t, ledgerPath)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		rows[i].State, rows[i].UID = ledger.Created, fmt.Sprintf("%08x-1111-4222-8333-000000000001", i)
+	}
+	appendRows(t, ledgerPath, rows...)
+}
+
 // TestPushUpdate changes a value between two runs.
 func TestPushUpdate(t *testing.T) {
 	emptyFolder(t)
@@ -116,7 +132,7 @@ func TestPushUpdate(t *testing.T) {
 		t.Errorf("the same: exit code %d, %q", code, stdout)
 	}
 	put(t, ".env", "KEY="+testKey+"\nCLUSTER_NAME=c\nSECRET_A=canary-2\n")
-	put(t, ledgerPath, strings.NewReplacer(",planned,", ",created,", ",\n", ",00000001-1111-4222-8333-000000000001\n").Replace(get(t, ledgerPath)))
+	confirmRows(t)
 	for _, c := range []struct {
 		flag, stdout string
 		code         int

@@ -71,7 +71,7 @@ func (r *pushRun) commit(ctx context.Context, rows []ledger.Row, at []int, decis
 	if err := r.preflight(ctx, rows, cluster.RefusesAll); err != nil {
 		return false, err
 	}
-	if err := r.ledger.Append(r.planned(rows, at, decisions)...); err != nil {
+	if err := r.ledger.Append(append(fresh(rows, at, decisions), r.confirmed...)...); err != nil {
 		return false, err
 	}
 	recorder := newRecorder(r.ledger, len(rows))
@@ -130,20 +130,6 @@ func (w *work) preflight(ctx context.Context, rows []ledger.Row, stops func(erro
 	return ctx.Err()
 }
 
-// planned gives the rows that must be durable before the first request: the
-// new plans, and the created rows of live objects that the ledger lacks.
-func (r *pushRun) planned(rows []ledger.Row, at []int, decisions []plan.Decision) []ledger.Row {
-	out := fresh(rows, at, decisions)
-	now := time.Now().UTC()
-	for _, d := range decisions {
-		if d.Complete {
-			d.Row.Time = now
-			out = append(out, d.Row)
-		}
-	}
-	return out
-}
-
 // create sends the rows, turns each decision into what became of it, and hands
 // on the rows that the ledger deserves.
 func (r *pushRun) create(ctx context.Context, rows []ledger.Row, at []int, decisions []plan.Decision, record func(ledger.Row)) {
@@ -196,7 +182,7 @@ func taken(d *plan.Decision, o manifest.Object, judge plan.Judge) {
 	default:
 		d.Outcome, d.Complete = plan.Unchanged, true
 		d.Row.Operation, d.Row.State = ledger.Learn, ledger.Created
-		d.Row.KeyID, d.Row.Token, d.Row.Binding, d.Row.UID = v.KeyID, o.Token, o.Binding, o.UID
+		d.Row.KeyID, d.Row.Token, d.Row.Binding, d.Row.UID, d.Row.Since = v.KeyID, o.Token, o.Binding, o.UID, d.Row.Generation
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 )
@@ -19,7 +18,7 @@ import (
 func rowNumber(n int) ledger.Row {
 	return ledger.Row{
 		Time: time.Now(), Operation: ledger.Push, State: ledger.Created, Cluster: "c", Namespace: "ns", Secret: fmt.Sprintf("secret-%d", n), Generation: 1,
-		EnvKey: fmt.Sprintf("SECRET-%d", n), KeyID: "k0123abcd", Token: testToken, UID: fmt.Sprintf("%08x-1111-4222-8333-%012x", n, n),
+		EnvKey: fmt.Sprintf("SECRET-%d", n), KeyID: "k0123abcd", Token: testToken, Since: 1, UID: fmt.Sprintf("%08x-1111-4222-8333-%012x", n, n),
 	}
 }
 
@@ -36,7 +35,7 @@ func newLedger(t *testing.T, failAt int) (*ledger.Ledger, *faultfs.FS) {
 	}
 	t.Cleanup(func() { _ = guard.Unlock() })
 	fsys := &faultfs.FS{FailAt: failAt}
-	l, err := ledger.Open(fsys, ledgerPath, guard)
+	l, err := ledger.Open(fsys, ledgerPath, guard, ledger.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +54,7 @@ func writes(fsys *faultfs.FS) (n int) {
 // wantRecorded reads the ledger's file and looks for the rows 0 to n-1, once each.
 func wantRecorded(t *testing.T, n int) {
 	t.Helper()
-	rows, err := ledger.Read(atomicfile.OS, ledgerPath)
+	rows, _, err := ledger.Parse(ledgerPath, []byte(get(t, ledgerPath)))
 	if err != nil {
 		t.Fatal(err)
 	}

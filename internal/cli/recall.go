@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -95,7 +97,7 @@ func (a *app) recall(ctx context.Context, o recallOptions) ([]value, *source, er
 	if o.from == fromCluster {
 		found, err = a.recallLive(ctx, o, s)
 	} else {
-		found, err = a.recallRecorded(o)
+		found, err = a.recallRecorded(ctx, o, s)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -128,8 +130,10 @@ func openAll(found []plan.Recalled, s *source) (values []value, err error) {
 	return values, nil
 }
 
-func (a *app) recallRecorded(o recallOptions) ([]plan.Recalled, error) {
-	rows, err := ledger.Read(a.files, o.ledger)
+func (a *app) recallRecorded(ctx context.Context, o recallOptions, s *source) ([]plan.Recalled, error) {
+	keys := seal.New(s.ring, nil).Ledger()
+	keys.Keep = func(row ledger.Row) bool { return o.generation > 0 && row.Generation == o.generation }
+	book, err := ledger.Read(a.files, o.ledger, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -137,13 +141,86 @@ func (a *app) recallRecorded(o recallOptions) ([]plan.Recalled, error) {
 	if *a.connect.Namespace != "" {
 		namespaces = []string{*a.connect.Namespace}
 	}
-	found := slices.DeleteFunc(plan.Recall(rows, o.generation), func(r plan.Recalled) bool {
-		return o.fromCluster != "" && r.Cluster != o.fromCluster || len(namespaces) > 0 && !slices.Contains(namespaces, r.Token.Namespace)
-	})
-	if len(found) == 0 && o.generation == 0 {
+	asked := func(cluster, namespace string) bool {
+		return (o.fromCluster == "" || cluster == o.fromCluster) && (len(namespaces) == 0 || slices.Contains(namespaces, namespace))
+	}
+	records := book.Records()
+	found := slices.DeleteFunc(plan.Recall(records, o.generation, book.Order), func(r plan.Recalled) bool { return !asked(r.Cluster, r.Token.Namespace) })
+	if len(found) > 0 && o.generation == 0 {
+		a.compareLive(ctx, o, s, found)
+	}
+	others := map[string]bool{}
+	for _, r := range records {
+		if r.Hint && r.State == ledger.Created && asked(r.Cluster, r.Namespace) {
+			others[r.KeyID] = true
+		}
+	}
+	switch {
+	case len(found) == 0 && len(others) > 0:
+		return nil, withHint(fmt.Errorf("%s: no row there is signed by a key of this keyring, which has %s; it has tokens under %s", o.ledger, strings.Join(s.ring.IDs(), ", "), few(sortedKeys(others))),
+			"get that key; the keyring comes from %s, from --key-file or from FERNET_KEY", o.env)
+	case len(found) == 0 && o.generation == 0:
 		return nil, withHint(fmt.Errorf("%s: it records no Secret that was created there and not deleted", o.ledger), "check --ledger, -n and --from-cluster; or --from cluster")
 	}
 	return found, nil
+}
+
+// liveLimit is how long a verb that needs no cluster waits for one.
+const liveLimit = 3 * time.Second
+
+// compareLive warns where the cluster, if it can be asked, has newer values than
+// the ledger: rows may have been removed from it, or it is not the current one.
+func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, found []plan.Recalled) {
+	quiet := *a
+	quiet.console = newConsole(io.Discard)
+	w, err := quiet.aimAt(o.workOptions, s, false)
+	if err == nil {
+		_, err = w.open(false)
+	}
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, liveLimit)
+	defer cancel()
+	newer := make(chan []string, 1)
+	go func() { newer <- w.newerLive(ctx, found) }() // a credential plugin heeds no context
+	select {
+	case names := <-newer:
+		if len(names) > 0 {
+			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, few(names))
+		}
+	case <-ctx.Done():
+	}
+}
+
+// newerLive names what the cluster has newer than the ledger, or besides.
+func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer []string) {
+	err := w.connectQuietly()
+	recorded := map[[2]string]plan.Recalled{} // by namespace and env key
+	namespaces := map[string]bool{}
+	for _, r := range found {
+		if r.Cluster == w.target.cluster {
+			recorded[[2]string{r.Token.Namespace, r.Token.EnvKey}] = r
+			namespaces[r.Token.Namespace] = true
+		}
+	}
+	for _, namespace := range sortedKeys(namespaces) {
+		if err != nil {
+			return newer
+		}
+		var view plan.View
+		if view, err = w.labelled(ctx, namespace, plan.Mine(w.recordsIn(namespace), nil)); err != nil {
+			return newer
+		}
+		live, _ := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, w.source.ring)
+		for _, l := range live {
+			r, known := recorded[[2]string{namespace, l.Token.EnvKey}]
+			if !known || l.Generation > r.Generation && !w.door.SameValue(l.Token, r.Token) {
+				newer = append(newer, fmt.Sprintf("%s (secret/%s in namespace %q)", l.Token.EnvKey, l.Token.Secret, namespace))
+			}
+		}
+	}
+	return newer
 }
 
 func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]plan.Recalled, error) {
@@ -181,7 +258,7 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 	case len(found) == 0:
 		return nil, withHint(w.nothing(views), "kubectl fernet status%s", envFlag(o.env))
 	}
-	plan.InLedgerOrder(found, w.rows)
+	plan.InOrder(found, w.book.Order)
 	return found, nil
 }
 

@@ -40,19 +40,31 @@ func placeOf(t *testing.T, facts ...fact) {
 
 func record(t *testing.T, path string, facts ...fact) {
 	t.Helper()
+	rows := make([]ledger.Row, len(facts))
+	for i, f := range facts {
+		rows[i] = f.row(t, i)
+	}
+	appendRows(t, path, rows...)
+}
+
+// appendRows adds rows to a ledger, signed with testKey.
+func appendRows(t *testing.T, path string, rows ...ledger.Row) {
+	t.Helper()
 	guard, err := ledger.Lock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = guard.Unlock() }()
-	l, err := ledger.Open(atomicfile.OS, path, guard)
+	ring, err := keyring.Find(keyring.FromEnvironment(testKey, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, f := range facts {
-		if err := l.Append(f.row(t, i)); err != nil {
-			t.Fatal(err)
-		}
+	l, err := ledger.Open(atomicfile.OS, path, guard, seal.New(ring, nil).Ledger())
+	if err == nil {
+		err = l.Append(rows...)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -75,7 +87,7 @@ func (f fact) row(t *testing.T, number int) ledger.Row {
 	}
 	row, err := seal.New(ring, []envfile.Entry{{Name: f.name, Value: envfile.NewValue(f.value)}}).Seal(ledger.Row{
 		Time: time.Now(), Operation: ledger.Push, State: state, Cluster: f.cluster, Namespace: f.namespace, EnvKey: f.name,
-		Secret: manifest.SecretName(base, f.generation), Generation: f.generation, UID: fmt.Sprintf("%08x-1111-4222-8333-%012x", number, len(f.value)),
+		Secret: manifest.SecretName(base, f.generation), Generation: f.generation, Since: f.generation, UID: fmt.Sprintf("%08x-1111-4222-8333-%012x", number, len(f.value)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,10 +3,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,11 +20,17 @@ import (
 )
 
 const restoreLong = `Create again what the ledger says was created and not deleted: every generation,
-with the same names, the same tokens, the same metadata. No key is needed, and the
-target may be any cluster: after a disaster, the ledger rebuilds a namespace.
+with the same names, the same tokens, the same metadata. The target may be any
+cluster: after a disaster, the ledger rebuilds a namespace.
 
-What is there already stays as it is. Only another namespace needs the key,
-because a token's binding names its namespace.`
+With the key only what it proves is created: rows that it signed, tokens that it
+opens in their own place. The rest is listed, and the exit code is 1. Without a
+key nothing can be proven, so whoever can write the ledger decides what is
+created: restore then says what it would create and asks, and --yes goes only
+together with -n or --namespaces.
+
+What is there already stays as it is. Another namespace needs the key, because
+a token's binding names its namespace.`
 
 const restoreExample = `  # all namespaces that the ledger knows
   kubectl fernet restore
@@ -57,7 +65,7 @@ func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra
 	}
 	f.StringVar(&o.fromCluster, "from-cluster", "", "the cluster, as the ledger names it, that is restored")
 	f.StringVar(&o.toNamespace, "to-namespace", "", "another namespace to restore to; needs the key")
-	f.BoolVar(&o.yes, "yes", false, "accepted for scripts; restore never asks")
+	f.BoolVar(&o.yes, "yes", false, "without a key: do not ask; goes with -n or --namespaces")
 	return cmd
 }
 
@@ -101,9 +109,6 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 		return err
 	}
 	a.console.begin(w.target.line())
-	if err := r.checkBindings(); err != nil {
-		return err
-	}
 	if err := w.connectTo(); err != nil {
 		return err
 	}
@@ -114,20 +119,67 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err := r.settleConflicts(live); err != nil {
 		return err
 	}
-	decisions := plan.Restore(r.records, w.target.cluster, live)
-	if err := r.write(ctx, decisions); err != nil {
+	judge := w.door.Judge
+	if keyless {
+		judge = nil
+	}
+	decisions := plan.Restore(r.records, w.target.cluster, live, judge)
+	r.announce(decisions)
+	if err := r.ask(ctx, decisions); err != nil {
 		return err
 	}
-	return r.report(ctx, decisions)
+	sent, err := r.write(ctx, decisions)
+	if !sent {
+		return err
+	}
+	return cmp.Or(err, r.report(ctx, decisions))
+}
+
+// announce says what is about to be created: rows may have been removed from a
+// ledger, so that it brings back what was retired.
+func (r *restoreRun) announce(decisions []plan.Decision) {
+	names := map[string][]string{}
+	for _, d := range decisions {
+		if d.Outcome == plan.Created {
+			names[d.Row.Namespace] = append(names[d.Row.Namespace], d.Row.Secret)
+		}
+	}
+	for _, namespace := range sortedKeys(names) {
+		r.console.say(fmt.Sprintf("to create in namespace %q of cluster %q: %s", namespace, r.target.cluster, strings.Join(names[namespace], ", ")))
+	}
+}
+
+// ask confirms a restore that nothing authenticates.
+func (r *restoreRun) ask(ctx context.Context, decisions []plan.Decision) error {
+	if !r.keyless {
+		return nil
+	}
+	r.console.warn("without a key nothing of this is authenticated: whoever can write %s decides what is created", r.o.ledger)
+	n := 0
+	for _, d := range decisions {
+		if d.Outcome == plan.Created {
+			n++
+		}
+	}
+	if r.o.yes && *r.connect.Namespace == "" && len(r.o.namespaces) == 0 {
+		return withHint(errors.New("--yes without a key goes only together with -n or --namespaces"), "name the namespaces that are to be restored, or give the key: --key-file, FERNET_KEY")
+	}
+	command := r.typed + " --yes"
+	if *r.connect.Namespace == "" && len(r.o.namespaces) == 0 {
+		command = r.typed + " -n " + r.target.namespaces[0] + " --yes"
+	}
+	return r.confirmFor(ctx, r.o.yes || n == 0 || r.o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", counted(n, "Secret"), r.places()), command)
 }
 
 // choose picks the records to restore: of one cluster, and of the namespaces that
 // were named.
 func (r *restoreRun) choose() error {
 	clusters := map[string]bool{}
-	all := slices.DeleteFunc(ledger.Fold(r.rows), func(record ledger.Record) bool { return record.State != ledger.Created })
+	all := slices.DeleteFunc(r.book.Records(), func(record ledger.Record) bool { return record.State != ledger.Created })
 	for _, record := range all {
-		clusters[record.Cluster] = true
+		if !record.Hint {
+			clusters[record.Cluster] = true
+		}
 	}
 	from := r.o.fromCluster
 	switch {
@@ -165,10 +217,11 @@ func (r *restoreRun) rebind() error {
 	if r.keyless {
 		return withHint(errors.New("--to-namespace needs the key: the binding of each token names its namespace"), "--key-file, or FERNET_KEY")
 	}
+	r.records = slices.DeleteFunc(r.records, func(record ledger.Record) bool { return record.Hint })
 	for i := range r.records {
 		t := plan.TokenOf(r.records[i])
-		if v := r.door.Judge(t); v.Opens && v.Binding != plan.BindingHolds {
-			return r.elsewhere(r.records[i])
+		if !r.door.Judge(t).Opens {
+			continue // it is listed as unproven
 		}
 		t.Namespace = r.o.toNamespace
 		binding, err := r.door.Rebind(t)
@@ -176,28 +229,6 @@ func (r *restoreRun) rebind() error {
 			return err
 		}
 		r.records[i].Namespace, r.records[i].Binding = t.Namespace, binding
-	}
-	return nil
-}
-
-// checkBindings refuses tokens that stand in another row than their own, as far
-// as a key is at hand to tell.
-func (r *restoreRun) checkBindings() error {
-	if r.keyless {
-		r.console.warn("bindings not checked: this trusts whoever can write the ledger")
-		return nil
-	}
-	closed := 0
-	for _, record := range r.records {
-		switch v := r.door.Judge(plan.TokenOf(record)); {
-		case !v.Opens:
-			closed++
-		case v.Binding != plan.BindingHolds:
-			return r.elsewhere(record)
-		}
-	}
-	if closed > 0 {
-		r.console.warn("%d tokens open with no key of this keyring, so their bindings were not checked", closed)
 	}
 	return nil
 }
@@ -244,8 +275,8 @@ func (r *restoreRun) settleConflicts(live []manifest.Object) error {
 }
 
 // write creates what is missing, in push's order: ask, plan durably, create,
-// record.
-func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) error {
+// record. sent says that it came to creating, whatever the error.
+func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) (sent bool, err error) {
 	now := time.Now().UTC()
 	var rows, durable []ledger.Row
 	var at []int
@@ -260,23 +291,18 @@ func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) error
 		}
 	}
 	if r.o.dryRun == dryRunClient {
-		return nil
+		return true, nil
 	}
 	if err := r.preflight(ctx, rows, cluster.RefusesAll); err != nil {
-		return err
+		return false, err
 	}
-	record := func(ledger.Row) {}
+	record, closed := func(ledger.Row) {}, func() error { return nil }
 	if r.o.dryRun == dryRunNone {
 		if err := r.ledger.Append(durable...); err != nil {
-			return err
+			return false, err
 		}
 		recorder := newRecorder(r.ledger, len(rows))
-		record = recorder.add
-		defer func() {
-			if err := recorder.close(); err != nil {
-				r.console.warn("%v; what was created is in the cluster: restore again completes the ledger", err)
-			}
-		}()
+		record, closed = recorder.add, recorder.close
 	}
 	bar, done := r.console.progress("creating", len(rows)), 0
 	r.client.CreateAll(ctx, rows, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.Result) {
@@ -288,7 +314,16 @@ func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) error
 		done++
 		bar(done)
 	})
-	return nil
+	if err := closed(); err != nil {
+		return true, withHint(err, "what was created is in the cluster; restore again to complete the ledger")
+	}
+	return true, nil
+}
+
+// edited says whether rows were edited, so that what they were about is not known.
+func (r *restoreRun) edited() bool {
+	rows, _ := r.book.Edited()
+	return len(rows) > 0
 }
 
 func (r *restoreRun) report(ctx context.Context, decisions []plan.Decision) error {
@@ -302,7 +337,7 @@ func (r *restoreRun) report(ctx context.Context, decisions []plan.Decision) erro
 		return errInterrupted
 	case count[plan.Failed] > 0:
 		return errEntries
-	case count[plan.Foreign] > 0:
+	case count[plan.Foreign]+count[plan.Unproven] > 0, r.edited():
 		return errFindings
 	default:
 		return nil

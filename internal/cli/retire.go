@@ -32,8 +32,10 @@ What keeps a Secret:
   in use    a pod, a template, an unfinished job or any other object names it
   history   only a return to an older revision would need it: --drop-rollback
 
-The previous keys leave the .env when every Secret that the ledger ever recorded,
-in every cluster and namespace, is gone or opens with KEY alone.
+The previous keys leave the .env when every Secret that the ledger's signed rows
+have, in every cluster and namespace, is gone or opens with KEY alone, when a look
+at the Secrets of all namespaces finds none that carries such a key's id and opens
+with it, and when no value of the .env is stale.
 
 It cannot see programs that read Secrets through the API, nor Helm's history.
 Old tokens in git, in backups of etcd and in the ledger stay readable with the
@@ -55,6 +57,8 @@ type retireOptions struct {
 	names                     []string
 	dropRollback, strict, yes bool
 	forget, forgetNamespaces  []string
+	skipClusterCheck          bool
+	ignore                    []string // NAMESPACE/NAME
 }
 
 // newRetire makes the verb; run is a.retire, or what a test puts in its place.
@@ -69,7 +73,7 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.complete()
 			o.names = args
-			if err := o.workOptions.validate(*a.connect.Namespace); err != nil {
+			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
 			return run(cmd.Context(), o)
@@ -81,8 +85,19 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 	f.BoolVar(&o.strict, "strict", false, "delete nothing while any kind of object could not be looked at")
 	f.StringArrayVar(&o.forgetNamespaces, "forget-namespace", nil, "a namespace whose Secrets were lost for good, repeatable")
 	f.StringArrayVar(&o.forget, "forget-cluster", nil, "a cluster of the ledger that is gone for good, repeatable")
+	f.BoolVar(&o.skipClusterCheck, "skip-cluster-check", false, "drop the old key without a look at the Secrets of all namespaces")
+	f.StringArrayVar(&o.ignore, "ignore", nil, "NAMESPACE/NAME of a mirrored copy that need not be opened any more, repeatable")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return cmd
+}
+
+func (o *retireOptions) validate(namespace string) error {
+	for _, place := range o.ignore {
+		if in, name, ok := strings.Cut(place, "/"); !ok || manifest.CheckNamespace(in) != nil || name == "" {
+			return withHint(errors.New("--ignore: not NAMESPACE/NAME"), "name the copy as the report does: --ignore backup/secret-a")
+		}
+	}
+	return o.workOptions.validate(namespace)
 }
 
 // retireRun is one retire under way.
@@ -93,6 +108,7 @@ type retireRun struct {
 	held    []keysecret.Held          // the newest keyring Secrets
 	denied  map[string][]cluster.Kind // by namespace
 	skipped []plan.Decision
+	views   []plan.View
 	left    bool // something blocks: exit code 1
 }
 
@@ -150,11 +166,14 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 		envKey := ""
 		for _, record := range r.records {
 			base, _ := manifest.SplitName(record.Secret)
-			if name == record.EnvKey || name == base || name == record.Secret {
+			if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
 				envKey = record.EnvKey
 			}
 		}
 		switch {
+		case envKey == "" && r.wasRecorded(name):
+			r.console.note("%s: every Secret of it that the ledger has was deleted", name)
+			continue
 		case envKey == "":
 			return nil, withHint(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", envFlag(r.o.env))
 		case r.inEnv(envKey):
@@ -165,12 +184,23 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 	return func(envKey string) bool { return chosen[envKey] }, nil
 }
 
+// wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
+func (r *retireRun) wasRecorded(name string) bool {
+	for _, at := range r.known {
+		if at.past.Known(name) > 0 {
+			return true
+		}
+	}
+	return r.book.Order(name) < r.book.Order("")
+}
+
 // collect finds what could go: tokens and keyrings.
 func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) error {
 	views, err := r.lookAll(ctx)
 	if err != nil {
 		return err
 	}
+	r.views = views
 	for _, view := range views {
 		if slices.Contains(r.o.forgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
 			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)

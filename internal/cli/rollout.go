@@ -383,7 +383,7 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 // behind prints the change to make in the files that a workload is applied from.
 func (r *rolloutRun) behind(step plan.Repointing) {
 	w, older := step.Workload, map[string]string{}
-	for name, s := range r.generations[w.Namespace].Older {
+	for name, s := range r.generations[w.Namespace].All() {
 		if s.SameValue || r.o.values {
 			older[name] = s.Name
 		}

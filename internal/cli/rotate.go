@@ -175,15 +175,26 @@ func (r *rotateRun) advance(ctx context.Context) error {
 	if err := r.obstacles(); err != nil {
 		return err
 	}
-	previous := r.source.ring.Previous()
-	switch pending := count(r.moves, plan.Created); {
-	case pending == 0 && count(r.moves, plan.Unchanged) == 0:
+	previous, key := r.source.ring.Previous(), r.source.ring.IDs()[0]
+	pending, lost := 0, 0 // not under KEY yet; under KEY, and gone
+	for _, m := range r.moves {
+		switch {
+		case m.Outcome == plan.Created && m.Lost && m.Row.KeyID == key:
+			lost++
+		case m.Outcome == plan.Created:
+			pending++
+		}
+	}
+	switch {
+	case pending+lost == 0 && count(r.moves, plan.Unchanged) == 0:
 		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.places()), "kubectl fernet push%s", envFlag(r.o.env))
 	case pending > 0:
-		r.console.note("%d of %d Secrets are not under KEY %s yet", pending, pending+count(r.moves, plan.Unchanged), r.source.ring.IDs()[0])
+		r.console.note("%d of %d Secrets are not under KEY %s yet", pending, pending+lost+count(r.moves, plan.Unchanged), key)
 		return r.carryOut(ctx, nil)
 	case len(previous) == 0 || r.o.newKey:
 		return r.start(ctx)
+	case lost > 0:
+		return r.carryOut(ctx, nil)
 	default:
 		return r.leftToDo(ctx)
 	}
@@ -191,7 +202,12 @@ func (r *rotateRun) advance(ctx context.Context) error {
 
 // obstacles ends a rotation before anything is written.
 func (r *rotateRun) obstacles() error {
-	blocked, superseded := count(r.moves, plan.Blocked, plan.Failed), count(r.moves, plan.Superseded)
+	blocked, superseded := count(r.moves, plan.Blocked, plan.Failed), 0
+	for _, m := range r.moves {
+		if m.Outcome == plan.Superseded && !m.ByRow {
+			superseded++
+		}
+	}
 	if blocked+superseded == 0 {
 		return nil
 	}
@@ -227,7 +243,7 @@ func (r *rotateRun) start(ctx context.Context) error {
 // leftToDo is where everything is under KEY and older keys are still held.
 func (r *rotateRun) leftToDo(ctx context.Context) error {
 	if r.o.dryRun == dryRunNone { // a run that was killed at its end may have left rows to write
-		if err := r.ledger.Append(r.planned()...); err != nil {
+		if err := r.ledger.Append(r.confirmed(r.views...)...); err != nil {
 			return err
 		}
 	}
@@ -301,8 +317,8 @@ func (r *rotateRun) abort(ctx context.Context) error {
 		return withHint(fmt.Errorf("%s: there is no rotation to take back: %w", r.holder.path, err), "kubectl fernet status%s", envFlag(r.o.env))
 	}
 	id := r.source.ring.IDs()[0]
-	for _, record := range ledger.Fold(r.rows) {
-		if record.KeyID == id && record.State != ledger.Failed {
+	for _, record := range r.book.Records() {
+		if !record.Hint && record.KeyID == id && record.State != ledger.Failed {
 			return withHint(fmt.Errorf("tokens under key %s were sent already (Secret %s in namespace %s)", id, record.Secret, record.Namespace),
 				"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", envFlag(r.o.env))
 		}
@@ -343,7 +359,7 @@ func (r *rotateRun) told(ctx context.Context) error {
 			return err
 		}
 	}
-	if count[plan.Misplaced] > 0 {
+	if count[plan.Misplaced]+count[plan.Superseded] > 0 {
 		return errFindings
 	}
 	return nil

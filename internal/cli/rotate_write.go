@@ -51,7 +51,7 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 	if err != nil {
 		return err
 	}
-	if err := r.ledger.Append(r.planned()...); err != nil {
+	if err := r.ledger.Append(append(r.planned(), r.confirmed(r.views...)...)...); err != nil {
 		return err
 	}
 	err = r.ledger.Append(r.send(ctx, rows, at)...)
@@ -94,7 +94,7 @@ func (r *rotateRun) reseal(at []int) (rows []ledger.Row, err error) {
 func (r *rotateRun) planned() (rows []ledger.Row) {
 	now := time.Now().UTC()
 	for _, m := range r.moves {
-		if m.Outcome == plan.Created && !m.Resend || m.Complete {
+		if m.Outcome == plan.Created && !m.Resend {
 			m.Row.Time = now
 			rows = append(rows, m.Row)
 		}

@@ -22,9 +22,11 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
 
-const statusLong = `Show what is in the cluster, how old it is and who uses it. No key is needed.
+const statusLong = `Show what is in the cluster, how old it is and who uses it. No key is needed;
+without one the ledger's rows are not authenticated.
 
   KEY-AGE    since the key was first used here: the ledger's first row under it,
              else the oldest Secret that carries its id
@@ -146,6 +148,9 @@ func (a *app) status(ctx context.Context, o *statusOptions) error {
 		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.target.context, w.target.cluster)
 	}
 	a.console.begin(line)
+	if s := w.source; s.ring == nil && len(w.records) > 0 {
+		a.console.note("no key is at hand, so the rows of %s are not authenticated", o.ledger)
+	}
 	if err := w.connectTo(); err != nil {
 		return err
 	}
@@ -159,7 +164,8 @@ func (a *app) status(ctx context.Context, o *statusOptions) error {
 	return r.next()
 }
 
-// aimKeyless finds the target without any key; the .env may be missing.
+// aimKeyless finds the target; the .env may be missing, and no key is needed. One
+// that is at hand authenticates the ledger.
 func (a *app) aimKeyless(o workOptions) (*work, error) {
 	file, raw, err := envfile.ReadFile(o.env)
 	if errors.Is(err, fs.ErrNotExist) && o.env == defaultEnv {
@@ -185,7 +191,11 @@ func (a *app) aimKeyless(o workOptions) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &work{app: a, o: o, source: s, target: t}, nil
+	w := &work{app: a, o: o, source: s, target: t, unlisted: map[string]bool{}}
+	if ring, err := keyring.Find(keyring.FromFile(file), keyring.FromEnvironment(a.envKey, a.envOld)); err == nil {
+		s.ring, w.door = ring, seal.New(ring, nil)
+	}
+	return w, nil
 }
 
 // gather reads the Secrets of the namespaces and who refers to them.
@@ -206,7 +216,7 @@ func (r *statusRun) gather(ctx context.Context) error {
 		}
 		all = append(all, found...)
 	}
-	r.since = plan.Since(r.records, all)
+	r.since = plan.Since(r.book.FirstUse(r.target.cluster), all)
 	if r.o.allNamespaces {
 		r.target.namespaces = r.everywhere(byNamespace)
 	}

@@ -78,11 +78,11 @@ func recorded(a *app, cmd *cobra.Command, of func(ledger.Record) string) (names 
 	if path == "" {
 		path = filepath.Join(filepath.Dir(env), defaultLedger)
 	}
-	rows, err := ledger.Read(a.files, path)
+	book, err := ledger.Read(a.files, path, ledger.Keys{})
 	if err != nil {
 		return nil
 	}
-	for _, record := range ledger.Fold(rows) {
+	for _, record := range book.Records() {
 		if record.State == ledger.Created {
 			names = append(names, of(record))
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +88,7 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 	}
 	r := &verifyRun{work: w}
 	r.files()
+	r.rows()
 	for _, namespace := range w.target.namespaces {
 		if err := r.namespace(ctx, namespace); err != nil {
 			return err
@@ -117,6 +119,23 @@ func (r *verifyRun) files() {
 	}
 }
 
+// rows names what is wrong with the ledger as a whole: edited rows about other
+// places than the target, of which the namespaces say nothing, and unsigned ones.
+func (r *verifyRun) rows() {
+	edited, more := r.book.Edited()
+	for _, e := range edited {
+		if e.Cluster != r.target.cluster || !slices.Contains(r.target.namespaces, e.Namespace) {
+			r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Namespace: e.Namespace, Secret: e.Secret, EnvKey: e.EnvKey, Detail: fmt.Sprintf("%s:%d", r.o.ledger, e.Line)})
+		}
+	}
+	if more > 0 {
+		r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Detail: fmt.Sprintf("%s: %s more", r.o.ledger, counted(more, "row"))})
+	}
+	if unsigned, line := r.book.Unsigned(); unsigned > 0 {
+		r.found = append(r.found, plan.Finding{Code: finding.Unsigned, Detail: fmt.Sprintf("%s:%d: %s", r.o.ledger, line, counted(unsigned, "row"))})
+	}
+}
+
 // namespace verifies the Secrets of one namespace, and who uses them.
 func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 	mine := plan.Mine(r.recordsIn(namespace), r.source.wanted)
@@ -125,7 +144,7 @@ func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 		return err
 	}
 	r.seen = r.seen || len(view.Objects)+len(view.Records) > 0
-	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring)...)
+	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring, time.Now())...)
 	if r.unlisted[namespace] {
 		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: "secrets"})
 		return r.users(ctx, view, mine)
@@ -153,7 +172,7 @@ func (r *verifyRun) users(ctx context.Context, view plan.View, mine []plan.Wante
 	older := map[plan.Finding]bool{}
 	for _, w := range list {
 		for _, ref := range w.References() {
-			if _, is := g.Older[ref.Secret]; is && !w.Finished {
+			if _, is := g.Older(ref.Secret); is && !w.Finished {
 				older[plan.Finding{Code: finding.Older, Namespace: view.Namespace, Secret: ref.Secret, Detail: w.String()}] = true
 			}
 		}

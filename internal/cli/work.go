@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
@@ -33,6 +34,7 @@ type workOptions struct {
 	contexts    []string
 	ignoreName  bool
 	sameCluster bool // push only: what was recorded may be gone
+	ignoreKeys  []string
 	parallel    int
 	dryRun      dryRun
 }
@@ -41,6 +43,7 @@ func (o *workOptions) addFlags(f *pflag.FlagSet) {
 	o.sourceOptions.addFlags(f)
 	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
 	f.BoolVar(&o.ignoreName, "ignore-cluster-name", false, "do not let CLUSTER_NAME of the .env choose or check the target")
+	f.StringArrayVar(&o.ignoreKeys, "ignore-key", nil, "the id of a key whose ledger rows hold nothing back, repeatable; Secrets under it still do")
 	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
 	f.Var(&o.dryRun, "dry-run", "none, client (nothing is sent) or server")
 	f.Lookup("dry-run").NoOptDefVal = string(dryRunClient)
@@ -54,6 +57,9 @@ func (o *workOptions) validate(namespace string) error {
 		return errors.New("-n and --namespaces exclude each other")
 	case o.parallel < 1:
 		return fmt.Errorf("--parallel %d: at least one request must be under way", o.parallel)
+	}
+	if slices.ContainsFunc(o.ignoreKeys, func(id string) bool { return !keyID.MatchString(id) }) {
+		return errors.New("--ignore-key takes the id of a key, such as kab12cd34, never a key")
 	}
 	if name := duplicate(o.namespaces); name != "" {
 		return fmt.Errorf("--namespaces names %q twice", name)
@@ -80,12 +86,20 @@ type work struct {
 	target  target
 	client  *cluster.Client // nil until connectTo
 	ledger  *ledger.Ledger  // nil in a run that writes no rows
-	rows    []ledger.Row    // all that the ledger had when it was opened
-	records []ledger.Record // of the target's cluster
+	book    *ledger.Book    // what the rows of the ledger add up to
+	known   map[string]placeRecords
+	records []ledger.Record // of the target's cluster: evidence and hints
+	blank   bool            // the ledger had no evidence when it was opened
 
 	unlisted map[string]bool // namespaces in which Secrets may not be listed
 	again    string          // the command that puts back what was deleted
 	update   string          // the command that publishes changed values
+}
+
+// placeRecords are what the ledger had of one namespace when it was opened.
+type placeRecords struct {
+	records []ledger.Record
+	past    *ledger.Past
 }
 
 // aim reads the .env and finds the target.
@@ -98,9 +112,8 @@ func (a *app) aim(o workOptions, offline bool) (*work, error) {
 }
 
 // start is how the verbs of a rotation begin: read the .env, find the target,
-// take the lock, read the ledger, say the target, and hold the ledger's bindings
-// against the keyring. Without -n the target is all namespaces that the ledger
-// knows. close has to be called in any case.
+// take the lock, read the ledger, and say the target. Without -n the target is all
+// namespaces that the ledger knows. close has to be called in any case.
 func (a *app) start(o workOptions) (w *work, close func(), err error) {
 	if w, err = a.aim(o, false); err != nil {
 		return nil, func() {}, err
@@ -110,9 +123,6 @@ func (a *app) start(o workOptions) (w *work, close func(), err error) {
 	}
 	w.spread()
 	a.console.begin(w.target.line())
-	if err := w.checkBindings(); err != nil {
-		return nil, close, err
-	}
 	return w, close, w.connectTo()
 }
 
@@ -150,14 +160,14 @@ func (w *work) open(write bool) (close func(), err error) {
 		if err := w.guard(); err != nil {
 			return close, err
 		}
-		if w.ledger, err = ledger.Open(w.files, path, lock); err != nil {
+		if w.ledger, err = ledger.Open(w.files, path, lock, w.ledgerKeys()); err != nil {
 			return close, err
 		}
 		for _, note := range w.ledger.Notes() {
 			w.console.note("%s", note)
 		}
-		w.rows = w.ledger.Rows()
-	} else if w.rows, err = ledger.Read(w.files, path); err != nil {
+		w.book = w.ledger.Book()
+	} else if w.book, err = ledger.Read(w.files, path, w.ledgerKeys()); err != nil {
 		return close, err
 	}
 	return close, w.index()
@@ -181,71 +191,69 @@ func (w *work) guard() error {
 	return w.source.unchanged()
 }
 
-// index folds the rows of the target's cluster. Offline, where nothing names one,
-// that is the ledger's only one.
+// ledgerKeys gives the ledger what it uses of the keyring, where there is one.
+func (w *work) ledgerKeys() ledger.Keys {
+	if w.source.ring == nil {
+		return ledger.Keys{}
+	}
+	return w.door.Ledger()
+}
+
+// index takes what the ledger has of the target's cluster. Offline, where nothing
+// names one, that is the ledger's only one.
 func (w *work) index() error {
-	others := map[string]bool{}
-	folded := ledger.Fold(w.rows) // by cluster
-	if n := len(folded); w.target.cluster == "" && n > 0 {
-		w.target.cluster = folded[0].Cluster
-		if last := folded[n-1].Cluster; last != w.target.cluster {
+	clusters := w.book.Clusters()
+	if n := len(clusters); w.target.cluster == "" && n > 0 {
+		w.target.cluster = clusters[0]
+		if last := clusters[n-1]; last != w.target.cluster {
 			return withHint(fmt.Errorf("%s has several clusters, such as %s and %s, and nothing says which is meant", w.o.ledger, w.target.cluster, last),
 				"CLUSTER_NAME in %s, or --context", w.o.env)
 		}
 	}
-	for _, record := range folded {
-		if record.Cluster == w.target.cluster {
-			w.records = append(w.records, record)
-		} else {
-			others[record.Cluster] = true
-		}
+	w.blank = len(clusters) == 0
+	w.known = map[string]placeRecords{}
+	for _, namespace := range w.book.Namespaces(w.target.cluster) {
+		records, past := w.book.At(w.target.cluster, namespace)
+		w.known[namespace] = placeRecords{records, past}
+		w.records = append(w.records, records...)
 	}
 	for _, same := range ledger.Conflicts(w.records) {
 		w.console.warn("%s: %d tokens are recorded as created for Secret %s in namespace %s; the cluster decides which is there", w.o.ledger, len(same), same[0].Secret, same[0].Namespace)
 	}
-	if len(w.records) == 0 && len(others) > 0 {
-		w.console.note("the ledger has nothing of cluster %q yet; it has %s", w.target.cluster, few(sortedKeys(others)))
+	if edited, more := w.book.Edited(); len(edited) == 1 {
+		w.console.warn("%s:%d: a row was edited, and is not what the key signed that it names: kubectl fernet verify%s", w.o.ledger, edited[0].Line, envFlag(w.o.env))
+	} else if len(edited) > 1 {
+		w.console.warn("%s:%d and %d more: rows were edited, and are not what the keys signed that they name: kubectl fernet verify%s", w.o.ledger, edited[0].Line, len(edited)-1+more, envFlag(w.o.env))
+	}
+	if len(clusters) > 0 && !slices.Contains(clusters, w.target.cluster) {
+		w.console.note("the ledger has nothing of cluster %q yet; it has %s", w.target.cluster, few(clusters))
 	}
 	return nil
 }
 
-// checkBindings refuses a ledger in which a token of a target namespace stands
-// in another row than its own.
-func (w *work) checkBindings() error {
-	for _, record := range w.records {
-		if record.State == ledger.Deleted || !slices.Contains(w.target.namespaces, record.Namespace) {
-			continue
-		}
-		if v := w.door.Judge(plan.TokenOf(record)); v.Opens && v.Binding != plan.BindingHolds {
-			return w.elsewhere(record)
-		}
-	}
-	return nil
-}
-
-// elsewhere is the error of a row whose token was made for another place.
-func (w *work) elsewhere(record ledger.Record) error {
-	return withHint(fmt.Errorf("%s: the token recorded for Secret %s in namespace %s was made for another place", w.o.ledger, record.Secret, record.Namespace),
-		"the row was edited: take the ledger from git or a backup, or delete that row")
-}
-
-// checkKeys refuses to go on when no key opens any of the ledger's tokens in
-// the target namespaces: that is another .env, or its key was lost.
+// checkKeys refuses to go on where the ledger knows every wanted entry, and each
+// only under keys that are not held: that is another .env, or its key was lost.
 func (w *work) checkKeys() error {
 	unknown := map[string]bool{}
 	wanted := map[string]bool{}
 	for _, entry := range w.source.wanted {
 		wanted[entry.Base] = true
 	}
-	for _, record := range w.records {
-		base, _ := manifest.SplitName(record.Secret)
-		if record.State != ledger.Created || !wanted[base] || !slices.Contains(w.target.namespaces, record.Namespace) {
-			continue
+	for _, namespace := range w.target.namespaces {
+		named := map[string]bool{}
+		for _, record := range w.known[namespace].records {
+			base, _ := manifest.SplitName(record.Secret)
+			if record.State != ledger.Created || !wanted[base] || slices.Contains(w.o.ignoreKeys, record.KeyID) {
+				continue
+			}
+			if w.source.ring.Has(record.KeyID) {
+				return nil
+			}
+			unknown[record.KeyID], named[base] = true, true
 		}
-		if w.source.ring.Has(record.KeyID) {
+		if len(named) < len(wanted) {
 			return nil
 		}
-		unknown[record.KeyID] = true
 	}
 	if len(unknown) == 0 {
 		return nil
@@ -262,6 +270,19 @@ func (w *work) connectTo() error {
 		return err
 	}
 	w.client, err = cluster.Connect(config, w.trace())
+	return err
+}
+
+// connectQuietly is connectTo for a question that is not worth a prompt.
+func (w *work) connectQuietly() error {
+	config, err := w.target.restConfig()
+	if err != nil {
+		return err
+	}
+	if config.ExecProvider != nil {
+		config.ExecProvider.InteractiveMode = clientcmdapi.NeverExecInteractiveMode
+	}
+	w.client, err = cluster.Connect(config, nil)
 	return err
 }
 
@@ -296,30 +317,36 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 // observe is look without a judgement whether this is the right cluster; labelled
 // adds whatever carries our label, under any name.
 func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) (plan.View, error) {
-	records := w.recordsIn(namespace)
+	at := w.known[namespace]
 	if w.client == nil {
-		return plan.Offline(w.target.cluster, namespace, records), nil
+		return w.completed(plan.Offline(w.target.cluster, namespace, at.records, at.past)), nil
 	}
-	view := plan.View{Cluster: w.target.cluster, Namespace: namespace, Records: records}
-	in := plan.InterestOf(records, wanted)
+	in := plan.InterestOf(at.records, at.past, wanted)
 	in.Labelled = labelled
 	objects, listed, err := w.client.Observe(ctx, namespace, in, w.o.parallel)
 	if err != nil {
-		return view, err
+		return plan.View{}, err
 	}
-	if !listed && len(records) == 0 {
+	if !listed && len(at.records) == 0 {
 		w.console.note("namespace %q: not allowed to list Secrets; the ledger is the only memory of earlier generations", namespace)
 	}
 	w.unlisted[namespace] = !listed
-	view.Objects = objects
+	var gone []manifest.Object
 	if w.o.dryRun == dryRunNone {
 		newest, older := plan.SplitNewest(objects)
-		if newest, view.Gone, err = w.client.AwaitGone(ctx, newest, deletionLimit); err != nil {
-			return view, err
+		if newest, gone, err = w.client.AwaitGone(ctx, newest, deletionLimit); err != nil {
+			return plan.View{}, err
 		}
-		view.Objects = slices.Concat(newest, older)
+		objects = slices.Concat(newest, older)
 	}
-	return view, nil
+	return w.completed(plan.NewView(w.target.cluster, namespace, at.records, at.past, objects, gone)), nil
+}
+
+// completed adds to a view what the whole run knows.
+func (w *work) completed(view plan.View) plan.View {
+	view.Ledger, view.Ignore = w.o.ledger, w.o.ignoreKeys
+	view.Edits = w.book.EditedIn(view.Cluster, view.Namespace)
+	return view
 }
 
 // spread takes all namespaces that the ledger knows in this cluster as the
@@ -333,11 +360,11 @@ func (w *work) spread() {
 	}
 }
 
-// recordedNamespaces are those of which the ledger has more than the past.
+// recordedNamespaces are those of which the ledger's evidence has more than the past.
 func (w *work) recordedNamespaces() []string {
 	known := map[string]bool{}
 	for _, record := range w.records {
-		if record.State == ledger.Created || record.State == ledger.Planned {
+		if !record.Hint && (record.State == ledger.Created || record.State == ledger.Planned) {
 			known[record.Namespace] = true
 		}
 	}
@@ -370,14 +397,19 @@ func (w *work) lookAll(ctx context.Context) ([]plan.View, error) {
 }
 
 // recordsIn gives what the ledger has of one namespace of the target's cluster.
-func (w *work) recordsIn(namespace string) []ledger.Record {
-	var records []ledger.Record
-	for _, record := range w.records {
-		if record.Namespace == namespace {
-			records = append(records, record)
+func (w *work) recordsIn(namespace string) []ledger.Record { return w.known[namespace].records }
+
+// confirmed gives the created rows that the ledger lacks of what is in these
+// views and proven ours.
+func (w *work) confirmed(views ...plan.View) (rows []ledger.Row) {
+	now := time.Now().UTC()
+	for _, view := range views {
+		for _, row := range plan.Confirm(view, plan.Mine(view.Records, w.source.wanted), w.door.Judge, w.source.ring) {
+			row.Time = now
+			rows = append(rows, row)
 		}
 	}
-	return records
+	return rows
 }
 
 // trace shows requests with -v, and the first time that the API server

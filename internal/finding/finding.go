@@ -37,6 +37,9 @@ const (
 	LedgerRow  Code = "FERNET012"
 	TwoTokens  Code = "FERNET013"
 	OldKey     Code = "FERNET014"
+	Unsigned   Code = "FERNET015"
+	Renamed    Code = "FERNET016"
+	Future     Code = "FERNET017"
 	Older      Code = "FERNET020"
 	Keyring    Code = "FERNET021"
 	Unseen     Code = "FERNET022"
@@ -61,14 +64,17 @@ var Table = []Kind{
 	{OtherBytes, Error, "It holds something else than the ledger recorded under its name.", "Merge the ledgers if a colleague has another one; else delete the Secret and run `kubectl fernet restore`."},
 	{PutBack, Error, "The ledger says that it was retired, and it is there: an old object was put back.", "`kubectl fernet retire` deletes it again if nothing uses it; else find out who restored it."},
 	{Missing, Error, "The ledger says that it was created, and it is not there.", "`kubectl fernet restore` creates it again with the same bytes."},
-	{Unrecorded, Error, "It is ours, and the ledger has no created row of it.", "Get the current ledger from git; else `kubectl fernet push` adds the row of an entry of the .env, and `kubectl fernet adopt` that of any other."},
+	{Unrecorded, Error, "This Secret is ours, and is not recorded in the ledger: it is not the whole ledger, or rows were removed from it.", "Get the current ledger from git; else `kubectl fernet push` records every generation of what the .env or the ledger has, and `kubectl fernet adopt` a Secret of any other name."},
 	{Foreign, Error, "The name of an entry is taken by a Secret that this tool did not make with these keys.", "Rename the entry, remove that Secret, or take it over with `kubectl fernet adopt`."},
 	{KeyID, Error, "Its key id label, or the ledger's key id, is not that of the key that opens it.", "`kubectl label --overwrite` it with the id that is named here; take the ledger from git if that is wrong."},
 	{Mutable, Error, "It is not immutable any more, or was never: its data can change under its name.", "Run `kubectl fernet rotate`: the next generation is immutable; then `kubectl fernet retire` deletes this one."},
 	{Metadata, Error, "Its type, labels or annotations are not those that were written.", "`kubectl label` and `kubectl annotate --overwrite` them back, as `kubectl fernet push --dry-run=client -o yaml` prints them."},
-	{LedgerRow, Error, "A row of the ledger was edited: its token does not open, its binding does not hold for its place, or two rows of one token disagree.", "Take the ledger from git or a backup."},
+	{LedgerRow, Error, "A row of the ledger was edited: it names a key of the keyring as its signer, and that key did not sign it as it stands.", "Take that line from git or a backup, or delete it; until then the key that it names is not dropped."},
 	{TwoTokens, Error, "The ledger has two tokens as created under one name.", "Two ledgers were merged after a race, or one was edited; the token that is live is the true one: delete the rows of the other."},
 	{OldKey, Warning, "It is under a previous key.", "`kubectl fernet rotate` finishes the rotation."},
+	{Unsigned, Warning, "Rows of the ledger are not signed: a restore without a key wrote them, or another program. They prove nothing, and nothing is done because of them.", "`kubectl fernet push` with the key confirms what is in the cluster; then the unsigned rows can be deleted."},
+	{Renamed, Error, "It is ours under another name: a prefix or suffix was put around the name that it was made for.", "A transformer such as kustomize's namePrefix or nameSuffix does that: exclude these Secrets from it. Nobody has to have copied it."},
+	{Future, Error, "Its token, or its row, says that it was made in the future, so its age means nothing.", "`kubectl fernet push --update` with a new value, or `kubectl fernet rotate` if only the ledger's time is wrong; check the clock of the machine that made it."},
 	{Older, Warning, "A workload names an older generation, or was pointed back to one.", "`kubectl fernet rollout`, and change the manifest."},
 	{Keyring, Warning, "A keyring of ours is in the cluster: whoever can read Secrets there can open the tokens.", "Nothing, if you chose that with --key-secret; else delete it and rotate."},
 	{Unseen, Warning, "Something could not be looked at, and so was not verified.", "Ask for the rights that `kubectl fernet rbac --for verify` prints."},

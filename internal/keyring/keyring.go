@@ -107,6 +107,9 @@ type Keyring struct {
 // Primary is the key that seals.
 func (r *Keyring) Primary() Key { return r.keys[0] }
 
+// Keys gives all keys, the primary first.
+func (r *Keyring) Keys() []Key { return slices.Clone(r.keys) }
+
 // IDs lists the key ids, the primary's first.
 func (r *Keyring) IDs() []string { return r.open.KeyIDs() }
 

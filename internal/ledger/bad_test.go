@@ -40,10 +40,10 @@ func badHeaders() []badFile {
 		{"missing header", row + row, 1, "no header line", header[:len(header)-1]},
 		{"another file", "KEY=canary-7f3a\n", 1, "no header line", "is this the right file?"},
 		{"another file of one line", "canary-7f3a", 1, "no header line", "is this the right file?"},
-		{"unknown column", strings.ReplaceAll(header, "uid\n", "uid,canary_7f3a\n") + row, 1, "column 13 is unknown (written by a newer version?)", "newest kubectl-fernet"},
+		{"unknown column", strings.ReplaceAll(header, "mac\n", "mac,canary_7f3a\n") + row, 1, "column 15 is unknown (written by a newer version?)", "newest kubectl-fernet"},
 		{"missing column", strings.ReplaceAll(header, "binding,", "") + row, 1, "the column binding is missing", "backup"},
 		{"renamed column", strings.ReplaceAll(header, "key_id", "Key_ID") + row, 1, "the column key_id is missing", "backup"},
-		{"duplicate column", strings.ReplaceAll(header, "uid\n", "uid,time\n") + row, 1, "column 13 is there twice", "backup"},
+		{"duplicate column", strings.ReplaceAll(header, "mac\n", "mac,time\n") + row, 1, "column 15 is there twice", "backup"},
 		{"other order", "operation,time" + strings.TrimPrefix(header, "time,operation") + row, 1, "another order", "backup"},
 		{"byte order mark", "\xef\xbb\xbf" + header + row, 1, "byte order mark", "backup"},
 		{"UTF-16", "\xff\xfet\x00i\x00m\x00e\x00\n\x00", 1, "UTF-16", "backup"},
@@ -57,8 +57,8 @@ func badLines() []badFile {
 	row := line(created(1))
 	return []badFile{
 		{"a row with semicolons", header + row + strings.ReplaceAll(row, ",", ";"), 3, "separated by semicolons", "spreadsheet"},
-		{"field too many", header + row + strings.ReplaceAll(row, "\n", ",\n"), 3, "has 13 cells, not 12", "delete it"},
-		{"field too few", header + "prod,web\n" + row, 2, "has 2 cells, not 12", "delete it"},
+		{"field too many", header + row + strings.ReplaceAll(row, "\n", ",\n"), 3, "has 15 cells, not 14", "delete it"},
+		{"field too few", header + "prod,web\n" + row, 2, "has 2 cells, not 14", "delete it"},
 		{"bare quote", with("cluster", `pr"od`), 3, "a quote where none belongs", "delete it"},
 		{"text after a quote", with("cluster", `"pr"od`), 3, "a quote where none belongs", "delete it"},
 		{"open quote", with("cluster", `"prod`), 3, "does not end on its line", "delete it"},
@@ -67,8 +67,8 @@ func badLines() []badFile {
 		{"conflict, base", header + row + "||||||| canary-7f3a\n", 3, "merge conflict", "merge=union"},
 		{"conflict, middle", header + row + "=======\n" + row, 3, "merge conflict", "merge=union"},
 		{"conflict, theirs", header + row + ">>>>>>> canary,\"7f3a\n", 3, "merge conflict", "merge=union"},
-		{"cut row before others", header + row[:40] + "\n" + row, 2, "has 5 cells, not 12", "delete it"},
-		{"zeros before others", header + "\x00\x00\x00\n" + row, 2, "has 1 cells, not 12", "delete it"},
+		{"cut row before others", header + row[:40] + "\n" + row, 2, "has 5 cells, not 14", "delete it"},
+		{"zeros before others", header + "\x00\x00\x00\n" + row, 2, "has 1 cells, not 14", "delete it"},
 		{"last line no torn row", strings.TrimSuffix(header+row+strings.Replace(row, "2026-03-01T", "01.03.2026 ", 1), "\n"), 3, "time: not a time", "delete it"},
 		{"line without end", header + strings.Repeat("canary-7f3a", 200000), 2, "longer than any row", "delete it"},
 		{"generation 2 under a base name", with("generation", "2"), 3, "generation: does not fit the Secret's name", "delete it"},
@@ -99,6 +99,9 @@ func badCells() (files []badFile) {
 		{"token", "not a whole Fernet token", "|gAAAAA|" + cut[:len(cut)-1] + "|" + cut[:len(cut)-4] + "|" + cut + " |" + cut + "=|" + cut[1:] + "|#NAME?"},
 		{"binding", "not a binding", "v1:|v2:" + bindingOf(1)[3:] + "|" + bindingOf(1)[3:] + "|" + bindingOf(1)[:45] + "|" + bindingOf(1)[:45] + "B|" + bindingOf(1)[:20] + "\r" + bindingOf(1)[20:]},
 		{"uid", "not a UID", "canary-7f3a|" + uidOf(2)[1:] + "|" + uidOf(2)[:35] + "|" + strings.ToUpper(uidOf(10))},
+		{"since", "not a whole number from 1", "|0|01|one"},
+		{"since", "is a later generation", "2"},
+		{"mac", "not a mac", "x|" + macOf(1)[:34] + "|" + macOf(1)[:20] + "|" + macOf(1) + "A|v2" + macOf(1)[2:] + "|v1:0123abcd" + macOf(1)[12:] + "|" + macOf(1)[:34] + "B"},
 	} {
 		for text := range strings.SplitSeq(cell.texts, "|") {
 			files = append(files, badFile{cell.column + " " + text, with(cell.column, text), 3, cell.column + ": ", "delete it"},
@@ -133,7 +136,7 @@ func TestBadFiles(t *testing.T) {
 			}
 			wantError(t, err, "x.csv", bad)
 			put(t, path, bad.data)
-			_, err = ledger.Open(atomicfile.OS, path, guard)
+			_, err = ledger.Open(atomicfile.OS, path, guard, ledger.Keys{})
 			wantError(t, err, path, bad)
 			if get(t, path) != bad.data {
 				t.Error("the file was altered")
@@ -183,9 +186,9 @@ func TestBadKinds(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			path := newPath(t)
 			tc.make(t, path)
-			_, err := ledger.Open(atomicfile.OS, path, lock(t, path))
+			_, err := ledger.Open(atomicfile.OS, path, lock(t, path), ledger.Keys{})
 			wantError(t, err, path, tc.badFile)
-			_, err = ledger.Read(atomicfile.OS, path)
+			_, err = ledger.Read(atomicfile.OS, path, ledger.Keys{})
 			if !tc.readable {
 				wantError(t, err, path, tc.badFile)
 			} else if err != nil {
@@ -205,7 +208,7 @@ func (denied) OpenFile(name string, _ int, _ fs.FileMode) (atomicfile.File, erro
 func TestPermissionDenied(t *testing.T) {
 	path := newPath(t)
 	put(t, path, header)
-	_, err := ledger.Read(denied{atomicfile.OS}, path)
+	_, err := ledger.Read(denied{atomicfile.OS}, path, ledger.Keys{})
 	wantError(t, err, path, badFile{message: "permission denied", hint: "chmod u+rw " + path})
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("the cause is lost: %v", err)
@@ -213,7 +216,7 @@ func TestPermissionDenied(t *testing.T) {
 }
 
 func TestMissingFileHasNoRows(t *testing.T) {
-	if rows, err := ledger.Read(atomicfile.OS, filepath.Join(t.TempDir(), "no", "ledger.csv")); rows != nil || err != nil {
-		t.Errorf("%v, %v", rows, err)
+	if book, err := ledger.Read(atomicfile.OS, filepath.Join(t.TempDir(), "no", "ledger.csv"), ledger.Keys{}); err != nil || book.Records() != nil {
+		t.Errorf("%v, %v", book, err)
 	}
 }

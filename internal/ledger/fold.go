@@ -4,32 +4,39 @@ package ledger
 
 import (
 	"cmp"
+	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
 // Record is what the ledger knows of one token in one place: all rows that agree
-// in cluster, namespace, secret and token.
+// in cluster, namespace, Secret, env key, key id, token and binding. The last of
+// these follow from the others, but in rows that were forged.
 type Record struct {
-	Cluster, Namespace, Secret, Token string
+	Cluster, Namespace, Secret    string
+	EnvKey, KeyID, Token, Binding string
 
-	// What the first of the rows says, by time; Binding of the first that has one.
-	Operation  Operation
+	// Hint says that the rows are signed by keys that are not held: it permits
+	// nothing.
+	Hint bool
+
+	Operation  Operation // of the first row, by time
 	Generation int
-	EnvKey     string
-	KeyID      string
-	Binding    string
-	Disagree   bool // another of the rows says something else of it: one was edited
 
+	// Since is the lowest that a row has: an earlier generation of the same value.
+	Since int
 	State State
-	// The earliest times; zero without such a row.
-	FirstPlanned, FirstCreated time.Time
+	Line  int // of the row that gives the state; 0 if it was not read from a file
 
 	uids []uidState
 }
 
+// uidState is what the rows say of one object. Of one that was deleted the hash
+// is enough.
 type uidState struct {
+	hash  uint64
 	uid   string
 	state State
 }
@@ -43,83 +50,256 @@ func (r Record) UIDs() []string {
 			uids = append(uids, u.uid)
 		}
 	}
+	slices.Sort(uids)
 	return uids
 }
 
-// Fold turns rows into records, sorted by cluster, namespace, secret and token.
-// Neither the order of the rows nor duplicates matter.
-//
-// The rows of a record are grouped by uid. A group's state is the highest of its
-// rows' (planned < failed < created < deleted); rows without a uid belong to
-// every group, or are one of their own when no uid is known. The record is
-// created if any group is (deleted under one uid, restored under another), else
-// it has the highest state of its groups.
-//
-// So a plan that failed stays failed when it is tried again: the rows cannot tell
-// which came first. Failed therefore says only that its generation's number may
-// be given out again, by somebody who has looked at the cluster and sees no
-// object there, and never that there is none. That is enough: a second try sends
-// the same bytes, a create succeeds only where nothing is, and whichever of two
-// creates of one name lands, the other is told so and the next run sees it.
-func Fold(rows []Row) []Record {
-	sorted := make([]*Row, len(rows))
-	for i := range rows {
-		sorted[i] = &rows[i]
-	}
-	slices.SortFunc(sorted, compareRows)
-	var records []Record
-	for start, i := 0, 1; i <= len(sorted); i++ {
-		if i == len(sorted) || comparePlace(sorted[start], sorted[i]) != 0 {
-			records = append(records, fold(sorted[start:i]))
-			start = i
+// Observed gives the record as a look at the cluster completes it. uid is that of
+// the object that holds the token under the record's name, empty where there is
+// none. An object that was retired ends its record, also where it had been created
+// again: what is gone after that is not to come back.
+func (r Record) Observed(uid string) Record {
+	for _, u := range r.uids {
+		if u.uid == uid && u.state == Created {
+			return r
 		}
 	}
-	return records
-}
-
-func comparePlace(a, b *Row) int {
-	return cmp.Or(
-		strings.Compare(a.Cluster, b.Cluster), strings.Compare(a.Namespace, b.Namespace),
-		strings.Compare(a.Secret, b.Secret), strings.Compare(a.Token, b.Token))
-}
-
-// compareRows orders rows by place, then by time, then by all else: equal are
-// duplicates only.
-func compareRows(a, b *Row) int {
-	if c := comparePlace(a, b); c != 0 {
-		return c
+	if r.everDeleted() {
+		r.State = Deleted
 	}
-	return cmp.Or(
-		a.Time.Compare(b.Time), cmp.Compare(rank[a.State], rank[b.State]), strings.Compare(a.UID, b.UID),
-		cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Generation, b.Generation),
-		strings.Compare(a.EnvKey, b.EnvKey), strings.Compare(a.KeyID, b.KeyID), strings.Compare(a.Binding, b.Binding))
-}
-
-// fold makes one record of the rows of one place, which are in order.
-func fold(rows []*Row) Record {
-	first := rows[0]
-	r := Record{
-		Cluster: first.Cluster, Namespace: first.Namespace, Secret: first.Secret, Token: first.Token,
-		Operation: first.Operation, Generation: first.Generation, EnvKey: first.EnvKey, KeyID: first.KeyID,
-	}
-	var common State // of the rows without a uid
-	for _, row := range rows {
-		r.Disagree = r.Disagree || row.EnvKey != first.EnvKey || row.KeyID != first.KeyID || row.Binding != first.Binding
-		r.Binding = cmp.Or(r.Binding, row.Binding)
-		switch {
-		case row.State == Planned && r.FirstPlanned.IsZero():
-			r.FirstPlanned = row.Time
-		case row.State == Created && r.FirstCreated.IsZero():
-			r.FirstCreated = row.Time
-		}
-		if row.UID == "" {
-			common = higher(common, row.State)
-		} else {
-			r.raise(row.UID, row.State)
-		}
-	}
-	r.settle(common)
 	return r
+}
+
+func (r Record) everDeleted() bool {
+	return slices.ContainsFunc(r.uids, func(u uidState) bool { return u.state == Deleted })
+}
+
+// Past is what is kept of one namespace's deleted objects, and of its numbers. The
+// nil Past has nothing.
+type Past struct {
+	tops     map[string]top // by base name
+	dropped  map[string]bool
+	lookup   func(secret, envKey, keyID, token, binding string) bool
+	bySecret map[string][]Over // made when first asked for
+	collect  func() map[string][]Over
+}
+
+// Over is what is kept of one token that was deleted.
+type Over struct {
+	Generation int
+	Since      int
+	KeyID      string
+}
+
+// Top gives the highest generation that a base name ever had in any row, 0 if it
+// had none. A hint counts up to 1,000 above the highest that evidence has, so
+// that no forger can use the numbers up.
+func (p *Past) Top(base string) int {
+	if p == nil {
+		return 0
+	}
+	return p.tops[base].all
+}
+
+// Known is Top by evidence alone.
+func (p *Past) Known(base string) int {
+	if p == nil {
+		return 0
+	}
+	return p.tops[base].evidence
+}
+
+// Deleted says whether a token was created under a name, and deleted.
+func (p *Past) Deleted(secret, envKey, keyID, token, binding string) bool {
+	return p != nil && p.lookup(secret, envKey, keyID, token, binding)
+}
+
+// Dropped says whether evidence has a deleted object under a key: a Secret under
+// it that turns up again is no sign that the key is newer than ours.
+func (p *Past) Dropped(keyID string) bool { return p != nil && p.dropped[keyID] }
+
+// Over gives the tokens that were deleted under a name.
+func (p *Past) Over(secret string) []Over {
+	if p == nil {
+		return nil
+	}
+	if p.bySecret == nil {
+		p.bySecret = p.collect()
+	}
+	return p.bySecret[secret]
+}
+
+// Secrets gives the names under which a token was deleted, in no order.
+func (p *Past) Secrets() []string {
+	p.Over("")
+	if p == nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(p.bySecret))
+}
+
+// top is the highest generation of a base name.
+type top struct{ evidence, all int }
+
+// hintReach is how far above the evidence a hint can use up numbers.
+const hintReach = 1000
+
+// place is what the rows say of one namespace of a cluster.
+type place struct {
+	groups   map[groupID]*group
+	past     map[groupID]past
+	deleted  map[groupID][]uint64 // of past: the hashes of further UIDs
+	bases    []string             // base names, and key ids, which are none
+	index    map[string]int32     // of bases
+	dropped  map[string]bool      // key ids in deleted rows
+	evidence bool                 // some row is
+}
+
+// groupID stands for what the rows of a record agree in within their place. 128 bits
+// with secret seeds do not collide, neither by chance nor by design.
+type groupID [2]uint64
+
+// past is a group whose object was deleted. It has no pointer, so that the garbage
+// collector never looks at hundreds of thousands of them.
+type past struct {
+	first             int64 // unix time of its first row
+	uid               uint64
+	base, key         int32 // base name and key id
+	generation, since int32
+	operation         uint8
+	hint              bool
+}
+
+// group is a record in the making.
+type group struct {
+	Record
+	base   int32
+	first  time.Time
+	common State // of the rows without a UID
+}
+
+func newPlace() *place {
+	return &place{groups: map[groupID]*group{}, past: map[groupID]past{}, deleted: map[groupID][]uint64{}, index: map[string]int32{}, dropped: map[string]bool{}}
+}
+
+func (p *place) base(name string) int32 {
+	at, known := p.index[name]
+	if !known {
+		name = strings.Clone(name)
+		at = int32(len(p.bases)) // #nosec G115 -- a ledger has at most 2 GiB
+		p.bases, p.index[name] = append(p.bases, name), at
+	}
+	return at
+}
+
+// add adds a row to its group. A group whose object is deleted becomes a past, and
+// a group again when a row says that the object was created anew.
+//
+// The rows of a group are told apart by UID. The state under one UID is the
+// highest of its rows' (planned < failed < created < deleted); rows without a UID
+// belong to every UID, or stand alone where none is known. The record is created if
+// it is so under any UID (deleted under one, restored under another), else it has
+// the highest of the states.
+func (p *place) add(b *Book, row Row, hint bool) {
+	p.evidence = p.evidence || !hint
+	if row.State == Deleted && !hint {
+		p.dropped[b.text(row.KeyID)] = true
+	}
+	id := b.seeds.group(hint, row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding)
+	uid := b.seeds.uid(row.UID)
+	over, isOver := p.past[id]
+	if isOver && (row.State != Created || p.wasDeleted(id, over, uid)) {
+		p.extend(id, over, row, uid)
+		return
+	}
+	g := p.groups[id]
+	if g == nil {
+		g = p.newGroup(b, row, hint)
+		p.groups[id] = g
+	}
+	if isOver {
+		g.revive(over, append([]uint64{over.uid}, p.deleted[id]...))
+		delete(p.past, id)
+		delete(p.deleted, id)
+	}
+	g.add(row, uid)
+	if g.State == Deleted && (hint || b.keys.Keep == nil || !b.keys.Keep(row)) {
+		p.bury(id, g)
+	}
+}
+
+func (p *place) newGroup(b *Book, row Row, hint bool) *group {
+	base, _ := SplitName(row.Secret)
+	at := p.base(base)
+	return &group{base: at, first: row.Time, Record: Record{
+		Cluster: b.text(row.Cluster), Namespace: b.text(row.Namespace), Secret: strings.Clone(row.Secret), Token: strings.Clone(row.Token), Binding: strings.Clone(row.Binding), Hint: hint,
+		Operation: row.Operation, Generation: row.Generation, EnvKey: b.text(row.EnvKey), KeyID: b.text(row.KeyID), Since: row.Since,
+	}}
+}
+
+func (p *place) wasDeleted(id groupID, over past, uid uint64) bool {
+	return over.uid == uid || slices.Contains(p.deleted[id], uid)
+}
+
+// extend adds a row to a group that stays deleted.
+func (p *place) extend(id groupID, over past, row Row, uid uint64) {
+	if row.State == Deleted && !p.wasDeleted(id, over, uid) {
+		p.deleted[id] = append(p.deleted[id], uid)
+	}
+	over.since = min(over.since, int32(row.Since)) // #nosec G115 -- at most MaxGeneration
+	if op := rankOf(row.Operation); row.Time.Unix() < over.first || row.Time.Unix() == over.first && op < over.operation {
+		over.first, over.operation = row.Time.Unix(), op
+	}
+	p.past[id] = over
+}
+
+// bury turns a group into a past.
+func (p *place) bury(id groupID, g *group) {
+	over := past{
+		first: g.first.Unix(), operation: rankOf(g.Operation), hint: g.Hint,
+		base: g.base, key: p.base(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most MaxGeneration
+	}
+	var more []uint64
+	for _, u := range g.uids {
+		switch {
+		case u.state != Deleted: // a plan to delete it, say
+		case over.uid == 0:
+			over.uid = u.hash
+		default:
+			more = append(more, u.hash)
+		}
+	}
+	p.past[id] = over
+	if more != nil {
+		p.deleted[id] = more
+	}
+	delete(p.groups, id)
+}
+
+// revive gives a group what its past has.
+func (g *group) revive(over past, deleted []uint64) {
+	g.first, g.Operation, g.Since = time.Unix(over.first, 0).UTC(), operations[over.operation], min(g.Since, int(over.since))
+	for _, hash := range deleted {
+		g.uids = append(g.uids, uidState{hash: hash, state: Deleted})
+	}
+}
+
+// add adds a row and sums up.
+func (g *group) add(row Row, uid uint64) {
+	if c := cmp.Or(row.Time.Compare(g.first), cmp.Compare(rankOf(row.Operation), rankOf(g.Operation))); c < 0 {
+		g.first, g.Operation = row.Time, row.Operation
+	}
+	g.Since = min(g.Since, row.Since)
+	if row.UID == "" {
+		g.common = higher(g.common, row.State)
+	} else {
+		g.raise(row, uid)
+	}
+	before := g.State
+	g.settle()
+	if g.State != before || g.State == row.State && row.Line < g.Line {
+		g.Line = row.Line
+	}
 }
 
 func higher(a, b State) State {
@@ -129,50 +309,162 @@ func higher(a, b State) State {
 	return b
 }
 
-func (r *Record) raise(uid string, state State) {
-	i, found := slices.BinarySearchFunc(r.uids, uid, func(u uidState, uid string) int { return strings.Compare(u.uid, uid) })
-	if !found {
-		r.uids = slices.Insert(r.uids, i, uidState{uid: uid})
+func (g *group) raise(row Row, hash uint64) {
+	i := slices.IndexFunc(g.uids, func(u uidState) bool { return u.hash == hash })
+	if i < 0 {
+		i = len(g.uids)
+		g.uids = append(g.uids, uidState{hash: hash, uid: strings.Clone(row.UID)})
 	}
-	r.uids[i].state = higher(r.uids[i].state, state)
+	g.uids[i].state = higher(g.uids[i].state, row.State)
 }
 
-// settle adds to each uid what the rows without one say, and sums up.
-func (r *Record) settle(common State) {
-	if len(r.uids) == 0 {
-		r.State = common
+// settle adds to each UID what the rows without one say, and sums up.
+func (g *group) settle() {
+	g.State = ""
+	if len(g.uids) == 0 {
+		g.State = g.common
 	}
-	for i := range r.uids {
-		u := &r.uids[i]
-		u.state = higher(u.state, common)
-		if r.State != Created {
-			r.State = higher(r.State, u.state)
+	for i := range g.uids {
+		u := &g.uids[i]
+		u.state = higher(u.state, g.common)
+		if g.State != Created {
+			g.State = higher(g.State, u.state)
 		}
 		if u.state == Created {
-			r.State = Created
+			g.State = Created
 		}
 	}
 }
 
-// Conflicts finds the names under which two tokens or more were created and not
-// deleted, given records as Fold sorts them. Only one can be there: a GET decides.
-func Conflicts(records []Record) [][]Record {
-	var conflicts [][]Record
-	var same []Record
-	for i, r := range records {
-		if i > 0 && (r.Cluster != records[i-1].Cluster || r.Namespace != records[i-1].Namespace || r.Secret != records[i-1].Secret) {
-			same = nil
-		}
-		if r.State != Created {
-			continue
-		}
-		switch same = append(same, r); len(same) {
-		case 1:
-		case 2:
-			conflicts = append(conflicts, same)
-		default:
-			conflicts[len(conflicts)-1] = same
+// result gives the records of a place, and its past.
+func (p *place) result(b *Book) ([]Record, *Past) {
+	used := map[[2]int32]bool{} // base and generation of names that were deleted
+	for _, over := range p.past {
+		used[[2]int32{over.base, over.generation}] = true
+	}
+	for _, g := range p.groups {
+		if g.State == Deleted {
+			used[[2]int32{g.base, int32(g.Generation)}] = true // #nosec G115 -- at most MaxGeneration
 		}
 	}
-	return conflicts
+	var records []Record
+	for _, g := range p.groups {
+		switch {
+		case g.Hint && p.ended(b, g):
+		case rank[g.State] <= rank[Failed] && used[[2]int32{g.base, int32(g.Generation)}]: // #nosec G115 -- at most MaxGeneration
+			// Its name has been used up by other bytes: it is never sent.
+		default:
+			records = append(records, g.Record)
+		}
+	}
+	slices.SortFunc(records, compareRecords)
+	return records, p.over(b)
+}
+
+func compareRecords(x, y Record) int {
+	c := cmp.Or(strings.Compare(x.Secret, y.Secret), strings.Compare(x.Token, y.Token), strings.Compare(x.EnvKey, y.EnvKey), strings.Compare(x.KeyID, y.KeyID), strings.Compare(x.Binding, y.Binding))
+	switch {
+	case c != 0 || x.Hint == y.Hint:
+		return c
+	case y.Hint:
+		return -1
+	}
+	return 1
+}
+
+// ended says whether evidence has what a hint is about as deleted.
+func (p *place) ended(b *Book, g *group) bool {
+	id := b.seeds.group(false, g.Secret, g.EnvKey, g.KeyID, g.Token, g.Binding)
+	if _, over := p.past[id]; over {
+		return true
+	}
+	evidence := p.groups[id]
+	return evidence != nil && evidence.everDeleted()
+}
+
+func (p *place) over(b *Book) *Past {
+	return &Past{
+		tops: p.tops(), dropped: p.dropped,
+		lookup: func(secret, envKey, keyID, token, binding string) bool {
+			id := b.seeds.group(false, secret, envKey, keyID, token, binding)
+			_, over := p.past[id]
+			g := p.groups[id]
+			return over || g != nil && g.State == Deleted
+		},
+		collect: func() map[string][]Over {
+			all := map[string][]Over{}
+			for _, over := range p.past {
+				if !over.hint {
+					name := JoinName(p.bases[over.base], int(over.generation))
+					all[name] = append(all[name], Over{int(over.generation), int(over.since), p.bases[over.key]})
+				}
+			}
+			for _, g := range p.groups {
+				if !g.Hint && g.State == Deleted {
+					all[g.Secret] = append(all[g.Secret], Over{g.Generation, g.Since, g.KeyID})
+				}
+			}
+			return all
+		},
+	}
+}
+
+// tops gives the highest number of each base name.
+func (p *place) tops() map[string]top {
+	tops := make([]top, len(p.bases))
+	each := func(visit func(t *top, generation int, hint bool)) {
+		for _, g := range p.groups {
+			visit(&tops[g.base], g.Generation, g.Hint)
+		}
+		for _, over := range p.past {
+			visit(&tops[over.base], int(over.generation), over.hint)
+		}
+	}
+	each(func(t *top, generation int, hint bool) {
+		if !hint {
+			t.evidence = max(t.evidence, generation)
+			t.all = t.evidence
+		}
+	})
+	each(func(t *top, generation int, hint bool) {
+		if hint && generation <= t.evidence+hintReach {
+			t.all = max(t.all, generation)
+		}
+	})
+	byName := make(map[string]top, len(p.bases))
+	for i, base := range p.bases {
+		byName[base] = tops[i]
+	}
+	return byName
+}
+
+// seeds make hashes that nobody who writes a ledger can foresee.
+type seeds [2]maphash.Seed
+
+func newSeeds() seeds { return seeds{maphash.MakeSeed(), maphash.MakeSeed()} }
+
+func (s seeds) group(hint bool, secret, envKey, keyID, token, binding string) (id groupID) {
+	of := struct {
+		hint                                  bool
+		secret, envKey, keyID, token, binding string
+	}{hint, secret, envKey, keyID, token, binding}
+	for i := range s {
+		id[i] = maphash.Comparable(s[i], of)
+	}
+	return id
+}
+
+// uid gives the hash of a UID, 0 for none.
+func (s seeds) uid(uid string) uint64 {
+	if uid == "" {
+		return 0
+	}
+	return max(maphash.String(s[0], uid), 1)
+}
+
+// operations are in the order in which one of two at the same time is the first.
+var operations = [...]Operation{Adopt, Learn, Push, Restore, Retire, Rotate}
+
+func rankOf(op Operation) uint8 {
+	return uint8(slices.Index(operations[:], op)) // #nosec G115 -- checked when it was read
 }

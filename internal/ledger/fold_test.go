@@ -3,8 +3,8 @@
 package ledger_test
 
 import (
+	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -41,7 +41,6 @@ func TestFold(t *testing.T) {
 		{"namespace lost and rebuilt", []ledger.Row{event(0, c, "u2"), event(1, c, "u1")}, c, []string{"u1", "u2"}},
 		{"one of two deleted", []ledger.Row{event(0, c, "u1"), event(1, c, "u2"), event(2, d, "u2")}, c, []string{"u1"}},
 		{"both deleted", []ledger.Row{event(0, c, "u1"), event(1, d, "u1"), event(2, c, "u2"), event(3, d, "u2")}, d, nil},
-		{"deleted, whatever the uid", []ledger.Row{event(0, c, "u1"), event(1, d, "")}, d, nil},
 		{"created before its uid was known, then deleted", []ledger.Row{event(0, c, ""), event(1, d, "u1")}, d, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -53,18 +52,16 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// The first row speaks for the record, but for the binding that it may lack.
+// The first row by time names the operation, and the lowest since counts.
 func TestFoldTakesTheFirst(t *testing.T) {
 	first, second, third := event(3, ledger.Created, "u1"), event(5, ledger.Created, "u2"), event(4, ledger.Planned, "")
-	first.Operation, first.Binding = ledger.Adopt, ""
-	second.Operation, second.Binding = ledger.Restore, bindingOf(5)
-	third.Operation, third.Binding = ledger.Restore, bindingOf(4)
-	got := ledger.Fold([]ledger.Row{second, first, third})[0]
-	if got.Operation != ledger.Adopt || got.Binding != bindingOf(4) || got.EnvKey != first.EnvKey || got.KeyID != first.KeyID || got.Generation != 1 {
-		t.Errorf("got %+v", got)
+	for i, row := range []*ledger.Row{&first, &second, &third} {
+		row.Secret, row.Generation, row.Since = "secret-1-g9", 9, 5-i
 	}
-	if !got.FirstCreated.Equal(first.Time) || !got.FirstPlanned.Equal(third.Time) {
-		t.Errorf("times %v and %v", got.FirstPlanned, got.FirstCreated)
+	first.Operation, second.Operation, third.Operation = ledger.Adopt, ledger.Restore, ledger.Restore
+	got := ledger.Fold([]ledger.Row{second, first, third})
+	if len(got) != 1 || got[0].Operation != ledger.Adopt || got[0].Since != 3 || got[0].Generation != 9 {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -125,6 +122,9 @@ func pool(n byte) ledger.Row {
 	row.Token = tokenOf(int(n >> 6 & 1))
 	row.State = []ledger.State{ledger.Planned, ledger.Failed, ledger.Created, ledger.Deleted}[n>>4&3]
 	row.UID = []string{"", uidOf(1), uidOf(2), ""}[n>>2&3]
+	if row.UID == "" && (row.State == ledger.Created || row.State == ledger.Deleted) {
+		row.UID = uidOf(3)
+	}
 	row.Time = noon.Add(time.Duration(n&2) * time.Second)
 	if n>>2&3 == 3 {
 		row.Binding = bindingOf(9)
@@ -148,28 +148,67 @@ func FuzzFold(f *testing.F) {
 		for _, n := range picks {
 			rows = append(rows, pool(n))
 		}
-		want := ledger.Fold(rows)
+		want, brief := ledger.Fold(rows), bookOf(rows)
 		for range len(picks) {
 			rows = append(rows, rows[random.IntN(len(rows))])
 		}
 		random.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
-		if got := ledger.Fold(rows); !reflect.DeepEqual(got, want) {
+		if got := ledger.Fold(rows); !alike(got, want) {
 			t.Errorf("another order gives\n%+v, not\n%+v", got, want)
 		}
+		if got := bookOf(rows); !alike(got.Records(), brief.Records()) {
+			t.Errorf("without what was deleted, another order gives\n%+v, not\n%+v", got.Records(), brief.Records())
+		}
 		for _, r := range want {
-			if r.State == "" || (r.State == ledger.Created) != (len(r.UIDs()) > 0 || noUID(rows, r)) {
+			if r.State == "" || (r.State == ledger.Created) != (len(r.UIDs()) > 0) {
 				t.Errorf("a record of %+v", r)
 			}
 		}
+		compareBrief(t, want, brief)
 	})
 }
 
-// noUID says whether no row of a record has a uid.
-func noUID(rows []ledger.Row, r ledger.Record) bool {
+func bookOf(rows []ledger.Row) *ledger.Book {
+	b := ledger.NewBook(ledger.Keys{})
 	for _, row := range rows {
-		if row.Secret == r.Secret && row.Token == r.Token && row.UID != "" {
-			return false
+		b.Add(row)
+	}
+	return b
+}
+
+// alike compares records by all that they show.
+func alike(a, b []ledger.Record) bool {
+	return slices.EqualFunc(a, b, func(x, y ledger.Record) bool { return shown(x) == shown(y) })
+}
+
+func shown(r ledger.Record) string {
+	return fmt.Sprint(r.Cluster, r.Namespace, r.Secret, r.Token, r.Hint, r.Operation, r.Generation, r.EnvKey, r.KeyID, r.Binding, r.Since, r.State, r.UIDs())
+}
+
+// compareBrief holds a book that forgets what was deleted to the records of one that
+// keeps it.
+func compareBrief(t *testing.T, whole []ledger.Record, brief *ledger.Book) {
+	t.Helper()
+	records, past := brief.At("prod", "web")
+	used := map[string]bool{}
+	for _, r := range whole {
+		used[r.Secret] = used[r.Secret] || r.State == ledger.Deleted
+	}
+	var want []ledger.Record
+	for _, r := range whole {
+		base, _ := ledger.SplitName(r.Secret)
+		switch {
+		case past.Top(base) < r.Generation:
+			t.Errorf("the highest number of %s is %d", base, past.Top(base))
+		case past.Deleted(r.Secret, r.EnvKey, r.KeyID, r.Token, r.Binding) != (r.State == ledger.Deleted):
+			t.Errorf("deleted is %t for %+v", past.Deleted(r.Secret, r.EnvKey, r.KeyID, r.Token, r.Binding), r)
+		case r.State == ledger.Deleted && !slices.Contains(past.Over(r.Secret), ledger.Over{Generation: r.Generation, Since: r.Since, KeyID: r.KeyID}):
+			t.Errorf("over is %v for %+v", past.Over(r.Secret), r)
+		case r.State == ledger.Created || r.State != ledger.Deleted && !used[r.Secret]:
+			want = append(want, r)
 		}
 	}
-	return r.State == ledger.Created
+	if !alike(records, want) {
+		t.Errorf("kept\n%+v, not\n%+v", records, want)
+	}
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package ledger keeps the record of everything ever written to a cluster: rows
-// go in and become lines of an append-only CSV file, durable before Append
-// returns; the file's lines come out as rows, and rows as records, whose state is
-// a fold that neither order nor duplicates change, so that git can merge ledgers
-// as sets of lines. Each row is exactly one line.
+// go in and become lines of an append-only CSV file, signed, and durable before
+// Append returns; the file's lines come out as a Book of records, whose state is a
+// fold that neither order nor duplicates change, so that git can merge ledgers as
+// sets of lines. Each row is exactly one line.
+//
+// Whoever may merge can write a ledger, so a row is a claim. What its mac proves is
+// for Keys to say; only evidence adds up to records that permit anything.
 //
 // It refuses, with file and line and the way out, whatever is not exactly a
 // ledger, and alters nothing then: other columns, merge conflicts, what a
@@ -43,19 +46,22 @@ type Ledger struct {
 	notes []string
 
 	mu     sync.Mutex
-	rows   []Row
+	sign   func(cells []string) string
+	book   *Book
+	lines  int
 	info   fs.FileInfo // of the file that was read; nil until there is one
 	size   int64
 	open   bool  // its last line lacks the line break
 	failed error // a write that did not come to its end
 }
 
-// Read gives the rows of a ledger without its lock and without changing it. A
-// missing file has none. What an interrupted write, or one under way, has left
-// at the end is not read.
-func Read(fsys atomicfile.FS, path string) ([]Row, error) {
-	c, _, err := load(fsys, path, os.O_RDONLY)
-	return c.rows, err
+// Read gives what a ledger's rows add up to, without its lock and without changing
+// it. A missing file has none. What an interrupted write, or one under way, has
+// left at the end is not read.
+func Read(fsys atomicfile.FS, path string, keys Keys) (*Book, error) {
+	book := NewBook(keys)
+	_, _, err := load(fsys, path, os.O_RDONLY, book.Add)
+	return book, err
 }
 
 // Open reads a ledger for appending under its lock. It refuses at once what could
@@ -63,7 +69,7 @@ func Read(fsys atomicfile.FS, path string) ([]Row, error) {
 // its request was never sent, and what a created row says the cluster says too.
 // The file is made by the first Append, with mode 0600, so that a run that
 // records nothing leaves none.
-func Open(fsys atomicfile.FS, path string, guard *Guard) (*Ledger, error) {
+func Open(fsys atomicfile.FS, path string, guard *Guard, keys Keys) (*Ledger, error) {
 	target, err := atomicfile.Resolve(path)
 	if err != nil {
 		return nil, systemError(path, err)
@@ -71,11 +77,12 @@ func Open(fsys atomicfile.FS, path string, guard *Guard) (*Ledger, error) {
 	if guard == nil || guard.ledger != target || !guard.flock.Locked() {
 		return nil, fmt.Errorf("%s: opened without its lock", path)
 	}
-	c, info, err := load(fsys, path, os.O_RDWR)
+	book := NewBook(keys)
+	c, info, err := load(fsys, path, os.O_RDWR, book.Add)
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{fsys: fsys, path: path, guard: guard, rows: c.rows, info: info, size: c.size, open: c.open}
+	l := &Ledger{fsys: fsys, path: path, guard: guard, sign: keys.Sign, book: book, lines: c.lines, info: info, size: c.size, open: c.open}
 	if c.crlf {
 		l.note("its lines end in CR LF, so something else has written it; %q in .gitattributes keeps git from doing so", "fernet-ledger.csv merge=union -text")
 	}
@@ -92,8 +99,8 @@ func (l *Ledger) note(format string, args ...any) {
 	l.notes = append(l.notes, l.path+": "+fmt.Sprintf(format, args...))
 }
 
-// load checks and reads a file. Without one, info is nil.
-func load(fsys atomicfile.FS, path string, flag int) (c content, info fs.FileInfo, err error) {
+// load checks and reads a file, row by row. Without one, info is nil.
+func load(fsys atomicfile.FS, path string, flag int, visit func(Row)) (c content, info fs.FileInfo, err error) {
 	info, err = fsys.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil, nil
@@ -108,7 +115,7 @@ func load(fsys atomicfile.FS, path string, flag int) (c content, info fs.FileInf
 	if err != nil {
 		return c, nil, systemError(path, err)
 	}
-	c, err = decode(path, f)
+	c, err = decode(path, f, visit)
 	return c, info, errors.Join(err, f.Close())
 }
 
@@ -144,18 +151,23 @@ func cut(fsys atomicfile.FS, path string, size int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// Rows gives all rows, in the file's order. They must not be changed.
-func (l *Ledger) Rows() []Row {
+// Book gives what all rows add up to, those that were appended since Open too. It
+// must not be used while Append may be called.
+func (l *Ledger) Book() *Book { return l.book }
+
+// SignWith makes the rows that are appended from now on be signed otherwise: a
+// rotation goes on with its new key.
+func (l *Ledger) SignWith(sign func(cells []string) string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clip(l.rows)
+	l.sign = sign
 }
 
 // Notes gives what Open has to tell the user.
 func (l *Ledger) Notes() []string { return l.notes }
 
-// Append adds rows with one write and one fsync; when it returns nil they are
-// durable. Times are kept in UTC and whole seconds. A row that breaks a rule
+// Append signs rows and adds them with one write and one fsync; when it returns nil
+// they are durable. Times are kept in UTC and whole seconds. A row that breaks a rule
 // stops all of them, and nothing is written. After a write that failed the
 // ledger takes no more: the next Open finds what is there. It may be called from
 // several goroutines.
@@ -170,7 +182,7 @@ func (l *Ledger) Append(rows ...Row) error {
 	}
 	rows = slices.Clone(rows)
 	for i := range rows {
-		rows[i].Time = rows[i].Time.UTC().Truncate(time.Second)
+		l.complete(&rows[i], i)
 	}
 	data, err := l.encode(rows)
 	if err != nil {
@@ -183,8 +195,23 @@ func (l *Ledger) Append(rows ...Row) error {
 		l.failed = systemError(l.path, err)
 		return l.failed
 	}
-	l.rows, l.size, l.open = append(l.rows, rows...), l.size+int64(len(data)), false
+	if l.size == 0 {
+		l.lines = 1
+	}
+	l.lines, l.size, l.open = l.lines+len(rows), l.size+int64(len(data)), false
+	for _, row := range rows {
+		l.book.Add(row)
+	}
 	return nil
+}
+
+// complete fills in what a row has from the ledger.
+func (l *Ledger) complete(row *Row, i int) {
+	row.Time = row.Time.UTC().Truncate(time.Second)
+	row.Line = max(l.lines, 1) + i + 1
+	if row.MAC = ""; l.sign != nil {
+		row.MAC = l.sign(row.cells())
+	}
 }
 
 // encode gives the bytes to append: what the file still lacks, and the rows.

@@ -3,6 +3,7 @@
 package ledger_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 )
 
-const header = "time,operation,state,cluster,namespace,secret,generation,env_key,key_id,token,binding,uid\n"
+const header = "time,operation,state,cluster,namespace,secret,generation,env_key,key_id,token,binding,uid,since,mac\n"
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
@@ -39,6 +40,11 @@ func bindingOf(n int) string {
 	return "v1:" + base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf("%032d", n)))
 }
 
+// macOf gives a mac of the right form.
+func macOf(n int) string {
+	return "v1:k0123abcd:" + base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf("%016d", n)))
+}
+
 func uidOf(n int) string { return fmt.Sprintf("%08x-1111-4222-8333-%012x", n, n) }
 
 // planned gives a valid row about the n-th secret.
@@ -46,7 +52,7 @@ func planned(n int) ledger.Row {
 	return ledger.Row{
 		Time: noon.Add(time.Duration(n) * time.Second), Operation: ledger.Push, State: ledger.Planned,
 		Cluster: "prod", Namespace: "web", Secret: fmt.Sprintf("secret-%d", n), Generation: 1,
-		EnvKey: fmt.Sprintf("SECRET_%d", n), KeyID: "k0123abcd", Token: tokenOf(n), Binding: bindingOf(n),
+		EnvKey: fmt.Sprintf("SECRET_%d", n), KeyID: "k0123abcd", Token: tokenOf(n), Binding: bindingOf(n), Since: 1,
 	}
 }
 
@@ -60,7 +66,7 @@ func created(n int) ledger.Row {
 func line(r ledger.Row) string {
 	return strings.Join([]string{
 		r.Time.Format(time.RFC3339), string(r.Operation), string(r.State), r.Cluster, r.Namespace, r.Secret,
-		fmt.Sprint(r.Generation), r.EnvKey, r.KeyID, r.Token, r.Binding, r.UID,
+		fmt.Sprint(r.Generation), r.EnvKey, r.KeyID, r.Token, r.Binding, r.UID, fmt.Sprint(r.Since), r.MAC,
 	}, ",") + "\n"
 }
 
@@ -94,7 +100,7 @@ func lock(t *testing.T, path string) *ledger.Guard {
 
 func open(t *testing.T, path string) *ledger.Ledger {
 	t.Helper()
-	l, err := ledger.Open(atomicfile.OS, path, lock(t, path))
+	l, err := ledger.Open(atomicfile.OS, path, lock(t, path), ledger.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,19 +113,25 @@ func wantRows(t *testing.T, got []ledger.Row, want ...ledger.Row) {
 		t.Fatalf("%d rows, want %d", len(got), len(want))
 	}
 	for i := range want {
+		got[i].Line, want[i].Line = 0, 0
 		if !reflect.DeepEqual(got[i], want[i]) {
 			t.Errorf("row %d:\n%+v, want\n%+v", i, got[i], want[i])
 		}
 	}
 }
 
-func wantFile(t *testing.T, path string, want ...ledger.Row) {
+// rowsOf reads the rows of a file.
+func rowsOf(t *testing.T, path string) []ledger.Row {
 	t.Helper()
-	rows, err := ledger.Read(atomicfile.OS, path)
-	if err != nil {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	rows, _, parseErr := ledger.Parse(path, data)
+	if err = cmp.Or(err, parseErr); err != nil {
 		t.Fatal(err)
 	}
-	wantRows(t, rows, want...)
+	return rows
 }
 
 func TestAppend(t *testing.T) {
@@ -142,8 +154,7 @@ func TestAppend(t *testing.T) {
 	if err := l.Append(big); err != nil {
 		t.Fatal(err)
 	}
-	wantRows(t, l.Rows(), planned(1), planned(2), created(1), odd, big)
-	wantFile(t, path, l.Rows()...)
+	wantRows(t, rowsOf(t, path), planned(1), planned(2), created(1), odd, big)
 	text := get(t, path)
 	if !strings.HasPrefix(text, header+line(planned(1))) || strings.Count(text, header) != 1 {
 		t.Errorf("file begins %.120q", text)
@@ -163,11 +174,11 @@ func TestManyRows(t *testing.T) {
 	if err := open(t, path).Append(rows...); err != nil {
 		t.Fatal(err)
 	}
-	wantFile(t, path, rows...)
+	wantRows(t, rowsOf(t, path), rows...)
 	text := get(t, path)
 	put(t, path, strings.Replace(text, line(rows[999]), "broken\n", 1))
-	_, err := ledger.Read(atomicfile.OS, path)
-	wantError(t, err, path, badFile{line: 1001, message: "has 1 cells, not 12"})
+	_, err := ledger.Read(atomicfile.OS, path, ledger.Keys{})
+	wantError(t, err, path, badFile{line: 1001, message: "has 1 cells, not 14"})
 }
 
 // A file that exists keeps every byte; what it lacks is written first.
@@ -196,7 +207,7 @@ func TestAppendTo(t *testing.T) {
 			path := newPath(t)
 			put(t, path, tc.before)
 			l := open(t, path)
-			wantRows(t, l.Rows(), []ledger.Row{created(1)}[:tc.rows]...)
+			wantRows(t, rowsOf(t, path), []ledger.Row{created(1)}[:tc.rows]...)
 			if err := l.Append(planned(9)); err != nil {
 				t.Fatal(err)
 			}
@@ -244,6 +255,7 @@ func TestAppendRefuses(t *testing.T) {
 		"token":      func(r *ledger.Row) { r.Token = r.Token[1:] },
 		"binding":    func(r *ledger.Row) { r.Binding = "v1:x" },
 		"uid":        func(r *ledger.Row) { r.State = ledger.Deleted },
+		"since":      func(r *ledger.Row) { r.Since = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
@@ -273,13 +285,12 @@ func TestAppendFromManyGoroutines(t *testing.T) {
 			if err := l.Append(planned(n), created(n)); err != nil {
 				t.Error(err)
 			}
-			_ = l.Rows()
 		})
 	}
 	group.Wait()
-	rows, err := ledger.Read(atomicfile.OS, path)
-	if err != nil || len(rows) != 40 {
-		t.Fatalf("%d rows, %v", len(rows), err)
+	rows := rowsOf(t, path)
+	if len(rows) != 40 {
+		t.Fatalf("%d rows", len(rows))
 	}
 	for i := 0; i < len(rows); i += 2 {
 		if rows[i].Secret != rows[i+1].Secret {
@@ -330,7 +341,7 @@ func TestAppendAfterReplacement(t *testing.T) {
 func TestAppendAfterUnlock(t *testing.T) {
 	path := newPath(t)
 	guard := lock(t, path)
-	l, err := ledger.Open(atomicfile.OS, path, guard)
+	l, err := ledger.Open(atomicfile.OS, path, guard, ledger.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +351,7 @@ func TestAppendAfterUnlock(t *testing.T) {
 	if err := l.Append(planned(1)); err == nil {
 		t.Error("appended without the lock")
 	}
-	if _, err := ledger.Open(atomicfile.OS, path, guard); err == nil {
+	if _, err := ledger.Open(atomicfile.OS, path, guard, ledger.Keys{}); err == nil {
 		t.Error("opened without the lock")
 	}
 }
@@ -351,7 +362,7 @@ func run(t *testing.T, fsys atomicfile.FS, path string, batches ...[]ledger.Row)
 	t.Helper()
 	guard := lock(t, path)
 	defer func() { _ = guard.Unlock() }()
-	l, err := ledger.Open(fsys, path, guard)
+	l, err := ledger.Open(fsys, path, guard, ledger.Keys{})
 	if err != nil {
 		return 0, err
 	}
@@ -392,11 +403,11 @@ func TestWriteCutAtEachByte(t *testing.T) {
 			if short >= size-1 {
 				want = append(want, last)
 			}
-			wantFile(t, path, want...)
+			wantRows(t, rowsOf(t, path), want...)
 			if _, err := run(t, &faultfs.FS{}, path, []ledger.Row{created(3)}); err != nil {
 				t.Fatalf("cut at %d: the next run: %v", short, err)
 			}
-			wantFile(t, path, append(want, created(3))...)
+			wantRows(t, rowsOf(t, path), append(want, created(3))...)
 		}
 	}
 }
@@ -433,16 +444,16 @@ func TestFaultAtEveryCall(t *testing.T) {
 					if err == nil {
 						t.Fatalf("the fault at call %d was not told", n)
 					}
-					rows, err := ledger.Read(atomicfile.OS, path)
+					rows := rowsOf(t, path)
 					all := slices.Concat(tc.had, first, second)
-					if least := len(tc.had) + 2*done; err != nil || len(rows) < least || len(rows) > least+2 {
-						t.Fatalf("%d rows after %d acknowledged batches, %v", len(rows), done, err)
+					if least := len(tc.had) + 2*done; len(rows) < least || len(rows) > least+2 {
+						t.Fatalf("%d rows after %d acknowledged batches", len(rows), done)
 					}
 					wantRows(t, rows, all[:len(rows)]...)
 					if _, err := run(t, &faultfs.FS{}, path, second); err != nil {
 						t.Fatalf("the next run: %v", err)
 					}
-					wantFile(t, path, append(rows, second...)...)
+					wantRows(t, rowsOf(t, path), append(rows, second...)...)
 				})
 			}
 		}

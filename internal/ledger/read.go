@@ -19,53 +19,63 @@ const (
 	batchSize = 512               // rows; gocsv is given so many at a time
 )
 
-// content is what a ledger holds.
+// content is what is to be said of a ledger beside its rows.
 type content struct {
-	rows []Row
-	size int64 // bytes that count
-	tail int   // bytes after them: the torn beginning of a row
-	open bool  // the last row lacks its line break
-	crlf bool  // lines end in CR LF
+	lines int   // the number of the last one
+	size  int64 // bytes that count
+	tail  int   // bytes after them: the torn beginning of a row
+	open  bool  // the last row lacks its line break
+	crlf  bool  // lines end in CR LF
 }
 
 // Parse reads the bytes of a ledger. tail is the number of bytes at the end that
 // an interrupted write left and that are not a whole row; they are not read. All
 // else that is not exactly a ledger is an *Error, which calls the file name.
 func Parse(name string, data []byte) (rows []Row, tail int, err error) {
-	c, err := decode(name, bytes.NewReader(data))
-	return c.rows, c.tail, err
+	c, err := decode(name, bytes.NewReader(data), func(row Row) { rows = append(rows, row) })
+	if err != nil {
+		return nil, 0, err
+	}
+	return rows, c.tail, nil
 }
 
-// decode reads a ledger as a stream, so that it is never in memory twice.
-func decode(name string, in io.Reader) (content, error) {
+// decode reads a ledger as a stream, so that it is never in memory as a whole.
+func decode(name string, in io.Reader, visit func(Row)) (content, error) {
 	d := newDecoder(name, in)
 	var c content
 	err := d.header()
 	for err == nil {
 		var n int
 		n, err = d.fill()
-		if convertErr := convert(&c.rows, d.batch[:n]); convertErr != nil {
+		if d.convert(d.batch[:n], visit) != nil {
 			return content{}, d.fail("not a row", hintLine)
 		}
 	}
 	if errors.Is(err, io.EOF) {
-		err = d.end(&c)
+		err = d.end(&c, visit)
 	}
 	if err != nil {
 		return content{}, err
 	}
+	c.lines = d.lines.number
 	return c, nil
 }
 
-// convert lets gocsv turn checked records into rows at the end of a slice.
-func convert(rows *[]Row, records [][]string) error {
+// convert lets gocsv turn checked records into rows.
+func (d *decoder) convert(records [][]string, visit func(Row)) error {
 	if len(records) == 0 {
 		return nil // an empty file, says gocsv
 	}
-	before := len(*rows)
-	*rows = slices.Grow(*rows, len(records))[:before+len(records)]
-	part := (*rows)[before:]
-	return gocsv.UnmarshalCSVWithoutHeaders(checked{records: records}, &part)
+	rows := d.rows[:len(records)]
+	clear(rows)
+	if err := gocsv.UnmarshalCSVWithoutHeaders(checked{records: records}, &rows); err != nil {
+		return err
+	}
+	for i := range rows {
+		rows[i].Line = d.at[i]
+		visit(rows[i])
+	}
+	return nil
 }
 
 // checked hands records to gocsv, which reads them in one go.
@@ -82,12 +92,14 @@ type decoder struct {
 	name       string
 	lines      *lines
 	csv        *csv.Reader
-	batch      [][]string // reused
+	batch      [][]string // reused, as are rows
+	rows       []Row
+	at         []int // the lines of batch
 	seenHeader bool
 }
 
 func newDecoder(name string, in io.Reader) *decoder {
-	d := &decoder{name: name, lines: &lines{in: bufio.NewReaderSize(in, 64<<10)}, batch: make([][]string, batchSize)}
+	d := &decoder{name: name, lines: &lines{in: bufio.NewReaderSize(in, 64<<10)}, batch: make([][]string, batchSize), rows: make([]Row, batchSize), at: make([]int, batchSize)}
 	d.csv = csv.NewReader(d.lines)
 	d.csv.ReuseRecord = true
 	d.csv.FieldsPerRecord = -1 // counted here, for a better message
@@ -145,14 +157,14 @@ func (d *decoder) fill() (n int, err error) {
 		if syntax != nil {
 			return n, d.fail(explainLine(d.lines.current, record, syntax))
 		}
-		d.batch[n] = append(d.batch[n][:0], record...)
+		d.batch[n], d.at[n] = append(d.batch[n][:0], record...), d.lines.number
 		n++
 	}
 	return n, nil
 }
 
 // end looks at the bytes after the last line break.
-func (d *decoder) end(c *content) error {
+func (d *decoder) end(c *content, visit func(Row)) error {
 	c.size, c.crlf = d.lines.size, d.lines.crlf
 	tail := d.lines.tail
 	if len(tail) == 0 {
@@ -169,7 +181,8 @@ func (d *decoder) end(c *content) error {
 	case d.seenHeader && syntax == nil:
 		c.open, c.size = true, c.size+int64(len(tail))
 		c.crlf = c.crlf || bytes.HasSuffix(tail, []byte("\r"))
-		return convert(&c.rows, [][]string{record})
+		d.at[0] = d.lines.number
+		return d.convert([][]string{record}, visit)
 	case d.seenHeader && !torn(tail):
 		return d.fail(explainLine(tail, record, syntax))
 	}

@@ -54,6 +54,18 @@ type Row struct {
 	Token      string    `csv:"token"`
 	Binding    string    `csv:"binding"` // may be empty
 	UID        string    `csv:"uid"`     // empty until known; never with Created and Deleted
+	Since      int       `csv:"since"`   // a generation that had this very value, from 1 to Generation
+	MAC        string    `csv:"mac"`     // by which the row proves who wrote it; empty in rows written without a key
+
+	Line int `csv:"-"` // in the file, from 1; 0 for a row that was not read from one
+}
+
+// cells gives the cells that a mac is made over: all but the last, as they stand in the file.
+func (r *Row) cells() []string {
+	return []string{
+		r.Time.Format(time.RFC3339), string(r.Operation), string(r.State), r.Cluster, r.Namespace, r.Secret, strconv.Itoa(r.Generation),
+		r.EnvKey, r.KeyID, r.Token, r.Binding, r.UID, strconv.Itoa(r.Since),
+	}
 }
 
 // The columns by position.
@@ -70,11 +82,13 @@ const (
 	colToken
 	colBinding
 	colUID
+	colSince
+	colMAC
 	columnCount
 )
 
 // columns are the names of the header line, exact and in order.
-var columns = []string{"time", "operation", "state", "cluster", "namespace", "secret", "generation", "env_key", "key_id", "token", "binding", "uid"}
+var columns = []string{"time", "operation", "state", "cluster", "namespace", "secret", "generation", "env_key", "key_id", "token", "binding", "uid", "since", "mac"}
 
 var headerLine = strings.Join(columns, ",") + "\n"
 
@@ -82,6 +96,7 @@ var headerLine = strings.Join(columns, ",") + "\n"
 var rules = [columnCount]func(cell string) string{
 	checkTime, checkOperation, checkState, checkCluster, checkNamespace, checkSecret,
 	checkGeneration, checkEnvKey, checkKeyID, checkToken, checkBinding, checkUID,
+	checkGeneration, checkMAC,
 }
 
 // cellError is what is wrong with one cell of a row. It never holds any text of it.
@@ -97,8 +112,12 @@ func checkCells(cells []string) error {
 	if err := checkEach(cells); err != nil {
 		return err
 	}
-	if n, _ := strconv.Atoi(cells[colGeneration]); GenerationOf(cells[colSecret]) != n {
+	n, _ := strconv.Atoi(cells[colGeneration])
+	if _, generation := SplitName(cells[colSecret]); generation != n {
 		return &cellError{columns[colGeneration], "does not fit the Secret's name"}
+	}
+	if since, _ := strconv.Atoi(cells[colSince]); since > n {
+		return &cellError{columns[colSince], "is a later generation than the row's own"}
 	}
 	if s := State(cells[colState]); cells[colUID] == "" && (s == Created || s == Deleted) {
 		return &cellError{columns[colUID], "is empty, but the state is " + string(s)}
@@ -214,18 +233,27 @@ func checkGeneration(cell string) string {
 // MaxGeneration is the highest number of a generation.
 const MaxGeneration = 999_999_999
 
-// GenerationOf reads a generation off a Secret's name: N of BASE-gN, where N is
-// from 2 to MaxGeneration and has no leading zero, else 1.
-func GenerationOf(secret string) int {
+// SplitName gives the base name and the generation of a Secret's name: N of
+// BASE-gN, where N is from 2 to MaxGeneration and has no leading zero. Any other
+// name is its own base name, generation 1.
+func SplitName(secret string) (base string, generation int) {
 	i := strings.LastIndex(secret, "-g")
 	if i < 1 {
-		return 1
+		return secret, 1
 	}
 	digits := secret[i+len("-g"):]
 	if n, err := strconv.Atoi(digits); err == nil && n > 1 && n <= MaxGeneration && strconv.Itoa(n) == digits {
-		return n
+		return secret[:i], n
 	}
-	return 1
+	return secret, 1
+}
+
+// JoinName is the reverse of SplitName for generations from 1.
+func JoinName(base string, generation int) string {
+	if generation == 1 {
+		return base
+	}
+	return base + "-g" + strconv.Itoa(generation)
 }
 
 var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,252}$`)
@@ -275,6 +303,22 @@ func checkUID(cell string) string {
 		if len(parts) != 5 || len(parts[i]) != size || !hex(parts[i]) {
 			return "not a UID"
 		}
+	}
+	return ""
+}
+
+const macPrefix = "v1:"
+
+// checkMAC knows the form of a mac: its version, the signer's key id, and 16
+// bytes as unpadded URL-safe base64.
+func checkMAC(cell string) string {
+	if cell == "" {
+		return ""
+	}
+	signer, sum, _ := strings.Cut(strings.TrimPrefix(cell, macPrefix), ":")
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sum)
+	if err != nil || len(raw) != 16 || checkKeyID(signer) != "" || cell != macPrefix+signer+":"+base64.RawURLEncoding.EncodeToString(raw) {
+		return "not a mac (cut, or written by a newer version?)"
 	}
 	return ""
 }

@@ -153,7 +153,7 @@ func TestFromSecret(t *testing.T) {
 	s.UID, s.ResourceVersion, s.CreationTimestamp = "uid-1", "7", metav1.Unix(1700000000, 0)
 	want := manifest.Object{
 		Namespace: "shop", Name: "secret-test-1-g3", UID: "uid-1", Base: "secret-test-1", Generation: 3,
-		EnvKey: "SECRET-TEST-1", Token: "gAAAAA-token", Managed: true, KeyID: "kab12cd34", Binding: "v1:binding",
+		EnvKey: "SECRET-TEST-1", Token: "gAAAAA-token", Managed: true, KeyID: "kab12cd34", Binding: "v1:binding", Claimed: "secret-test-1-g3",
 		ResourceVersion: "7", Created: time.Unix(1700000000, 0), Immutable: true,
 	}
 	got := manifest.FromSecret(s)

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -60,22 +59,11 @@ func normalise(r rune) rune {
 }
 
 // SecretName gives the name of a generation (1 or more) of a base name.
-func SecretName(base string, generation int) string {
-	if generation == 1 {
-		return base
-	}
-	return base + "-g" + strconv.Itoa(generation)
-}
+func SecretName(base string, generation int) string { return ledger.JoinName(base, generation) }
 
 // SplitName is the reverse of SecretName. Any name that SecretName does not
 // make with a generation above 1 is its own base name, generation 1.
-func SplitName(name string) (base string, generation int) {
-	generation = ledger.GenerationOf(name)
-	if generation == 1 {
-		return name, 1
-	}
-	return strings.TrimSuffix(name, SecretName("", generation)), generation
-}
+func SplitName(name string) (base string, generation int) { return ledger.SplitName(name) }
 
 // ErrNamespace is the cause of CheckNamespace's refusals.
 var ErrNamespace = errors.New("a namespace has 1 to 63 lower-case letters, digits and \"-\", and begins and ends with a letter or digit")

@@ -77,6 +77,7 @@ type Object struct {
 	Created              time.Time
 	Kind                 string // KindKeyring for what holds keys and no token
 	Immutable            bool
+	Claimed              string // the name that its annotations say it was made under; empty where they say none
 	Altered              string // of type, labels and annotations what is not as Secret writes it, but for key id and binding
 }
 
@@ -100,6 +101,9 @@ func FromSecret(s *corev1.Secret) Object {
 		for key, value := range s.Data {
 			o.EnvKey, o.Token = key, string(value)
 		}
+	}
+	if n, err := strconv.Atoi(s.Annotations[AnnotationGeneration]); err == nil && s.Annotations[AnnotationBaseName] != "" {
+		o.Claimed = SecretName(s.Annotations[AnnotationBaseName], n)
 	}
 	o.Altered = o.altered(s)
 	return o

@@ -2,7 +2,11 @@
 
 package plan
 
-import "github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+import (
+	"slices"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
 
 // The outcomes that only diff has; it uses push's for the rest.
 const (
@@ -16,14 +20,14 @@ const (
 // value that is the same under another key than KEY, or in another token than the
 // ledger's, is re-encrypted.
 func Diff(view View, wanted []Wanted, judge Judge, keys Keys, inEnv func(string) bool) ([]Decision, error) {
-	decisions, err := Push(view, wanted, judge, keys, false)
+	decisions, err := Push(view, wanted, judge, keys, PushOptions{})
 	if err != nil {
 		return nil, err
 	}
-	recorded := map[string]bool{}
+	recorded := map[string][]string{} // tokens by Secret
 	for _, r := range view.Records {
-		if r.State == ledger.Created {
-			recorded[r.Secret] = true
+		if r.State == ledger.Created && !r.Hint {
+			recorded[r.Secret] = append(recorded[r.Secret], r.Token)
 		}
 	}
 	for i := range decisions {
@@ -36,7 +40,7 @@ func Diff(view View, wanted []Wanted, judge Judge, keys Keys, inEnv func(string)
 			switch {
 			case d.Row.KeyID != keys.IDs()[0]:
 				d.Outcome, d.Reason = Reencrypted, "the same value, under key "+d.Row.KeyID+" and not KEY"
-			case d.Complete && recorded[d.Row.Secret]:
+			case recorded[d.Row.Secret] != nil && !slices.Contains(recorded[d.Row.Secret], d.Row.Token):
 				d.Outcome, d.Reason = Reencrypted, "the same value, in another token than the ledger's"
 			}
 		}

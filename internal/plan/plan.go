@@ -41,10 +41,12 @@ type Verdict struct {
 // Judge gives the verdict on a token.
 type Judge func(Token) Verdict
 
-// Keys says which keys the keyring has, by id; the first of IDs seals.
+// Keys says which keys the keyring has, by id; the first of IDs seals. Staged is
+// the one that only opens because it is to seal next, empty where there is none.
 type Keys interface {
 	Has(id string) bool
 	IDs() []string
+	Staged() string
 }
 
 // Wanted is an entry of the .env that is to be in the cluster.
@@ -66,6 +68,8 @@ const (
 	Superseded Outcome = "superseded"
 	Held       Outcome = "held"
 	Orphan     Outcome = "orphan"
+	Stale      Outcome = "stale"    // the .env has a value that was replaced
+	Unproven   Outcome = "unproven" // a row says so, and no key of ours proves it
 	Failed     Outcome = "failed"
 	Unsent     Outcome = "unsent" // interrupted before its turn
 )
@@ -78,9 +82,11 @@ type Decision struct {
 	// already in the ledger and go out again as they are.
 	Row    ledger.Row
 	Resend bool
-	// Complete says that the ledger lacks a created row for this live object:
-	// Row is that row.
+	// Complete says that Row is a created row which the ledger lacks.
 	Complete bool
+	// ByRow says of a superseded entry that only rows of the ledger say so: it
+	// alone is held back, and nothing beside it.
+	ByRow bool
 	// Reason explains every outcome that needs somebody to act.
 	Reason string
 }
@@ -89,8 +95,27 @@ type Decision struct {
 type View struct {
 	Cluster, Namespace string
 	Objects            []manifest.Object // live Secrets, at least those under wanted base names
-	Records            []ledger.Record   // of this cluster and namespace
+	Records            []ledger.Record   // of this cluster and namespace, evidence and hints
+	Past               *ledger.Past      // what the ledger has of deleted Secrets there
 	Gone               []manifest.Object // were being deleted and vanished while we waited
+
+	Ledger string        // the ledger's file, for reasons
+	Edits  []ledger.Edit // its edited rows about this namespace
+	Ignore []string      // ids of keys whose rows hold nothing back
+}
+
+// NewView gives a view of what a look at a cluster has found. A record of which one
+// object was retired counts as created only while another one is there.
+func NewView(cluster, namespace string, records []ledger.Record, past *ledger.Past, objects, gone []manifest.Object) View {
+	uids := map[[3]string]string{}
+	for _, o := range objects {
+		uids[[3]string{o.Name, o.EnvKey, o.Token}] = o.UID
+	}
+	observed := make([]ledger.Record, len(records))
+	for i, r := range records {
+		observed[i] = r.Observed(uids[[3]string{r.Secret, r.EnvKey, r.Token}])
+	}
+	return View{Cluster: cluster, Namespace: namespace, Objects: objects, Records: observed, Past: past, Gone: gone}
 }
 
 // known is everything known of one base name, by generation.
@@ -98,15 +123,19 @@ type known struct {
 	view    View
 	want    Wanted
 	live    map[int]*manifest.Object // of the view
-	records map[int][]ledger.Record
-	top     int // the highest generation ever seen, but for failed rows
+	records map[int][]ledger.Record  // evidence
+	hints   map[int][]ledger.Record
+	top     int // the highest generation ever seen
 }
 
 // index groups a view by base name, so that planning N entries costs N, not N².
 func index(view View, wanted []Wanted) map[string]*known {
 	byBase := make(map[string]*known, len(wanted))
 	for _, w := range wanted {
-		byBase[w.Base] = &known{view: view, want: w, live: map[int]*manifest.Object{}, records: map[int][]ledger.Record{}}
+		byBase[w.Base] = &known{
+			view: view, want: w, top: view.Past.Top(w.Base),
+			live: map[int]*manifest.Object{}, records: map[int][]ledger.Record{}, hints: map[int][]ledger.Record{},
+		}
 	}
 	for i := range view.Objects {
 		o := &view.Objects[i]
@@ -123,11 +152,12 @@ func index(view View, wanted []Wanted) map[string]*known {
 	for _, r := range view.Records {
 		base, generation := manifest.SplitName(r.Secret)
 		k := byBase[base]
-		if k == nil {
-			continue
-		}
-		k.records[generation] = append(k.records[generation], r)
-		if r.State != ledger.Failed {
+		switch {
+		case k == nil:
+		case r.Hint:
+			k.hints[generation] = append(k.hints[generation], r)
+		default:
+			k.records[generation] = append(k.records[generation], r)
 			k.top = max(k.top, generation)
 		}
 	}
@@ -143,6 +173,9 @@ func (k *known) generations() []int {
 	for g := range k.records {
 		all[g] = true
 	}
+	for g := range k.hints {
+		all[g] = true
+	}
 	return slices.SortedFunc(maps.Keys(all), func(a, b int) int { return b - a })
 }
 
@@ -154,8 +187,8 @@ func (k *known) object(generation int) (o manifest.Object, live bool) {
 	return manifest.Object{}, false
 }
 
-// record gives the ledger's record of exactly this object's token under its data
-// key, if it has one.
+// record gives the evidence of exactly this object's token under its data key, if
+// there is any.
 func (k *known) record(o manifest.Object) (ledger.Record, bool) {
 	for _, r := range k.records[o.Generation] {
 		if recordsThat(r, o) {
@@ -176,6 +209,22 @@ func TokenOfObject(o manifest.Object) Token {
 	return Token{Namespace: o.Namespace, Secret: o.Name, EnvKey: o.EnvKey, Token: o.Token, Binding: o.Binding}
 }
 
+// token gives the token of a live object in its place. Where its annotation is
+// absent, the binding is that of the evidence; a wrong one is never overruled.
+func (k *known) token(o manifest.Object) Token {
+	t := TokenOfObject(o)
+	if t.Binding == "" {
+		r, _ := k.record(o)
+		t.Binding = r.Binding
+	}
+	return t
+}
+
+// TokenOfRow gives the token of a row in its place.
+func TokenOfRow(r ledger.Row) Token {
+	return Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
+}
+
 // TokenOf gives the token of a record in its place.
 func TokenOf(r ledger.Record) Token {
 	return Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
@@ -191,6 +240,7 @@ func (k *known) row(generation int) ledger.Row {
 		Secret:     manifest.SecretName(k.want.Base, generation),
 		Generation: generation,
 		EnvKey:     k.want.EnvKey,
+		Since:      generation,
 	}
 }
 
@@ -220,8 +270,8 @@ func (e *WrongClusterError) Error() string {
 	return fmt.Sprintf("cluster %q, namespace %q: none of the %d Secrets that the ledger recorded is there", e.Cluster, e.Namespace, e.Recorded)
 }
 
-// CheckCluster compares the created rows of a view with what is live: at least
-// one must be there, and none may be another object with other bytes.
+// CheckCluster compares the evidence of what was created with what is live: at
+// least one must be there, and none may be another object with other bytes.
 func CheckCluster(view View) error {
 	live := make(map[string]manifest.Object, len(view.Objects))
 	for _, o := range append(slices.Clone(view.Objects), view.Gone...) {
@@ -229,7 +279,7 @@ func CheckCluster(view View) error {
 	}
 	recorded, found := 0, 0
 	for _, r := range view.Records {
-		if r.State != ledger.Created {
+		if r.State != ledger.Created || r.Hint {
 			continue
 		}
 		recorded++
@@ -263,13 +313,17 @@ type Interest struct {
 	Labelled bool            // whatever carries our label, too
 }
 
-// InterestOf gives the interest in a view's namespace.
-func InterestOf(records []ledger.Record, wanted []Wanted) Interest {
+// InterestOf gives the interest in a namespace of which the ledger has these
+// records and this past. Hints are of no interest: what they name may not exist.
+func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted) Interest {
 	in := Interest{Bases: make(map[string]int, len(wanted)), Names: map[string]bool{}}
 	for _, w := range wanted {
-		in.Bases[w.Base] = 1
+		in.Bases[w.Base] = max(past.Known(w.Base), 1)
 	}
 	for _, r := range records {
+		if r.Hint {
+			continue
+		}
 		base, generation := manifest.SplitName(r.Secret)
 		if known, ok := in.Bases[base]; ok {
 			in.Bases[base] = max(known, generation)

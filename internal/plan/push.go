@@ -5,25 +5,33 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
+// PushOptions say what push may write of what differs.
+type PushOptions struct {
+	Update bool                     // the next generation of a changed value
+	Revert func(envKey string) bool // that of a value which was replaced once
+}
+
 // Push decides what push does with each wanted entry in one namespace, in the
-// order of wanted. A superseded entry keeps push from writing anything in this
-// namespace: every decision to create then becomes Held.
-func Push(view View, wanted []Wanted, judge Judge, keys Keys, update bool) ([]Decision, error) {
+// order of wanted. A live Secret that supersedes an entry keeps push from writing
+// anything in this namespace: every decision to create then becomes Held. Where
+// only rows say so, that entry alone is left as it is.
+func Push(view View, wanted []Wanted, judge Judge, keys Keys, options PushOptions) ([]Decision, error) {
 	byBase := index(view, wanted)
 	decisions := make([]Decision, 0, len(wanted))
 	blocked := false
 	for _, w := range wanted {
-		p := pusher{known: byBase[w.Base], judge: judge, keys: keys, update: update}
+		p := pusher{known: byBase[w.Base], judge: judge, keys: keys, options: options}
 		d, err := p.decide()
 		if err != nil {
 			return nil, err
 		}
-		blocked = blocked || d.Outcome == Superseded
+		blocked = blocked || d.Outcome == Superseded && !d.ByRow
 		decisions = append(decisions, d)
 	}
 	if blocked {
@@ -45,9 +53,9 @@ func holdBack(decisions []Decision) {
 
 type pusher struct {
 	*known
-	judge  Judge
-	keys   Keys
-	update bool
+	judge   Judge
+	keys    Keys
+	options PushOptions
 }
 
 // class is whose a live object is.
@@ -59,16 +67,13 @@ const (
 	classOurs
 )
 
-// classify decides by evidence, never by label: ours is what the ledger has with
-// exactly this token, or what a key opens and whose binding holds.
+// classify decides by proof, never by label and never by a row: ours is what a key
+// opens and whose binding holds.
 func (p *pusher) classify(o manifest.Object) (class, Verdict) {
 	if o.Token == "" {
 		return classForeign, Verdict{}
 	}
-	v := p.judge(TokenOfObject(o))
-	if _, ok := p.record(o); ok {
-		return classOurs, v
-	}
+	v := p.judge(p.token(o))
 	switch {
 	case v.Opens && v.Binding == BindingHolds:
 		return classOurs, v
@@ -79,9 +84,9 @@ func (p *pusher) classify(o manifest.Object) (class, Verdict) {
 	}
 }
 
-// decide looks at the live generations, newest first. A base name that somebody
-// else has is foreign; one that only looks like ours, below a newer generation
-// that is ours, is what a rotation left behind under a key since dropped.
+// decide looks at the live generations, newest first. A base name that belongs to
+// another owner is foreign; one that only looks like ours, below a newer generation
+// that is ours or under a key that was dropped, is the rest of a rotation.
 func (p *pusher) decide() (Decision, error) {
 	if d, ok := p.superseded(); ok {
 		return d, nil
@@ -96,8 +101,8 @@ func (p *pusher) decide() (Decision, error) {
 		c, v := p.classify(o)
 		switch {
 		case c == classMisplaced:
-			return p.report(Misplaced, o, misplacedReason(v)), nil
-		case c == classForeign && g == 1 && !(o.Managed && current.Name != ""):
+			return p.report(Misplaced, o, p.misplacedReason(o, v)), nil
+		case c == classForeign && g == 1 && !p.leftOver(o, current):
 			return p.report(Foreign, o, "the name is taken by a Secret that this tool did not make with these keys"), nil
 		case c == classOurs && o.EnvKey != p.want.EnvKey:
 			return Decision{}, &SpellingError{Want: p.want, Namespace: o.Namespace, Secret: o.Name, Spelling: o.EnvKey}
@@ -108,64 +113,112 @@ func (p *pusher) decide() (Decision, error) {
 	return p.compare(current, verdict), nil
 }
 
-func misplacedReason(v Verdict) string {
-	if v.Binding == BindingAbsent {
-		return "its token opens, but nothing says that it was made for this place"
-	}
-	return "its token opens, but it was made for another place"
+// leftOver says whether a Secret that no key opens is an earlier one of ours.
+func (p *pusher) leftOver(o, current manifest.Object) bool {
+	_, recorded := p.record(o)
+	return (o.Managed || recorded) && (current.Name != "" || p.view.Past.Dropped(o.KeyID))
 }
 
-// superseded looks from the newest generation down to the first that opens: a
-// live object of ours or a created row that carries a key id which the keyring
-// lacks means that somebody rotated, and that this keyring is stale.
+// misplacedReason says what is wrong with the place of a token that opens.
+func (p *pusher) misplacedReason(o manifest.Object, v Verdict) string {
+	switch {
+	case Renamed(o, p.judge):
+		return renamedReason(o)
+	case v.Binding == BindingAbsent:
+		return "its token opens, but nothing says that it was made for this place"
+	default:
+		return "its token opens, but it was made for another place"
+	}
+}
+
+// Renamed says whether a Secret is one of ours with a prefix or a suffix around its
+// name, as the transformers of kustomize put them.
+func Renamed(o manifest.Object, judge Judge) bool {
+	if o.Claimed == "" || o.Claimed == o.Name || !strings.Contains(o.Name, o.Claimed) {
+		return false
+	}
+	t := TokenOfObject(o)
+	t.Secret = o.Claimed
+	v := judge(t)
+	return v.Opens && v.Binding == BindingHolds
+}
+
+func renamedReason(o manifest.Object) string {
+	return "it was made as " + o.Claimed + ", and a prefix or suffix was put around its name, as kustomize's namePrefix and nameSuffix do"
+}
+
+// superseded looks from the newest generation down to the first that opens with a
+// key of ours. A live Secret or a created row above it that carries a key id which
+// the keyring lacks, or has only as the next key, means that the key was rotated,
+// and that this keyring is stale. Evidence of a Secret that was deleted under that
+// key says the contrary: the key is an older one, which was dropped.
 func (p *pusher) superseded() (Decision, bool) {
+	var byRow *Decision
 	for _, g := range p.generations() {
-		o, live := p.object(g)
-		if live {
-			if c, v := p.classify(o); c == classOurs && v.Opens {
-				return p.swapped(g, v.KeyID)
-			}
-			if o.Managed && o.KeyID != "" && !p.keys.Has(o.KeyID) {
-				return p.supersededBy(g, "it is under key "+o.KeyID+", which this keyring lacks")
+		if o, live := p.object(g); live {
+			c, v := p.classify(o)
+			switch {
+			case c == classOurs && v.KeyID != p.keys.Staged():
+				return p.swapped(g, v.KeyID, byRow)
+			case c == classOurs || o.Managed && o.KeyID != "" && p.lacking(o.KeyID):
+				return p.supersededBy(g, p.lackingReason(o.KeyID)), true
 			}
 		}
-		for _, r := range p.records[g] {
-			if r.State != ledger.Created {
-				continue
-			}
-			if v := p.judge(TokenOf(r)); v.Opens {
-				return p.swapped(g, v.KeyID)
-			}
-			if !p.keys.Has(r.KeyID) {
-				return p.supersededBy(g, "it is under key "+r.KeyID+", which this keyring lacks")
+		for _, r := range slices.Concat(p.records[g], p.hints[g]) {
+			switch v := p.judge(TokenOf(r)); {
+			case r.State != ledger.Created || slices.Contains(p.view.Ignore, r.KeyID):
+			case !r.Hint && v.Opens && v.KeyID != p.keys.Staged():
+				return p.swapped(g, v.KeyID, byRow)
+			case byRow == nil && p.lacking(r.KeyID):
+				d := p.supersededBy(g, fmt.Sprintf("%s:%d: %s", p.view.Ledger, r.Line, p.lackingReason(r.KeyID)))
+				d.ByRow, d.Row.KeyID = true, r.KeyID
+				byRow = &d
 			}
 		}
 	}
+	if byRow != nil {
+		return *byRow, true
+	}
 	return Decision{}, false
+}
+
+// lacking says whether a key may be newer than all that this keyring seals with.
+func (p *pusher) lacking(id string) bool {
+	return (!p.keys.Has(id) || id == p.keys.Staged()) && !p.view.Past.Dropped(id)
+}
+
+func (p *pusher) lackingReason(id string) string {
+	if id == p.keys.Staged() {
+		return "it is under key " + id + ", which is only the next key here (KEY_NEXT)"
+	}
+	return "it is under key " + id + ", which this keyring lacks"
 }
 
 // swapped finds a keyring that has the newest key as a previous one and seals
 // with an older one: it would bring a retired key back.
-func (p *pusher) swapped(newest int, keyID string) (Decision, bool) {
+func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, bool) {
 	primary := p.keys.IDs()[0]
-	if keyID == primary {
-		return Decision{}, false
-	}
 	for _, g := range p.generations() {
+		if keyID == primary || g >= newest {
+			continue
+		}
 		o, _ := p.object(g)
-		older := g < newest && o.KeyID == primary
+		older := o.KeyID == primary
 		for _, r := range p.records[g] {
-			older = older || g < newest && r.KeyID == primary && r.State != ledger.Planned && r.State != ledger.Failed
+			older = older || r.KeyID == primary && (r.State == ledger.Created || r.State == ledger.Deleted)
 		}
 		if older {
-			return p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary)
+			return p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary), true
 		}
+	}
+	if byRow != nil {
+		return *byRow, true
 	}
 	return Decision{}, false
 }
 
-func (p *pusher) supersededBy(generation int, reason string) (Decision, bool) {
-	return Decision{Outcome: Superseded, Row: p.row(generation), Reason: reason}, true
+func (p *pusher) supersededBy(generation int, reason string) Decision {
+	return Decision{Outcome: Superseded, Row: p.row(generation), Reason: reason}
 }
 
 func (p *pusher) report(outcome Outcome, o manifest.Object, reason string) Decision {
@@ -174,42 +227,73 @@ func (p *pusher) report(outcome Outcome, o manifest.Object, reason string) Decis
 	return Decision{Outcome: outcome, Row: row, Reason: reason}
 }
 
-// compare decides on the newest known state, once nothing stands in the way.
-// current is the newest live object of ours, without a name if there is none.
+// compare decides on the newest known state, once nothing is in the way. current
+// is the newest live object of ours, without a name if there is none. What was
+// created above it and is gone counts as newer; a plan counts only where nothing
+// exists, or where it has the value of the .env.
 func (p *pusher) compare(current manifest.Object, verdict Verdict) Decision {
 	if current.Deleting {
 		return p.report(Failed, current, "it is being deleted; something holds it with a finalizer")
 	}
-	if r, same, ok := p.pending(current.Generation); ok {
-		keep := current.Name != "" && r.State != ledger.Created && verdict.Same
-		switch {
-		case keep: // the plan was never confirmed and is not wanted any more
-		case same:
-			return p.resend(r)
-		case r.State == ledger.Created || current.Name == "":
-			return p.create()
-		}
-	}
+	r, same, ok := p.pending(current.Generation)
 	switch {
-	case current.Name == "":
+	case ok && r.State == ledger.Created && same:
+		return p.resend(r)
+	case ok && r.State == ledger.Created:
+		if d, stale := p.stale(r.Generation); stale {
+			return d
+		}
 		return p.create()
-	case verdict.Same:
+	case current.Name != "" && verdict.Same: // a plan beside it was never confirmed and is not needed
 		return p.keep(current, verdict)
-	case p.update:
+	case ok && same && r.KeyID == p.keys.IDs()[0]:
+		return p.resend(r)
+	case current.Name == "", ok && same:
 		return p.create()
-	case !verdict.Opens:
-		return p.report(Differs, current, "its token does not open with any key")
-	default:
-		return p.report(Differs, current, "the cluster has another value; --update writes the next generation")
 	}
+	if d, stale := p.stale(current.Generation); stale {
+		return d
+	}
+	if p.options.Update || p.reverts() {
+		return p.create()
+	}
+	return p.report(Differs, current, "the cluster has another value; --update writes the next generation")
 }
 
-// pending finds the newest record above a generation that has no live object:
-// a write that was planned and never confirmed, or an object that is gone. same
-// says that its token opens to the wanted value; of several records of one name
-// one with the wanted value is taken. A name that was created, or deleted, never
-// gets another token that was only planned, and a failed row is never sent
-// again: its number may have been given out since.
+func (p *pusher) reverts() bool { return p.options.Revert != nil && p.options.Revert(p.want.EnvKey) }
+
+// stale finds a value that an earlier generation had: the .env is behind, and
+// publishing it would put an older value over a newer one. newest is the generation
+// that has the value of now.
+func (p *pusher) stale(newest int) (Decision, bool) {
+	if p.reverts() {
+		return Decision{}, false
+	}
+	for _, g := range p.generations() {
+		if g < newest && p.hadValue(g) {
+			d := Decision{Outcome: Stale, Row: p.row(newest), Reason: "the .env has the value of the older " + manifest.SecretName(p.want.Base, g)}
+			return d, true
+		}
+	}
+	return Decision{}, false
+}
+
+// hadValue says whether a generation was created with the value of the .env.
+func (p *pusher) hadValue(generation int) bool {
+	if o, live := p.object(generation); live {
+		c, v := p.classify(o)
+		return c == classOurs && v.Same
+	}
+	return slices.ContainsFunc(p.records[generation], func(r ledger.Record) bool {
+		v := p.judge(TokenOf(r))
+		return (r.State == ledger.Created || r.State == ledger.Deleted) && v.Same && v.Binding == BindingHolds
+	})
+}
+
+// pending finds the newest record above a generation that has no live object: a
+// write that was planned and never confirmed, or an object that is gone. same says
+// that its token opens, in its place, to the wanted value; of several records of
+// one name one with the wanted value is taken.
 func (p *pusher) pending(above int) (found ledger.Record, same, ok bool) {
 	for _, g := range p.generations() {
 		if _, live := p.object(g); live || g <= above {
@@ -228,20 +312,32 @@ func (p *pusher) pending(above int) (found ledger.Record, same, ok bool) {
 	return ledger.Record{}, false, false
 }
 
-// sendable gives the records of a generation whose bytes its name may have.
+// sendable gives the records of a generation whose bytes its name may have: what
+// was created, else what was planned. A plan that failed counts like one that was
+// not tried, because its create may have landed all the same. A name that was
+// deleted has none.
 func (p *pusher) sendable(generation int) []ledger.Record {
-	used := ledger.Planned
+	var planned, created []ledger.Record
 	for _, r := range p.records[generation] {
-		if r.State == ledger.Created || r.State == ledger.Deleted {
-			used = ledger.Created
+		switch {
+		case r.State == ledger.Deleted:
+			return nil
+		case p.burnt(r):
+		case r.State == ledger.Created:
+			created = append(created, r)
+		default:
+			planned = append(planned, r)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(p.records[generation]), func(r ledger.Record) bool { return r.State != used })
+	if created != nil {
+		return created
+	}
+	return planned
 }
 
 func (p *pusher) resend(r ledger.Record) Decision {
 	row := p.row(r.Generation)
-	row.Operation = r.Operation
+	row.Operation, row.Since = r.Operation, r.Since
 	row.KeyID, row.Token, row.Binding = r.KeyID, r.Token, r.Binding
 	return Decision{Outcome: Created, Row: row, Resend: true}
 }
@@ -253,20 +349,45 @@ func (p *pusher) create() Decision {
 	return Decision{Outcome: Created, Row: p.row(p.top + 1)}
 }
 
-// keep says unchanged, and completes the ledger where it lacks the created row.
+// keep says unchanged of a live object of ours.
 func (p *pusher) keep(o manifest.Object, v Verdict) Decision {
+	return Decision{Outcome: Unchanged, Row: p.createdRow(o, v)}
+}
+
+// createdRow gives the created row of a live object of ours.
+func (p *pusher) createdRow(o manifest.Object, v Verdict) ledger.Row {
 	row := p.row(o.Generation)
-	row.Operation, row.State = ledger.Learn, ledger.Created
-	row.KeyID, row.Token, row.Binding, row.UID = v.KeyID, o.Token, o.Binding, o.UID
-	r, recorded := p.record(o)
-	if recorded { // the annotation may have been edited since
-		row.Operation, row.Binding = r.Operation, r.Binding
+	row.Operation, row.State, row.EnvKey = ledger.Learn, ledger.Created, o.EnvKey
+	row.KeyID, row.Token, row.Binding, row.UID = v.KeyID, o.Token, p.token(o).Binding, o.UID
+	if r, recorded := p.record(o); recorded {
+		row.Operation, row.Since = r.Operation, r.Since
 	}
-	return Decision{
-		Outcome:  Unchanged,
-		Row:      row,
-		Complete: !recorded || r.State != ledger.Created,
+	return row
+}
+
+// Confirm gives the created rows that the ledger lacks of these base names: of what
+// is live and proven ours, in any generation. A run may have been killed before it
+// wrote one, kubectl may have created what push only printed, or the ledger is not
+// the whole one. What was retired and put back is not confirmed: verify finds it.
+func Confirm(view View, mine []Wanted, judge Judge, keys Keys) (rows []ledger.Row) {
+	byBase := index(view, mine)
+	for _, o := range view.Objects {
+		k := byBase[o.Base]
+		if k == nil || o.Deleting {
+			continue
+		}
+		p := pusher{known: k, judge: judge, keys: keys}
+		c, v := p.classify(o)
+		r, recorded := p.record(o)
+		if c != classOurs || recorded && (r.State == ledger.Created || r.State == ledger.Deleted) {
+			continue
+		}
+		if row := p.createdRow(o, v); !view.Past.Deleted(row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding) {
+			rows = append(rows, row)
+		}
 	}
+	slices.SortFunc(rows, func(a, b ledger.Row) int { return strings.Compare(a.Secret, b.Secret) })
+	return rows
 }
 
 // Orphans lists, in ledger order, the entries that were created in this
@@ -280,7 +401,7 @@ func Orphans(view View, inEnv func(envKey string) bool) []Decision {
 	at := map[string]int{}
 	var orphans []Decision
 	for _, r := range view.Records {
-		if r.State != ledger.Created || inEnv(r.EnvKey) || !live[r.Secret] {
+		if r.State != ledger.Created || r.Hint || inEnv(r.EnvKey) || !live[r.Secret] {
 			continue
 		}
 		row := ledger.Row{Cluster: view.Cluster, Namespace: view.Namespace, Secret: r.Secret, Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID}
@@ -296,12 +417,12 @@ func Orphans(view View, inEnv func(envKey string) bool) []Decision {
 	return orphans
 }
 
-// Offline gives the view that the ledger alone has: what it recorded as created
+// Offline gives the view that the ledger alone has: what its evidence has as created
 // is taken to be there. For dry runs without a cluster.
-func Offline(cluster, namespace string, records []ledger.Record) View {
-	view := View{Cluster: cluster, Namespace: namespace, Records: records}
+func Offline(cluster, namespace string, records []ledger.Record, past *ledger.Past) View {
+	view := View{Cluster: cluster, Namespace: namespace, Records: records, Past: past}
 	for _, r := range records {
-		if r.State != ledger.Created {
+		if r.State != ledger.Created || r.Hint {
 			continue
 		}
 		base, generation := manifest.SplitName(r.Secret)

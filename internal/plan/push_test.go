@@ -14,7 +14,8 @@ import (
 )
 
 // In these tests a token is written KEY/VALUE, and its binding holds when it
-// says so. The keyring has the keys k-new and k-old, the .env the value "now".
+// says so. The keyring has the keys k-new and k-old, and k-next staged; the .env has
+// the value "now".
 const (
 	current  = "k-new/now"
 	previous = "k-old/now"
@@ -26,8 +27,9 @@ const (
 // ring is the keyring of these tests.
 type ring struct{}
 
-func (ring) Has(id string) bool { return id == "k-new" || id == "k-old" }
-func (ring) IDs() []string      { return []string{"k-new", "k-old"} }
+func (ring) Has(id string) bool { return id == "k-new" || id == "k-old" || id == "k-next" }
+func (ring) IDs() []string      { return []string{"k-new", "k-next", "k-old"} }
+func (ring) Staged() string     { return "k-next" }
 
 func keyOf(token string) string {
 	key, _, _ := strings.Cut(token, "/")
@@ -39,7 +41,7 @@ func judge(t plan.Token) plan.Verdict {
 	if !ok || !(ring{}).Has(key) {
 		return plan.Verdict{}
 	}
-	binding := map[string]plan.Binding{"": plan.BindingAbsent, "holds": plan.BindingHolds}
+	binding := map[string]plan.Binding{"": plan.BindingAbsent, "holds": plan.BindingHolds, "of " + t.Secret: plan.BindingHolds}
 	b, known := binding[t.Binding]
 	if !known {
 		b = plan.BindingWrong
@@ -72,7 +74,7 @@ func records(rows ...ledger.Row) []ledger.Record { return ledger.Fold(rows) }
 func row(generation int, state ledger.State, token string) ledger.Row {
 	r := ledger.Row{
 		Operation: ledger.Push, State: state, Cluster: "c", Namespace: "ns", Secret: manifest.SecretName("secret-a", generation),
-		Generation: generation, EnvKey: "SECRET_A", KeyID: keyOf(token), Token: token, Binding: "holds",
+		Generation: generation, EnvKey: "SECRET_A", KeyID: keyOf(token), Token: token, Binding: "holds", Since: generation,
 	}
 	if state == ledger.Created || state == ledger.Deleted {
 		r.UID = "uid-" + token
@@ -86,35 +88,46 @@ var pushCases = []struct {
 	objects []manifest.Object
 	gone    []manifest.Object
 	records []ledger.Record
+	past    []ledger.Row // rows of which the ledger keeps no token
 	update  bool
+	revert  bool
+	ignore  string // the id of a key
 
 	outcome  plan.Outcome
 	secret   string
 	resend   bool
 	token    string           // that is sent again, current if not set
 	complete ledger.Operation // of the row that completes the ledger
+	reason   string
 }{
 	{name: "nothing known", outcome: plan.Created, secret: "secret-a"},
 
 	{name: "ours by row, same", objects: []manifest.Object{live(1, current)}, records: records(row(1, ledger.Created, current)), outcome: plan.Unchanged, secret: "secret-a"},
 	{name: "ours by row, label removed", objects: []manifest.Object{live(1, current, unlabelled)}, records: records(row(1, ledger.Created, current)), outcome: plan.Unchanged, secret: "secret-a"},
 	{name: "ours by planned row: a crash before the created row", objects: []manifest.Object{live(1, current)}, records: records(row(1, ledger.Planned, current)), outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Push},
-	{name: "ours by planned row, annotation edited", objects: []manifest.Object{live(1, current, binding("=1+1"))}, records: records(row(1, ledger.Planned, current)), outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Push},
+	{name: "planned row, annotation removed: the row has the binding", objects: []manifest.Object{live(1, current, binding(""))}, records: records(row(1, ledger.Planned, current)), outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Push},
+	{name: "planned row, annotation edited: no row overrules it", objects: []manifest.Object{live(1, current, binding("=1+1"))}, records: records(row(1, ledger.Planned, current)), outcome: plan.Misplaced, secret: "secret-a"},
 	{name: "ours by failed row: it landed after all", objects: []manifest.Object{live(1, current)}, records: records(row(1, ledger.Failed, current)), outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Push},
 	{name: "ours by binding, no row", objects: []manifest.Object{live(1, current, unlabelled)}, outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Learn},
 	{name: "same under the previous key", objects: []manifest.Object{live(1, previous)}, records: records(row(1, ledger.Created, previous)), outcome: plan.Unchanged, secret: "secret-a"},
 	{name: "newest generation counts", objects: []manifest.Object{live(1, changed), live(2, current)}, outcome: plan.Unchanged, secret: "secret-a-g2", complete: ledger.Learn},
 
 	{name: "other value", objects: []manifest.Object{live(1, changed)}, outcome: plan.Differs, secret: "secret-a"},
-	{name: "other value, older generation has it", objects: []manifest.Object{live(1, current), live(2, changed)}, outcome: plan.Differs, secret: "secret-a-g2"},
+	{name: "other value, older generation has it", objects: []manifest.Object{live(1, current), live(2, changed)}, outcome: plan.Stale, secret: "secret-a-g2"},
+	{name: "an older generation has it, update", objects: []manifest.Object{live(1, current), live(2, changed)}, update: true, outcome: plan.Stale, secret: "secret-a-g2"},
+	{name: "a deleted generation has it", objects: []manifest.Object{live(2, changed)}, records: records(row(1, ledger.Deleted, current)), update: true, outcome: plan.Stale, secret: "secret-a-g2"},
+	{name: "a planned one has it: nobody ever saw it", objects: []manifest.Object{live(2, changed)}, records: records(row(1, ledger.Planned, current)), update: true, outcome: plan.Created, secret: "secret-a-g3"},
+	{name: "an older generation has it, and the newest is gone", objects: []manifest.Object{live(1, current)}, records: records(row(2, ledger.Created, changed)), outcome: plan.Stale, secret: "secret-a-g2"},
+	{name: "an older generation has it, on purpose", objects: []manifest.Object{live(1, current), live(2, changed)}, revert: true, outcome: plan.Created, secret: "secret-a-g3"},
 	{name: "other value, update", objects: []manifest.Object{live(1, changed)}, update: true, outcome: plan.Created, secret: "secret-a-g2"},
 	{name: "update skips burnt numbers", objects: []manifest.Object{live(1, changed), live(4, garbage, unlabelled, binding(""))}, update: true, outcome: plan.Created, secret: "secret-a-g5"},
 	{name: "burnt number, same value", objects: []manifest.Object{live(1, current), live(4, garbage, unlabelled)}, outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Learn},
 	{name: "update skips deleted rows", objects: []manifest.Object{live(1, changed)}, records: records(row(1, ledger.Created, changed), row(2, ledger.Deleted, "k-new/x")), update: true, outcome: plan.Created, secret: "secret-a-g3"},
-	{name: "update uses a failed number", objects: []manifest.Object{live(1, changed)}, records: records(row(1, ledger.Created, changed), row(2, ledger.Failed, "k-new/x")), update: true, outcome: plan.Created, secret: "secret-a-g2"},
+	{name: "update passes over a failed number: its create may have landed", objects: []manifest.Object{live(1, changed)}, records: records(row(1, ledger.Created, changed), row(2, ledger.Failed, "k-new/x")), update: true, outcome: plan.Created, secret: "secret-a-g3"},
 
 	{name: "planned, gone, same", records: records(row(1, ledger.Planned, current)), outcome: plan.Created, secret: "secret-a", resend: true},
-	{name: "failed: its number again, not its bytes", records: records(row(1, ledger.Failed, current)), outcome: plan.Created, secret: "secret-a"},
+	{name: "failed, same: the same bytes again", records: records(row(1, ledger.Failed, current)), outcome: plan.Created, secret: "secret-a", resend: true},
+	{name: "planned under the previous key: not under KEY, so not again", records: records(row(1, ledger.Planned, previous)), outcome: plan.Created, secret: "secret-a-g2"},
 	{name: "created, gone, and a plan of the same name", records: records(row(1, ledger.Created, previous), row(1, ledger.Planned, current)), outcome: plan.Created, secret: "secret-a", resend: true, token: previous},
 	{name: "created, gone, changed, and a plan of the same name", records: records(row(1, ledger.Created, changed), row(1, ledger.Planned, current)), outcome: plan.Created, secret: "secret-a-g2"},
 	{name: "deleted, and a plan of the same name", records: records(row(1, ledger.Deleted, changed), row(1, ledger.Planned, current)), outcome: plan.Created, secret: "secret-a-g2"},
@@ -147,26 +160,47 @@ var pushCases = []struct {
 	{name: "binding absent", objects: []manifest.Object{live(1, current, binding(""))}, outcome: plan.Misplaced, secret: "secret-a"},
 	{name: "binding wrong", objects: []manifest.Object{live(1, current), live(9, current, binding("of another"))}, outcome: plan.Misplaced, secret: "secret-a-g9"},
 	{name: "being deleted", objects: []manifest.Object{live(1, current, deleting)}, outcome: plan.Failed, secret: "secret-a"},
-	{name: "ours by row, token does not open", objects: []manifest.Object{live(1, garbage)}, records: records(row(1, ledger.Planned, garbage)), outcome: plan.Differs, secret: "secret-a"},
+	{name: "recorded, and its token does not open: a row proves nothing", objects: []manifest.Object{live(1, garbage)}, records: records(row(1, ledger.Planned, garbage)), outcome: plan.Foreign, secret: "secret-a"},
+	{name: "a rest under a key that was dropped here", objects: []manifest.Object{live(1, alien)}, past: []ledger.Row{row(2, ledger.Deleted, alien)}, outcome: plan.Created, secret: "secret-a-g3"},
+	{name: "a generation under a key that was dropped here burns its number", objects: []manifest.Object{live(1, current), live(4, alien)}, past: []ledger.Row{row(2, ledger.Deleted, alien)}, outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Learn},
+	{name: "under the next key", objects: []manifest.Object{live(1, current), live(2, "k-next/now")}, outcome: plan.Superseded, secret: "secret-a-g2"},
+	{name: "created row under the next key", objects: []manifest.Object{live(1, current)}, records: records(row(2, ledger.Created, "k-next/now")), outcome: plan.Superseded, secret: "secret-a-g2"},
+	{name: "retired and put back: it is not confirmed", objects: []manifest.Object{live(1, current)}, past: []ledger.Row{row(1, ledger.Deleted, current)}, outcome: plan.Unchanged, secret: "secret-a"},
+	{name: "created row under a key we lack, ignored", objects: []manifest.Object{live(1, current)}, records: records(row(2, ledger.Created, alien)), ignore: "k-lost", outcome: plan.Unchanged, secret: "secret-a", complete: ledger.Learn},
+	{name: "a live one under a key we lack is never ignored", objects: []manifest.Object{live(1, current), live(2, alien)}, ignore: "k-lost", outcome: plan.Superseded, secret: "secret-a-g2"},
+	{name: "renamed by kustomize", objects: []manifest.Object{live(1, current, func(o *manifest.Object) { o.Binding, o.Claimed = "of ecret-a", "ecret-a" })}, outcome: plan.Misplaced, secret: "secret-a", reason: "kustomize"},
 }
 
 func TestPush(t *testing.T) {
 	for _, tc := range pushCases {
 		t.Run(tc.name, func(t *testing.T) {
-			view := plan.View{Cluster: "c", Namespace: "ns", Objects: tc.objects, Records: tc.records, Gone: tc.gone}
-			got, err := plan.Push(view, []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a"}}, judge, ring{}, tc.update)
+			view := plan.View{Cluster: "c", Namespace: "ns", Objects: tc.objects, Records: tc.records, Gone: tc.gone, Ignore: []string{tc.ignore}}
+			_, view.Past = bookOf(tc.past).At("c", "ns")
+			got, err := plan.Push(view, secretA, judge, ring{}, plan.PushOptions{Update: tc.update, Revert: func(string) bool { return tc.revert }})
 			if err != nil || len(got) != 1 {
 				t.Fatalf("got %v, %v", got, err)
 			}
 			d := got[0]
-			if d.Outcome != tc.outcome || d.Row.Secret != tc.secret || d.Resend != tc.resend || d.Complete != (tc.complete != "") {
-				t.Errorf("got %+v\nwant %s %s, resend %v, complete %q", d, tc.secret, tc.outcome, tc.resend, tc.complete)
+			if d.Outcome != tc.outcome || d.Row.Secret != tc.secret || d.Resend != tc.resend {
+				t.Errorf("got %+v\nwant %s %s, resend %v", d, tc.secret, tc.outcome, tc.resend)
 			}
-			if d.Complete && (d.Row.Operation != tc.complete || d.Row.State != ledger.Created || d.Row.UID == "" || d.Row.Token == "" || d.Row.Binding != "holds") {
-				t.Errorf("the completing row is %+v", d.Row)
+			var complete ledger.Operation
+			for _, r := range plan.Confirm(view, secretA, judge, ring{}) {
+				if r.Secret == d.Row.Secret && d.Outcome == plan.Unchanged {
+					complete = r.Operation
+				}
+				if r.State != ledger.Created || r.UID == "" || r.Token == "" || r.Binding != "holds" || r.Since != r.Generation {
+					t.Errorf("a row that confirms: %+v", r)
+				}
+			}
+			if complete != tc.complete {
+				t.Errorf("confirmed by %q, want %q", complete, tc.complete)
 			}
 			if d.Resend && d.Row.Token != cmp.Or(tc.token, current) {
 				t.Errorf("resends %+v", d.Row)
+			}
+			if !strings.Contains(d.Reason, tc.reason) {
+				t.Errorf("reason %q, want %q", d.Reason, tc.reason)
 			}
 			if quiet := d.Outcome == plan.Created || d.Outcome == plan.Unchanged; quiet != (d.Reason == "") {
 				t.Errorf("outcome %s with reason %q", d.Outcome, d.Reason)
@@ -178,7 +212,7 @@ func TestPush(t *testing.T) {
 func TestPushWritesNothingBesideASupersededEntry(t *testing.T) {
 	wanted := []plan.Wanted{{EnvKey: "SECRET_NEW", Base: "secret-new"}, {EnvKey: "SECRET_A", Base: "secret-a"}}
 	view := plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{live(1, alien)}}
-	got, err := plan.Push(view, wanted, judge, ring{}, true)
+	got, err := plan.Push(view, wanted, judge, ring{}, plan.PushOptions{Update: true})
 	if err != nil || len(got) != 2 {
 		t.Fatal(got, err)
 	}
@@ -189,7 +223,7 @@ func TestPushWritesNothingBesideASupersededEntry(t *testing.T) {
 
 func TestPushRefusesAnotherSpelling(t *testing.T) {
 	view := plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{live(1, current, spelled("SECRET-A"))}}
-	_, err := plan.Push(view, []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a", Line: 3}}, judge, ring{}, false)
+	_, err := plan.Push(view, []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a", Line: 3}}, judge, ring{}, plan.PushOptions{})
 	var spelling *plan.SpellingError
 	if !errors.As(err, &spelling) || spelling.Spelling != "SECRET-A" || spelling.Want.Line != 3 {
 		t.Errorf("got %v", err)
@@ -240,7 +274,7 @@ func TestCheckCluster(t *testing.T) {
 }
 
 func TestOfflineTakesTheLedgerForTheCluster(t *testing.T) {
-	view := plan.Offline("c", "ns", records(row(1, ledger.Created, current), row(2, ledger.Planned, changed), row(3, ledger.Deleted, changed)))
+	view := plan.Offline("c", "ns", records(row(1, ledger.Created, current), row(2, ledger.Planned, changed), row(3, ledger.Deleted, changed)), nil)
 	if len(view.Objects) != 1 || view.Objects[0].Name != "secret-a" || view.Objects[0].Token != current {
 		t.Errorf("got %+v", view.Objects)
 	}
@@ -252,7 +286,7 @@ func TestOfflineTakesTheLedgerForTheCluster(t *testing.T) {
 func TestInterest(t *testing.T) {
 	other := row(1, ledger.Created, current)
 	other.Secret, other.EnvKey = "secret-b", "SECRET_B"
-	in := plan.InterestOf(records(row(3, ledger.Planned, current), other), []plan.Wanted{{Base: "secret-a"}, {Base: "secret-c"}})
+	in := plan.InterestOf(records(row(3, ledger.Planned, current), other), nil, []plan.Wanted{{Base: "secret-a"}, {Base: "secret-c"}})
 	if in.Bases["secret-a"] != 3 || in.Bases["secret-c"] != 1 || len(in.Bases) != 2 {
 		t.Errorf("bases %v", in.Bases)
 	}

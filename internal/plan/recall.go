@@ -20,18 +20,17 @@ type Recalled struct {
 	Others     []Token // that the ledger has as created under the same name: one of them is there
 }
 
-// Recall gives the newest generation of every entry that the rows say was created
-// and not deleted, in each place: entries in the order in which the ledger has
-// them first, places in their own order. With a generation above 0 it gives that
-// one instead, deleted ones too.
-func Recall(rows []ledger.Row, generation int) []Recalled {
+// Recall gives the newest generation of every entry that the evidence has as created
+// and not deleted, in each place, sorted by order and then by place. With a
+// generation above 0 it gives that one instead, deleted ones too.
+func Recall(records []ledger.Record, generation int, order func(envKey string) int) []Recalled {
 	type place struct{ cluster, namespace, envKey string }
 	chosen := map[place]Recalled{}
 	deleted := map[place]bool{} // what was chosen there
-	for _, r := range ledger.Fold(rows) {
+	for _, r := range records {
 		_, g := manifest.SplitName(r.Secret)
 		gone := r.State == ledger.Deleted && generation > 0
-		if r.State != ledger.Created && !gone || generation > 0 && g != generation {
+		if r.Hint || r.State != ledger.Created && !gone || generation > 0 && g != generation {
 			continue
 		}
 		at := place{r.Cluster, r.Namespace, r.EnvKey}
@@ -46,28 +45,16 @@ func Recall(rows []ledger.Row, generation int) []Recalled {
 		}
 	}
 	all := slices.Collect(maps.Values(chosen))
-	InLedgerOrder(all, rows)
+	InOrder(all, order)
 	return all
 }
 
-// InLedgerOrder sorts entries as the ledger has them first, then places in their
-// own order; what the ledger does not know comes last, by name.
-func InLedgerOrder(all []Recalled, rows []ledger.Row) {
-	order := map[string]int{}
-	for _, row := range rows {
-		if _, seen := order[row.EnvKey]; !seen {
-			order[row.EnvKey] = len(order)
-		}
-	}
-	position := func(r Recalled) int {
-		if at, known := order[r.Token.EnvKey]; known {
-			return at
-		}
-		return len(order)
-	}
+// InOrder sorts entries by an order of their names, which is the ledger's, then by
+// name and place.
+func InOrder(all []Recalled, order func(envKey string) int) {
 	slices.SortFunc(all, func(a, b Recalled) int {
 		return cmp.Or(
-			cmp.Compare(position(a), position(b)), strings.Compare(a.Token.EnvKey, b.Token.EnvKey),
+			cmp.Compare(order(a.Token.EnvKey), order(b.Token.EnvKey)), strings.Compare(a.Token.EnvKey, b.Token.EnvKey),
 			strings.Compare(a.Cluster, b.Cluster), strings.Compare(a.Token.Namespace, b.Token.Namespace))
 	})
 }
@@ -93,11 +80,7 @@ func Live(view View, mine []Wanted, judge Judge, keys Keys) (all []Recalled, unk
 				Reason: reason,
 			})
 		case current.Name != "":
-			t := TokenOfObject(current)
-			if r, recorded := p.record(current); recorded { // the annotation may have been edited since
-				t.Binding = r.Binding
-			}
-			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: t})
+			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: p.token(current)})
 		}
 	}
 	return all, unknown
@@ -116,12 +99,14 @@ func (p *pusher) told() (current manifest.Object, generation int, reason string)
 		}
 		switch c, v := p.classify(o); {
 		case c == classMisplaced:
-			return current, g, misplacedReason(v)
+			return current, g, p.misplacedReason(o, v)
 		case c == classOurs && v.Opens:
 			return o, g, ""
+		case o.Managed && o.KeyID != "" && !p.keys.Has(o.KeyID) && p.view.Past.Dropped(o.KeyID):
+			// under a key that was dropped: an older one that turned up again
 		case o.Managed && o.KeyID != "" && !p.keys.Has(o.KeyID):
 			return current, g, "it is under key " + o.KeyID + ", which this keyring lacks"
-		case c == classOurs || o.Managed:
+		case o.Managed:
 			return current, g, "no key of this keyring opens its token"
 		case p.created(g):
 			return current, g, "it has other bytes than were created"

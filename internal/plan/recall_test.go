@@ -66,6 +66,14 @@ func TestLive(t *testing.T) {
 	}
 }
 
+func bookOf(rows []ledger.Row) *ledger.Book {
+	b := ledger.NewBook(ledger.Keys{})
+	for _, row := range rows {
+		b.Add(row)
+	}
+	return b
+}
+
 func TestRecall(t *testing.T) {
 	other := row(1, ledger.Created, current)
 	other.EnvKey, other.Secret, other.Namespace = "SECRET_0", "secret-0", "other"
@@ -88,7 +96,7 @@ func TestRecall(t *testing.T) {
 		{"none of that number", []ledger.Row{row(1, ledger.Created, changed)}, 2, ""},
 	} {
 		var got []string
-		for _, r := range plan.Recall(tt.rows, tt.generation) {
+		for _, r := range plan.Recall(records(tt.rows...), tt.generation, bookOf(tt.rows).Order) {
 			text := fmt.Sprintf("%s g%d %s", r.Token.EnvKey, r.Generation, r.Token.Token)
 			for _, o := range r.Others {
 				text += " or " + o.Token

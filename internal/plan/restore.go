@@ -12,29 +12,62 @@ import (
 // Restore gives, for records that were created and not deleted, what has to be
 // there again in the target cluster. live are the Secrets of the records'
 // namespaces that are there now. Rows keep names, tokens and bindings.
-func Restore(records []ledger.Record, cluster string, live []manifest.Object) []Decision {
+//
+// With a judge only what evidence says, and what a key opens in its own place, is
+// created: the rest is Unproven. Without a key there is no judge, and the rows are
+// believed.
+func Restore(records []ledger.Record, cluster string, live []manifest.Object, judge Judge) []Decision {
 	there := map[[2]string]manifest.Object{}
 	for _, o := range live {
 		there[[2]string{o.Namespace, o.Name}] = o
 	}
 	var all []Decision
 	for _, r := range records {
-		row := ledger.Row{
-			Operation: ledger.Restore, State: ledger.Planned, Cluster: cluster, Namespace: r.Namespace, Secret: r.Secret,
-			Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID, Token: r.Token, Binding: r.Binding,
+		o, found := there[[2]string{r.Namespace, r.Secret}]
+		if r.Hint && found {
+			continue // nothing would be created
 		}
-		d := Decision{Outcome: Created, Row: row}
-		switch o, found := there[[2]string{r.Namespace, r.Secret}]; {
-		case !found:
-		case o.Deleting:
-			d.Outcome, d.Reason = Failed, "it is being deleted; something holds it with a finalizer"
-		case o.Carries(row):
-			d.Outcome, d.Row.State, d.Row.UID = Unchanged, ledger.Created, o.UID
-			d.Complete = r.Cluster != cluster || !slices.Contains(r.UIDs(), o.UID)
-		default:
-			d.Outcome, d.Reason = Foreign, "the name is taken by a Secret with other bytes"
-		}
-		all = append(all, d)
+		all = append(all, restore(r, cluster, o, judge))
 	}
 	return all
+}
+
+func restore(r ledger.Record, cluster string, o manifest.Object, judge Judge) Decision {
+	row := ledger.Row{
+		Operation: ledger.Restore, State: ledger.Planned, Cluster: cluster, Namespace: r.Namespace, Secret: r.Secret,
+		Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID, Token: r.Token, Binding: r.Binding, Since: r.Since,
+	}
+	d := Decision{Outcome: Created, Row: row}
+	switch doubt := unproven(r, judge); {
+	case o.Name == "" && doubt != "":
+		d.Outcome, d.Reason = Unproven, doubt
+	case o.Name == "":
+	case o.Deleting:
+		d.Outcome, d.Reason = Failed, "it is being deleted; something holds it with a finalizer"
+	case o.Carries(row):
+		d.Outcome, d.Row.State, d.Row.UID = Unchanged, ledger.Created, o.UID
+		d.Complete = doubt == "" && (r.Cluster != cluster || !slices.Contains(r.UIDs(), o.UID))
+	default:
+		d.Outcome, d.Reason = Foreign, "the name is taken by a Secret with other bytes"
+	}
+	return d
+}
+
+// unproven says why a record permits nothing; empty where it is proven, or where no
+// key is there to prove it with.
+func unproven(r ledger.Record, judge Judge) string {
+	if judge == nil {
+		return ""
+	}
+	v := judge(TokenOf(r))
+	switch {
+	case r.Hint:
+		return "its rows are signed by a key that this keyring lacks"
+	case !v.Opens:
+		return "no key of this keyring opens its token"
+	case v.Binding != BindingHolds:
+		return "its token was made for another place"
+	default:
+		return ""
+	}
 }

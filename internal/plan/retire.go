@@ -15,29 +15,28 @@ import (
 type Retirement struct {
 	Object manifest.Object
 	Row    ledger.Row // planned, with the object's bytes and uid
-	Learn  bool       // the ledger has no created row of it yet
 	Gone   bool       // it is not there any more, and the ledger does not say so yet
 	UIDs   []string   // that the ledger takes to be there under these bytes, the object's among them
 }
 
 // Retire gives the generations older than the current one of each base name, and
-// all generations of those that leaving names. A base name whose current
-// generation does not open, or is being deleted, keeps what it has: the older
-// ones may be the way back. So does one that the ledger knows newer: Skipped.
-func Retire(view View, mine []Wanted, judge Judge, keys Keys, leaving func(envKey string) bool) (retired []Retirement, skipped []Decision) {
+// all generations of those entries that all names. Only what is proven ours is
+// ever among them. A base name whose current generation is being deleted keeps what
+// it has: the older ones may be needed to undo that. So does one that the ledger
+// knows newer: Skipped.
+func Retire(view View, mine []Wanted, judge Judge, keys Keys, all func(envKey string) bool) (retired []Retirement, skipped []Decision) {
 	byBase := index(view, mine)
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
-		current, verdict, _ := p.current()
-		all := leaving(w.EnvKey)
-		if current.Name != "" && !all {
-			if d := p.standing(current, verdict); d.Outcome != "" {
+		current, _, _ := p.current()
+		if current.Name != "" && !all(w.EnvKey) {
+			if d := p.obstacle(current); d.Outcome != "" {
 				skipped = append(skipped, d)
 				continue
 			}
 		}
 		for _, g := range p.generations() {
-			if !all && g >= current.Generation {
+			if !all(w.EnvKey) && g >= current.Generation {
 				continue
 			}
 			o, live := p.object(g)
@@ -52,31 +51,54 @@ func Retire(view View, mine []Wanted, judge Judge, keys Keys, leaving func(envKe
 }
 
 func (p *pusher) retirement(o manifest.Object, v Verdict) Retirement {
-	kept := p.keep(o, v)
-	row := kept.Row
-	row.EnvKey = o.EnvKey
-	uids := []string{o.UID}
+	row, uids := p.createdRow(o, v), []string{o.UID}
 	if r, recorded := p.record(o); recorded {
-		row.KeyID = r.KeyID
 		uids = append(uids, slices.DeleteFunc(r.UIDs(), func(uid string) bool { return uid == o.UID })...)
 	}
 	row.Operation, row.State = ledger.Retire, ledger.Planned
-	return Retirement{Object: o, Row: row, Learn: kept.Complete, UIDs: uids}
+	return Retirement{Object: o, Row: row, UIDs: uids}
 }
 
 // gone gives what the ledger has as created and the namespace has not: a retire
-// was killed, or somebody deleted it.
+// was killed, or it was deleted by hand.
 func (p *pusher) gone(generation int) (retired []Retirement) {
 	for _, r := range p.records[generation] {
-		uids := r.UIDs()
-		if len(uids) == 0 {
-			continue
+		if r.State == ledger.Created {
+			row := goneRow(r)
+			o := manifest.Object{Namespace: row.Namespace, Name: row.Secret, Base: p.want.Base, Generation: generation, UID: row.UID, EnvKey: row.EnvKey, Token: row.Token, Binding: row.Binding}
+			retired = append(retired, Retirement{Object: o, Row: row, Gone: true, UIDs: r.UIDs()})
 		}
-		row := p.row(generation)
-		row.Operation, row.EnvKey, row.KeyID = ledger.Retire, r.EnvKey, r.KeyID
-		row.Token, row.Binding, row.UID = r.Token, r.Binding, uids[0]
-		o := manifest.Object{Namespace: row.Namespace, Name: row.Secret, UID: row.UID, EnvKey: row.EnvKey, Token: row.Token, Binding: row.Binding}
-		retired = append(retired, Retirement{Object: o, Row: row, Gone: true, UIDs: uids})
 	}
 	return retired
+}
+
+// goneRow gives the planned row that retires what is not there any more.
+func goneRow(r ledger.Record) ledger.Row {
+	row := ledger.Row{
+		Operation: ledger.Retire, State: ledger.Planned, Cluster: r.Cluster, Namespace: r.Namespace, Secret: r.Secret, Generation: r.Generation,
+		EnvKey: r.EnvKey, KeyID: r.KeyID, Token: r.Token, Binding: r.Binding, Since: r.Since,
+	}
+	if uids := r.UIDs(); len(uids) > 0 {
+		row.UID = uids[0]
+	}
+	return row
+}
+
+// OldestFirst parts what is to be deleted into steps, so that of one name no newer
+// generation goes before an older one: a run that is killed between two steps never
+// makes an older value current.
+func OldestFirst[T any](items []T, object func(T) manifest.Object) (steps [][]T) {
+	sorted := slices.Clone(items)
+	slices.SortStableFunc(sorted, func(a, b T) int { return object(a).Generation - object(b).Generation })
+	next := map[[2]string]int{} // by namespace and base name
+	for _, item := range sorted {
+		at := [2]string{object(item).Namespace, object(item).Base}
+		step := next[at]
+		next[at]++
+		if step == len(steps) {
+			steps = append(steps, nil)
+		}
+		steps[step] = append(steps[step], item)
+	}
+	return steps
 }

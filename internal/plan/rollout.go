@@ -3,9 +3,11 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -21,31 +23,81 @@ type Successor struct {
 // to them: the older ones with what follows them, and the current ones. Keyrings
 // gives the ids of the keys in the current generation of each keyring Secret.
 type Generations struct {
-	Older    map[string]Successor
+	Known    map[string]Successor // older ones that are there, or whose token the ledger has
 	Current  map[string]bool
 	Keyrings map[string][]string
+
+	over func(name string) (Successor, bool) // of those that were deleted
+	gone func() []string                     // the names of these
+}
+
+// Older gives what follows an older generation, be it there or gone.
+func (g Generations) Older(name string) (Successor, bool) {
+	s, older := g.Known[name]
+	if !older && g.over != nil {
+		return g.over(name)
+	}
+	return s, older
+}
+
+// All gives all older generations, by name.
+func (g Generations) All() map[string]Successor {
+	all := maps.Clone(g.Known)
+	if g.gone == nil {
+		return all
+	}
+	for _, name := range g.gone() {
+		if _, known := all[name]; known {
+			continue
+		}
+		if s, older := g.over(name); older {
+			all[name] = s
+		}
+	}
+	return all
 }
 
 // Successors finds the generations of tokens. An older one that is gone already
-// counts too, by the token that the ledger has of it: a workload may still name it.
+// counts too, by the token or the numbers that the ledger has of it: a workload may
+// still name it.
 func Successors(view View, mine []Wanted, judge Judge, keys Keys, same Same) Generations {
-	g := Generations{Older: map[string]Successor{}, Current: map[string]bool{}, Keyrings: map[string][]string{}}
+	g := Generations{Known: map[string]Successor{}, gone: view.Past.Secrets, Current: map[string]bool{}, Keyrings: map[string][]string{}}
 	byBase := index(view, mine)
+	current := map[string]ledger.Row{} // by base name
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
-		current, verdict, _ := p.current()
-		if current.Name == "" || !verdict.Opens || current.Deleting {
+		o, verdict, _ := p.current()
+		if o.Name == "" || p.obstacle(o).Outcome != "" {
 			continue
 		}
-		g.Current[current.Name] = true
-		to := TokenOfObject(current)
-		for _, from := range p.olderThan(current.Generation) {
-			g.Older[from.Secret] = Successor{
-				Name: current.Name, SameValue: same(from, to), OldKey: judge(from).KeyID, NewKey: verdict.KeyID,
+		g.Current[o.Name] = true
+		current[w.Base] = p.createdRow(o, verdict)
+		for _, from := range p.olderThan(o.Generation) {
+			g.Known[from.Secret] = Successor{
+				Name: o.Name, SameValue: same(from, p.token(o)), OldKey: judge(from).KeyID, NewKey: verdict.KeyID,
 			}
 		}
 	}
+	g.over = func(name string) (Successor, bool) {
+		base, generation := manifest.SplitName(name)
+		to, ours := current[base]
+		over := view.Past.Over(name)
+		if !ours || generation >= to.Generation || over == nil {
+			return Successor{}, false
+		}
+		s := Successor{Name: to.Secret, OldKey: over[0].KeyID, NewKey: to.KeyID}
+		for _, o := range over {
+			s.SameValue = s.SameValue || SameSince(o.Since, o.Generation, to.Since, to.Generation)
+		}
+		return s, true
+	}
 	return g
+}
+
+// SameSince says whether two generations of one name have the same value, by the
+// signed since of each: a generation that had the very value.
+func SameSince(since, generation, otherSince, otherGeneration int) bool {
+	return since == otherSince || since == otherGeneration || otherSince == generation
 }
 
 // olderThan gives the tokens of ours below a generation.
@@ -55,8 +107,9 @@ func (p *pusher) olderThan(generation int) (tokens []Token) {
 			continue
 		}
 		if o, live := p.object(g); live {
-			if c, _ := p.classify(o); c == classOurs {
-				tokens = append(tokens, TokenOfObject(o))
+			_, recorded := p.record(o)
+			if c, _ := p.classify(o); c == classOurs || recorded {
+				tokens = append(tokens, p.token(o))
 			}
 			continue
 		}
@@ -75,7 +128,7 @@ func (g Generations) AddKeyring(name, current string, ids []string) {
 	g.Keyrings[current] = ids
 	g.Current[current] = true
 	if name != current {
-		g.Older[name] = Successor{Name: current, SameValue: true}
+		g.Known[name] = Successor{Name: current, SameValue: true}
 	}
 }
 
@@ -97,13 +150,13 @@ func Repoint(w workload.Workload, g Generations, appsHold string, update bool) R
 	held := []string{appsHold}
 	for _, ref := range w.References() {
 		name := ref.Secret
-		if s, older := g.Older[name]; older {
+		if s, older := g.Older(name); older {
 			name = s.Name
 		}
 		held = append(held, g.Keyrings[name]...)
 	}
 	for _, ref := range w.References() {
-		s, older := g.Older[ref.Secret]
+		s, older := g.Older(ref.Secret)
 		switch {
 		case !older:
 			r.Current = r.Current || g.Current[ref.Secret]

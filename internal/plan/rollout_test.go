@@ -21,8 +21,8 @@ import (
 // and last the current names.
 func writtenGenerations(g plan.Generations) string {
 	var out []string
-	for _, older := range slices.Sorted(maps.Keys(g.Older)) {
-		s := g.Older[older]
+	for _, older := range slices.Sorted(maps.Keys(g.All())) {
+		s, _ := g.Older(older)
 		text := older + "->" + s.Name
 		if s.OldKey != s.NewKey {
 			text += " " + s.OldKey + "->" + s.NewKey
@@ -81,7 +81,7 @@ func uses(secrets ...string) workload.Workload {
 
 func TestRepoint(t *testing.T) {
 	generations := plan.Generations{
-		Older: map[string]plan.Successor{
+		Known: map[string]plan.Successor{
 			"a":    {Name: "a-g2", SameValue: true, OldKey: "k-old", NewKey: "k-new"},
 			"b":    {Name: "b-g2", OldKey: "k-old", NewKey: "k-new"},
 			"same": {Name: "same-g2", OldKey: "k-new", NewKey: "k-new"},

@@ -20,6 +20,8 @@ type Move struct {
 	// Differs says that the .env has another value than the live token, which is
 	// what gets rotated.
 	Differs bool
+	// Lost says that From was created and is not there any more.
+	Lost bool
 }
 
 // Blocked is the outcome of a base name that keeps a rotation from beginning.
@@ -29,12 +31,12 @@ const Blocked Outcome = "blocked"
 type Same func(a, b Token) bool
 
 // Mine gives the base names that are this project's: those of the .env, then
-// those that the ledger recorded and that the .env has no longer, all sorted by
-// name, so that the first to be created is the same for everybody who rotates.
+// those that the ledger's evidence has and that the .env has no longer, all sorted
+// by name, so that the first to be created is the same for everybody who rotates.
 func Mine(records []ledger.Record, wanted []Wanted) []Wanted {
 	byBase := map[string]Wanted{}
 	for _, r := range records {
-		if r.State == ledger.Created || r.State == ledger.Planned {
+		if !r.Hint && (r.State == ledger.Created || r.State == ledger.Planned) {
 			base, _ := manifest.SplitName(r.Secret)
 			byBase[base] = Wanted{EnvKey: r.EnvKey, Base: base}
 		}
@@ -55,9 +57,10 @@ func Rotate(view View, mine []Wanted, judge Judge, keys Keys, same Same, inEnv f
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
 		current, verdict, misplaced := p.current()
 		if misplaced.Name != "" {
-			moves = append(moves, Move{Decision: p.report(Misplaced, misplaced, "its token opens, but it was made for another place")})
+			_, v := p.classify(misplaced)
+			moves = append(moves, Move{Decision: p.report(Misplaced, misplaced, p.misplacedReason(misplaced, v))})
 		}
-		m, err := p.rotate(current, verdict, same)
+		m, err := p.rotate(current, verdict, same, inEnv(w.EnvKey))
 		if err != nil {
 			return nil, err
 		}
@@ -69,22 +72,40 @@ func Rotate(view View, mine []Wanted, judge Judge, keys Keys, same Same, inEnv f
 	return moves, nil
 }
 
-// rotate decides on one base name; a Move without an outcome is nothing to do.
-func (p *pusher) rotate(current manifest.Object, verdict Verdict, same Same) (Move, error) {
-	if d := p.standing(current, verdict); d.Outcome != "" {
-		return Move{Decision: d}, nil
+// rotate decides on one base name; a Move without an outcome is nothing to do. Where
+// a newer generation was created and its object is gone, its token has the value;
+// but of an entry that left the .env, and of which nothing is there, it is for the
+// user to say whether it is to come back.
+func (p *pusher) rotate(current manifest.Object, verdict Verdict, same Same, inEnv bool) (Move, error) {
+	d := p.obstacle(current)
+	lost, isLost, taken := p.lost(current.Generation)
+	if d.Outcome == Blocked && isLost && !taken && (inEnv || current.Name != "") {
+		if v := p.judge(TokenOf(lost)); v.Opens && v.Binding == BindingHolds {
+			m := p.move(TokenOf(lost), p.resend(lost), v, lost.Since, same)
+			m.Lost = true
+			return m, nil
+		}
 	}
 	switch {
+	case d.Outcome != "":
+		return Move{Decision: d}, nil
 	case current.Name == "":
 		return Move{}, nil
 	case current.EnvKey != p.want.EnvKey:
 		return Move{}, &SpellingError{Want: p.want, Namespace: current.Namespace, Secret: current.Name, Spelling: current.EnvKey}
 	}
-	m := Move{Decision: p.keep(current, verdict), From: TokenOfObject(current), Differs: !verdict.Same}
+	kept := p.keep(current, verdict)
+	return p.move(p.token(current), kept, verdict, kept.Row.Since, same), nil
+}
+
+// move decides about the token that has the current value: it stays under KEY, or a
+// next generation is made of it.
+func (p *pusher) move(from Token, stays Decision, verdict Verdict, since int, same Same) Move {
+	m := Move{Decision: stays, From: from, Differs: !verdict.Same}
 	if verdict.KeyID != p.keys.IDs()[0] {
-		m.Decision = p.next(m.From, same)
+		m.Decision = p.next(from, since, same)
 	}
-	return m, nil
+	return m
 }
 
 // current gives the newest live object of ours, and the newest misplaced one
@@ -105,39 +126,48 @@ func (p *pusher) current() (o manifest.Object, v Verdict, misplaced manifest.Obj
 	return o, v, misplaced
 }
 
-// lost finds a generation above one that was created and is not there.
-func (p *pusher) lost(above int) (ledger.Record, bool) {
+// lost finds the newest generation above the current one that evidence has as
+// created: it is not there, or not with these bytes (taken).
+func (p *pusher) lost(current int) (r ledger.Record, found, taken bool) {
 	for _, g := range p.generations() {
-		if _, live := p.object(g); live || g <= above {
-			continue
+		if g <= current {
+			break
 		}
+		_, live := p.object(g)
 		for _, r := range p.records[g] {
-			if r.State == ledger.Created {
-				return r, true
+			if r.State == ledger.Created && !p.burnt(r) {
+				return r, true, live
 			}
 		}
 	}
-	return ledger.Record{}, false
+	return ledger.Record{}, false, false
+}
+
+// burnt says of a record that it only used up its number: its key was dropped, or is
+// to be ignored.
+func (p *pusher) burnt(r ledger.Record) bool {
+	return !p.keys.Has(r.KeyID) && p.view.Past.Dropped(r.KeyID) || slices.Contains(p.view.Ignore, r.KeyID)
 }
 
 func (p *pusher) blocked(generation int, reason string) Decision {
 	return Decision{Outcome: Blocked, Row: p.row(generation), Reason: reason}
 }
 
-// standing says why the current generation, which may be none, cannot stand for
-// its base name; a Decision without an outcome says that it can.
-func (p *pusher) standing(current manifest.Object, verdict Verdict) Decision {
+// obstacle says why a base name cannot be rotated or retired: its current
+// generation, which may be none, is not the newest, or is being deleted. A Decision
+// without an outcome says that nothing is in the way.
+func (p *pusher) obstacle(current manifest.Object) Decision {
 	if d, superseded := p.superseded(); superseded {
 		return d
 	}
-	lost, isLost := p.lost(current.Generation)
+	lost, isLost, taken := p.lost(current.Generation)
 	switch {
+	case isLost && taken:
+		return p.blocked(lost.Generation, "it has other bytes than were created under its name; the value that was may be newer than what is there")
 	case isLost:
 		return p.blocked(lost.Generation, "the ledger has it, the namespace has not; its value may be newer than what is there")
 	case current.Deleting:
 		return p.blocked(current.Generation, "it is being deleted; something holds it with a finalizer")
-	case current.Name != "" && !verdict.Opens:
-		return p.blocked(current.Generation, "no key of this keyring opens its token")
 	default:
 		return Decision{}
 	}
@@ -145,7 +175,7 @@ func (p *pusher) standing(current manifest.Object, verdict Verdict) Decision {
 
 // next gives the generation that holds the current value under KEY: one that an
 // interrupted rotation planned already, byte for byte, or a new one.
-func (p *pusher) next(from Token, same Same) Decision {
+func (p *pusher) next(from Token, since int, same Same) Decision {
 	_, current := manifest.SplitName(from.Secret)
 	for _, g := range p.generations() {
 		if _, live := p.object(g); live || g <= current {
@@ -159,6 +189,6 @@ func (p *pusher) next(from Token, same Same) Decision {
 		}
 	}
 	d := p.create()
-	d.Row.Operation = ledger.Rotate
+	d.Row.Operation, d.Row.Since = ledger.Rotate, since
 	return d
 }

@@ -50,24 +50,16 @@ type Older struct {
 	UsedBy []string `json:"usedBy"`
 }
 
-// Since says when each key id was first used, by the ledger's first created row,
-// else by the oldest object under it.
-func Since(records []ledger.Record, objects []manifest.Object) map[string]time.Time {
+// Since says when each key id was first used, by the ledger, else by the oldest
+// object under it.
+func Since(recorded map[string]time.Time, objects []manifest.Object) map[string]time.Time {
 	since := map[string]time.Time{}
-	earlier := func(id string, at time.Time) {
-		if was, ok := since[id]; id != "" && !at.IsZero() && (!ok || at.Before(was)) {
-			since[id] = at
-		}
-	}
-	for _, r := range records {
-		earlier(r.KeyID, r.FirstCreated)
-	}
-	recorded := maps.Clone(since)
 	for _, o := range objects {
-		if _, ok := recorded[o.KeyID]; !ok {
-			earlier(o.KeyID, o.Created)
+		if was, ok := since[o.KeyID]; o.KeyID != "" && !o.Created.IsZero() && (!ok || o.Created.Before(was)) {
+			since[o.KeyID] = o.Created
 		}
 	}
+	maps.Copy(since, recorded)
 	return since
 }
 
@@ -81,7 +73,7 @@ func StatusOf(view View, mine func(base string) bool, used map[string][]string, 
 		}
 	}
 	for _, r := range view.Records {
-		if base, _ := manifest.SplitName(r.Secret); mine(base) && r.State == ledger.Created {
+		if base, _ := manifest.SplitName(r.Secret); mine(base) && r.State == ledger.Created && !r.Hint {
 			bases[base] = Wanted{EnvKey: r.EnvKey, Base: base}
 		}
 	}

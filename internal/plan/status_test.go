@@ -37,22 +37,24 @@ func rowOf(letter string, r ledger.Row) ledger.Row {
 	return r
 }
 
+func list(rows ...ledger.Row) []ledger.Row { return rows }
+
 func TestSince(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		objects []manifest.Object
-		records []ledger.Record
+		rows    []ledger.Row
 		want    string // KEY HOUR
 	}{
 		{"nothing", nil, nil, ""},
-		{"the ledger's first created row", nil, records(at(3, row(1, ledger.Created, current)), at(2, row(2, ledger.Created, "k-new/x")), at(1, row(3, ledger.Planned, "k-new/y"))), "k-new 2"},
-		{"the ledger before the cluster", []manifest.Object{live(1, current, born(1))}, records(at(3, row(1, ledger.Created, current))), "k-new 3"},
-		{"the oldest object of a key that the ledger has not", []manifest.Object{live(1, previous, born(5)), live(2, "k-old/x", born(4))}, records(at(6, row(3, ledger.Created, current))), "k-new 6, k-old 4"},
-		{"a retired one still tells", nil, records(at(2, row(1, ledger.Created, previous)), at(9, row(1, ledger.Deleted, previous))), "k-old 2"},
+		{"the ledger's first created row", nil, list(at(3, row(1, ledger.Created, current)), at(2, row(2, ledger.Created, "k-new/x")), at(1, row(3, ledger.Planned, "k-new/y"))), "k-new 2"},
+		{"the ledger before the cluster", []manifest.Object{live(1, current, born(1))}, list(at(3, row(1, ledger.Created, current))), "k-new 3"},
+		{"the oldest object of a key that the ledger has not", []manifest.Object{live(1, previous, born(5)), live(2, "k-old/x", born(4))}, list(at(6, row(3, ledger.Created, current))), "k-new 6, k-old 4"},
+		{"a retired one still tells", nil, list(at(2, row(1, ledger.Created, previous)), at(9, row(1, ledger.Deleted, previous))), "k-old 2"},
 		{"no label", []manifest.Object{live(1, current, unlabelled, born(1))}, nil, ""},
 		{"no time", []manifest.Object{live(1, current)}, nil, ""},
 	} {
-		since := plan.Since(tt.records, tt.objects)
+		since := plan.Since(bookOf(tt.rows).FirstUse("c"), tt.objects)
 		var out []string
 		for _, id := range slices.Sorted(maps.Keys(since)) {
 			out = append(out, fmt.Sprintf("%s %d", id, since[id].Hour()))
@@ -84,40 +86,40 @@ func TestStatusOf(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		objects []manifest.Object
-		records []ledger.Record
+		rows    []ledger.Row
 		want    string
 	}{
 		{name: "nothing"},
-		{"one generation", []manifest.Object{live(1, current)}, records(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
+		{"one generation", []manifest.Object{live(1, current)}, list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 		{"no ledger", []manifest.Object{live(1, current)}, nil, "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
-		{"a row and no label", []manifest.Object{live(1, current, unlabelled)}, records(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
-		{"rotated", []manifest.Object{live(1, previous), live(2, current)}, records(old, recent), "SECRET_A g2 k-new rollout older secret-a k-old[deployment/web pod/web-1]"},
+		{"a row and no label", []manifest.Object{live(1, current, unlabelled)}, list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
+		{"rotated", []manifest.Object{live(1, previous), live(2, current)}, list(old, recent), "SECRET_A g2 k-new rollout older secret-a k-old[deployment/web pod/web-1]"},
 		{"rolled out", []manifest.Object{live(2, previous), live(3, current)}, nil, "SECRET_A g3 k-new retire older secret-a-g2 k-old[]"},
-		{"retired", []manifest.Object{live(2, current)}, records(old, at(3, row(1, ledger.Deleted, previous)), recent), "SECRET_A g2 k-new current"},
-		{"missing", []manifest.Object{live(1, previous)}, records(old, recent), "SECRET_A g1 k-old missing used by deployment/web,pod/web-1"},
-		{"all missing", nil, records(old), "SECRET_A none missing"},
-		{"retired altogether", nil, records(old, at(3, row(1, ledger.Deleted, previous))), ""},
-		{"a rotation that was only planned", []manifest.Object{live(1, previous)}, records(old, rotated(2, ledger.Planned, current)), "SECRET_A g1 k-old unfinished used by deployment/web,pod/web-1"},
-		{"a push that was only planned", []manifest.Object{live(1, previous)}, records(old, row(2, ledger.Planned, current)), "SECRET_A g1 k-old current used by deployment/web,pod/web-1"},
-		{"a rotation that failed", []manifest.Object{live(1, previous)}, records(old, rotated(2, ledger.Planned, current), rotated(2, ledger.Failed, current)), "SECRET_A g1 k-old current used by deployment/web,pod/web-1"},
+		{"retired", []manifest.Object{live(2, current)}, list(old, at(3, row(1, ledger.Deleted, previous)), recent), "SECRET_A g2 k-new current"},
+		{"missing", []manifest.Object{live(1, previous)}, list(old, recent), "SECRET_A g1 k-old missing used by deployment/web,pod/web-1"},
+		{"all missing", nil, list(old), "SECRET_A none missing"},
+		{"retired altogether", nil, list(old, at(3, row(1, ledger.Deleted, previous))), ""},
+		{"a rotation that was only planned", []manifest.Object{live(1, previous)}, list(old, rotated(2, ledger.Planned, current)), "SECRET_A g1 k-old unfinished used by deployment/web,pod/web-1"},
+		{"a push that was only planned", []manifest.Object{live(1, previous)}, list(old, row(2, ledger.Planned, current)), "SECRET_A g1 k-old current used by deployment/web,pod/web-1"},
+		{"a rotation that failed", []manifest.Object{live(1, previous)}, list(old, rotated(2, ledger.Planned, current), rotated(2, ledger.Failed, current)), "SECRET_A g1 k-old current used by deployment/web,pod/web-1"},
 		{"a rotation that has reached only one", []manifest.Object{live(1, previous), live(2, current), of("b", live(1, "k-old/x"))},
-			records(old, recent, rowOf("b", at(1, row(1, ledger.Created, "k-old/x")))),
+			list(old, recent, rowOf("b", at(1, row(1, ledger.Created, "k-old/x")))),
 			"SECRET_A g2 k-new rollout older secret-a k-old[deployment/web pod/web-1]; SECRET_B g1 k-old unfinished used by cronjob/tick"},
 		{"both in one second", []manifest.Object{live(1, previous), live(2, current), of("b", live(1, "k-old/x"))},
-			records(at(1, row(1, ledger.Created, previous)), at(1, rotated(2, ledger.Created, current)), rowOf("b", at(1, row(1, ledger.Created, "k-old/x")))),
+			list(at(1, row(1, ledger.Created, previous)), at(1, rotated(2, ledger.Created, current)), rowOf("b", at(1, row(1, ledger.Created, "k-old/x")))),
 			"SECRET_A g2 k-new rollout older secret-a k-old[deployment/web pod/web-1]; SECRET_B g1 k-old unfinished used by cronjob/tick"},
 		{"both in one second, the first one not reached", []manifest.Object{live(1, previous), of("b", live(1, "k-old/x")), of("b", live(2, "k-new/x"))},
-			records(at(1, row(1, ledger.Created, previous)), rowOf("b", at(1, row(1, ledger.Created, "k-old/x"))), rowOf("b", at(1, rotated(2, ledger.Created, "k-new/x")))),
+			list(at(1, row(1, ledger.Created, previous)), rowOf("b", at(1, row(1, ledger.Created, "k-old/x"))), rowOf("b", at(1, rotated(2, ledger.Created, "k-new/x")))),
 			"SECRET_A g1 k-old unfinished used by deployment/web,pod/web-1; SECRET_B g2 k-new rollout older secret-b k-old[cronjob/tick]"},
-		{"the ledger's key before the label's", []manifest.Object{live(1, current, func(o *manifest.Object) { o.KeyID = "k-edited" })}, records(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
+		{"the ledger's key before the label's", []manifest.Object{live(1, current, func(o *manifest.Object) { o.KeyID = "k-edited" })}, list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 		{"another project's", []manifest.Object{live(1, current), of("z", live(1, alien))}, nil, "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 		{"no token", []manifest.Object{live(1, "")}, nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			view := plan.View{Cluster: "c", Namespace: "ns", Objects: tt.objects, Records: tt.records}
+			view := plan.View{Cluster: "c", Namespace: "ns", Objects: tt.objects, Records: records(tt.rows...)}
 			mine := func(base string) bool { return base != "secret-z" }
 			var out []string
-			for _, s := range plan.StatusOf(view, mine, used, plan.Since(tt.records, tt.objects)) {
+			for _, s := range plan.StatusOf(view, mine, used, plan.Since(bookOf(tt.rows).FirstUse("c"), tt.objects)) {
 				out = append(out, writtenStatus(s))
 				if s.Namespace != "ns" || s.OverAge == nil || s.UsedBy == nil || s.Older == nil {
 					t.Errorf("%+v", s)
@@ -138,7 +140,7 @@ func TestStatusAges(t *testing.T) {
 	r := at(7, row(1, ledger.Created, token))
 	r.KeyID = "k-new"
 	view := plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{o}, Records: records(r)}
-	items := plan.StatusOf(view, func(string) bool { return true }, nil, plan.Since(view.Records, view.Objects))
+	items := plan.StatusOf(view, func(string) bool { return true }, nil, plan.Since(bookOf(list(r)).FirstUse("c"), view.Objects))
 	if len(items) != 1 || items[0].KeySince == nil || !items[0].KeySince.Equal(hour(7)) ||
 		items[0].ValueSince == nil || !items[0].ValueSince.Equal(time.Unix(1700000000, 0)) {
 		t.Errorf("%+v", items)

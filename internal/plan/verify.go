@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // Finding is one thing that verify found about one Secret.
@@ -23,25 +25,26 @@ type Finding struct {
 
 // verifier looks at one namespace.
 type verifier struct {
-	view  View
-	judge Judge
-	keys  Keys
-	names map[string][]ledger.Record // by Secret
-	found []Finding
-
-	// What the ledger's own findings are about: what follows from them is not said
-	// once more.
-	edited map[string]bool // Secrets
-	moved  map[string]bool // tokens
+	view   View
+	judge  Judge
+	keys   Keys
+	now    time.Time
+	names  map[string][]ledger.Record // evidence, by Secret
+	found  []Finding
+	known  map[Finding]bool
+	edited map[string]bool // Secrets that a finding about the ledger names already
 }
 
 // Verify holds the Secrets of a view against the keyring, the ledger and what was
 // written, one finding for one cause: what is wrong with a ledger's row is not
-// said once more of the Secret that it names. wanted are the .env's entries.
-func Verify(view View, wanted []Wanted, judge Judge, keys Keys) []Finding {
-	v := &verifier{view: view, judge: judge, keys: keys, names: map[string][]ledger.Record{}, edited: map[string]bool{}, moved: map[string]bool{}}
+// said once more of the Secret that it names. wanted are the .env's entries; now is
+// what times are held to.
+func Verify(view View, wanted []Wanted, judge Judge, keys Keys, now time.Time) []Finding {
+	v := &verifier{view: view, judge: judge, keys: keys, now: now, names: map[string][]ledger.Record{}, known: map[Finding]bool{}, edited: map[string]bool{}}
 	for _, r := range view.Records {
-		v.names[r.Secret] = append(v.names[r.Secret], r)
+		if !r.Hint {
+			v.names[r.Secret] = append(v.names[r.Secret], r)
+		}
 	}
 	bases := map[string]bool{}
 	for _, w := range wanted {
@@ -56,7 +59,7 @@ func Verify(view View, wanted []Wanted, judge Judge, keys Keys) []Finding {
 		}
 	}
 	for _, r := range view.Records {
-		if r.State == ledger.Created && !live[r.Secret] && !v.edited[r.Secret] {
+		if r.State == ledger.Created && !r.Hint && !live[r.Secret] && !v.edited[r.Secret] {
 			v.add(finding.Missing, r.Secret, r.EnvKey, "")
 		}
 	}
@@ -66,30 +69,17 @@ func Verify(view View, wanted []Wanted, judge Judge, keys Keys) []Finding {
 
 func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
 	f := Finding{Code: code, Namespace: v.view.Namespace, Secret: secret, EnvKey: envKey, Detail: detail}
-	if !slices.Contains(v.found, f) {
+	if !v.known[f] {
+		v.known[f] = true
 		v.found = append(v.found, f)
 	}
 }
 
 // ledger judges the rows by themselves.
 func (v *verifier) ledger() {
-	for _, r := range v.view.Records {
-		if r.State == ledger.Failed {
-			continue
-		}
-		switch verdict := v.judge(TokenOf(r)); {
-		case !verdict.Opens && v.keys.Has(r.KeyID):
-			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its token does not open with key "+r.KeyID)
-		case r.Disagree:
-			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its rows disagree")
-		case verdict.Opens && verdict.Binding != BindingHolds:
-			v.add(finding.LedgerRow, r.Secret, r.EnvKey, "its binding does not hold for its place")
-		case verdict.Opens && verdict.KeyID != r.KeyID:
-			v.add(finding.KeyID, r.Secret, r.EnvKey, fmt.Sprintf("the ledger says %s, and key %s opens it", r.KeyID, verdict.KeyID))
-		default:
-			continue
-		}
-		v.edited[r.Secret], v.moved[r.Token] = true, true
+	for _, e := range v.view.Edits {
+		v.add(finding.LedgerRow, e.Secret, e.EnvKey, fmt.Sprintf("%s:%d", v.view.Ledger, e.Line))
+		v.edited[e.Secret] = true
 	}
 	for _, same := range ledger.Conflicts(v.view.Records) {
 		if name := same[0].Secret; !v.edited[name] {
@@ -102,12 +92,16 @@ func (v *verifier) ledger() {
 // object judges one Secret that the ledger's rows are right about.
 func (v *verifier) object(o manifest.Object, wanted bool) {
 	record, recorded, other := v.recordOf(o)
-	verdict := v.judge(TokenOfObject(o))
+	t := TokenOfObject(o)
+	if t.Binding == "" && recorded {
+		t.Binding = record.Binding
+	}
+	verdict := v.judge(t)
 	switch {
 	case o.Deleting && (recorded || other):
 		v.add(finding.Missing, o.Name, o.EnvKey, "something holds it in the middle of its deletion")
 		return
-	case recorded && record.State == ledger.Deleted:
+	case recorded && record.State == ledger.Deleted, v.view.Past.Deleted(o.Name, o.EnvKey, verdict.KeyID, o.Token, t.Binding):
 		v.add(finding.PutBack, o.Name, o.EnvKey, "")
 		return
 	case o.Token == "" && other:
@@ -123,19 +117,22 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 	case !verdict.Opens:
 		v.add(finding.Unopened, o.Name, o.EnvKey, "its label says key "+o.KeyID)
 		return
+	case !recorded && verdict.Binding != BindingHolds && Renamed(o, v.judge):
+		v.add(finding.Renamed, o.Name, o.EnvKey, "made as "+o.Claimed)
+		return
 	case !recorded && verdict.Binding != BindingHolds:
 		v.add(finding.Misplaced, o.Name, o.EnvKey, "")
 		return
 	case other:
 		v.add(finding.OtherBytes, o.Name, o.EnvKey, "")
 		return
-	case (!recorded || record.State != ledger.Created) && !v.moved[o.Token]:
+	case !recorded:
 		v.add(finding.Unrecorded, o.Name, o.EnvKey, "")
 	}
 	v.intact(o, verdict)
 }
 
-// recordOf finds the record of exactly this token; other says that only other
+// recordOf finds the evidence of exactly this token; other says that only other
 // tokens were created under its name.
 func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, other bool) {
 	for _, r := range v.names[o.Name] {
@@ -149,8 +146,11 @@ func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, 
 
 // intact compares the Secret's metadata with what was written.
 func (v *verifier) intact(o manifest.Object, verdict Verdict) {
-	if verdict.Binding != BindingHolds {
+	if o.Binding == "" || verdict.Binding != BindingHolds {
 		v.add(finding.Binding, o.Name, o.EnvKey, "")
+	}
+	if info, err := token.Parse(o.Token); err == nil && FromFuture(info.Time, v.now) {
+		v.add(finding.Future, o.Name, o.EnvKey, "")
 	}
 	if o.KeyID != verdict.KeyID {
 		v.add(finding.KeyID, o.Name, o.EnvKey, fmt.Sprintf("its label says %q, and key %s opens it", o.KeyID, verdict.KeyID))
@@ -165,6 +165,13 @@ func (v *verifier) intact(o manifest.Object, verdict Verdict) {
 		v.add(finding.OldKey, o.Name, o.EnvKey, verdict.KeyID)
 	}
 }
+
+// clockSkew is how far two clocks may be apart before a time counts as one that
+// cannot be.
+const clockSkew = 24 * time.Hour
+
+// FromFuture says whether a time is later than any clock that is nearly right has.
+func FromFuture(t, now time.Time) bool { return t.After(now.Add(clockSkew)) }
 
 func (v *verifier) newest(o manifest.Object) bool {
 	return !slices.ContainsFunc(v.view.Objects, func(other manifest.Object) bool {

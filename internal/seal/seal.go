@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
@@ -183,4 +184,23 @@ func CheckValue(ring *keyring.Keyring, value envfile.Value) error {
 		return fmt.Errorf("has %d bytes; at most %d fit into a Secret as a token", value.Len(), manifest.MaxPlaintext)
 	}
 	return nil
+}
+
+// NearToken says what a text is that is all but a token which the keyring opens:
+// one with blanks or line breaks around it, or encoded once more. Empty: neither.
+func (d *Door) NearToken(text string) string {
+	opens := func(text string) bool {
+		_, _, err := d.ring.Open(text)
+		return err == nil
+	}
+	bare := strings.TrimSpace(text)
+	if bare != text && opens(bare) {
+		return "a token with a blank or a line break around it"
+	}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+		if inner, err := encoding.DecodeString(bare); err == nil && opens(strings.TrimSpace(string(inner))) {
+			return "a token that is encoded in base64 twice"
+		}
+	}
+	return ""
 }

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+)
+
+// keyDrop is the search for reasons to keep the previous keys.
+type keyDrop struct {
+	*retireRun
+	previous []string
+	alone    plan.Judge
+	reasons  []string
+	ended    []ledger.Row   // of what is gone: written before the keys go
+	found    map[string]int // recorded Secrets that are there, by cluster; -1: not looked at
+}
+
+func (k *keyDrop) keep(format string, args ...any) {
+	k.reasons = append(k.reasons, fmt.Sprintf(format, args...))
+}
+
+// dropKeys throws the previous keys away, if it is proven that nothing which the
+// ledger's evidence has, or that the clusters show, needs them.
+func (r *retireRun) dropKeys(ctx context.Context) error {
+	previous := r.source.ring.Previous()
+	if len(previous) == 0 {
+		return nil
+	}
+	holder, err := r.keyHolder()
+	if err != nil {
+		r.console.note("the previous keys stay: %v", err)
+		return nil
+	}
+	k := &keyDrop{retireRun: r, previous: previous, alone: seal.New(r.source.ring.Alone(), nil).Judge, found: map[string]int{}}
+	if err := k.search(ctx); err != nil {
+		return err
+	}
+	for _, reason := range slices.Compact(k.reasons) {
+		r.console.say("key kept: " + reason)
+	}
+	if len(k.reasons) > 0 {
+		r.left = true
+		return nil
+	}
+	if r.o.dryRun == dryRunNone {
+		if dropped, err := k.drop(ctx, holder); !dropped {
+			return err
+		}
+	}
+	for _, id := range previous {
+		fmt.Fprintf(r.Out, "key/%s dropped%s\n", id, r.o.dryRun.suffix())
+	}
+	r.keyringNote(previous)
+	r.console.note("tokens under it in git, in backups of etcd and in the ledger stay readable with it; programs that read Secrets through the API, and Helm's history, could not be looked at")
+	return nil
+}
+
+// drop writes what the ledger still lacks, and then takes the keys out of the file.
+func (k *keyDrop) drop(ctx context.Context, holder holder) (dropped bool, err error) {
+	e, err := holder.edit(keyring.Drop())
+	if err != nil {
+		return false, err
+	}
+	err = k.confirm(ctx, k.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", few(k.previous), holder.path))
+	if errors.Is(err, errNotConfirmed) {
+		k.console.say("key kept: not confirmed")
+		k.left = true
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	now := time.Now().UTC()
+	for i := range k.ended {
+		k.ended[i].Time = now
+	}
+	if err := k.ledger.Append(k.ended...); err != nil {
+		return false, err
+	}
+	return true, k.save(e)
+}
+
+// keyringNote says that a keyring Secret still has what the .env has not.
+func (r *retireRun) keyringNote(dropped []string) {
+	for _, held := range r.held {
+		if slices.ContainsFunc(held.IDs, func(id string) bool { return slices.Contains(dropped, id) }) {
+			r.console.print(fmt.Sprintf("next: secret/%s in namespace %q still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s\n",
+				held.Name, held.Namespace, envFlag(r.o.env), envFlag(r.o.env)))
+		}
+	}
+}
+
+// search looks everywhere. A cluster in which none of the Secrets is that the ledger
+// recorded there is not taken for the one that the ledger means.
+func (k *keyDrop) search(ctx context.Context) error {
+	k.files()
+	if k.blank {
+		k.keep("%s had nothing before this run, so where else the key is needed is not known", k.o.ledger)
+	}
+	book := k.book
+	if k.ledger != nil {
+		book = k.ledger.Book() // with the rows of this run
+	}
+	clients := map[string]*cluster.Client{}
+	for _, name := range k.clusters(book) {
+		if slices.Contains(k.o.forget, name) {
+			k.forget(book, name)
+			continue
+		}
+		client, err := k.reach(name)
+		if err != nil {
+			k.found[name] = -1
+			k.keep("cluster %q of the ledger was not reached: %s", name, oneLine(err.Error()))
+			continue
+		}
+		clients[name] = client
+		for _, namespace := range k.namespaces(book, name) {
+			if err := k.place(ctx, client, book, name, namespace); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.found)) {
+		if k.found[name] == 0 {
+			k.keep("cluster %q has none of the Secrets that the ledger recorded there, so it may be another one", name)
+		}
+		if k.found[name] <= 0 && name != k.target.cluster {
+			k.console.say("hint: --forget-cluster " + shellWord(name) + " if it is gone for good")
+		}
+	}
+	for _, name := range sortedKeys(clients) {
+		if err := k.everywhere(ctx, clients[name], name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files looks at the .env and at the ledger: a stale value could not be compared any
+// more, and what an edited row was about is not known.
+func (k *keyDrop) files() {
+	for _, view := range k.views {
+		decisions, err := plan.Push(view, k.source.wanted, k.door.Judge, k.source.ring, plan.PushOptions{})
+		if err != nil {
+			continue // what is spelled otherwise is not stale
+		}
+		for _, d := range decisions {
+			if d.Outcome == plan.Stale {
+				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, envFlag(k.o.env))
+			}
+		}
+	}
+	for _, id := range k.previous {
+		if line := k.book.EditedKey(id); line > 0 {
+			k.keep("%s:%d was edited and names key %s: take that line from git, or delete it", k.o.ledger, line, id)
+		}
+	}
+}
+
+// clusters are those of the evidence, and the target's, also where the ledger has
+// nothing of it: it may not be the whole one.
+func (k *keyDrop) clusters(book *ledger.Book) []string {
+	names := append(book.Clusters(), k.target.cluster)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (k *keyDrop) namespaces(book *ledger.Book, clusterName string) []string {
+	names := book.Namespaces(clusterName)
+	if clusterName == k.target.cluster {
+		names = append(names, k.target.namespaces...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// forget ends all records of a cluster that is gone for good.
+func (k *keyDrop) forget(book *ledger.Book, name string) {
+	for _, namespace := range book.Namespaces(name) {
+		records, past := book.At(name, namespace)
+		use := plan.UseOfKeys(plan.NewView(name, namespace, records, past, nil, nil), k.previous, k.door.Judge, k.alone, nil, true)
+		k.ended = append(k.ended, use.Close...)
+	}
+}
+
+// place looks at every Secret that the evidence has in one namespace.
+func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledger.Book, clusterName, namespace string) error {
+	records, past := book.At(clusterName, namespace)
+	var names []string
+	for _, record := range records {
+		if !record.Hint && (record.State == ledger.Created || record.State == ledger.Planned) {
+			names = append(names, record.Secret)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	where := fmt.Sprintf("namespace %q of cluster %q", namespace, clusterName)
+	objects, err := client.GetSecrets(ctx, namespace, slices.Compact(names), k.o.parallel)
+	if err != nil {
+		k.found[clusterName] = -1
+		k.keep("%s could not be looked at: %s", where, oneLine(err.Error()))
+		return ctx.Err()
+	}
+	if was := k.found[clusterName]; was >= 0 {
+		k.found[clusterName] = was + len(objects)
+	}
+	forgotten := clusterName == k.target.cluster && slices.Contains(k.o.forgetNamespaces, namespace)
+	use := plan.UseOfKeys(plan.NewView(clusterName, namespace, records, past, objects, nil), k.previous, k.door.Judge, k.alone, k.willGo, forgotten)
+	k.ended = append(k.ended, use.Close...)
+	if len(use.Lost) > 0 {
+		k.keep("%s: gone, and comes back only with a previous key: %s", where, secrets(use.Lost))
+		k.console.say(fmt.Sprintf("hint: kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", shellWord(namespace), envFlag(k.o.env), shellWord(namespace)))
+	}
+	if len(use.Opened) > 0 {
+		k.keep("%s: does not open with KEY alone: %s", where, secrets(use.Opened))
+	}
+	if len(use.Planned) > 0 {
+		k.keep("%s: planned under a previous key, and may still be created: %s; kubectl fernet rotate%s --new-key makes a newer generation", where, secrets(use.Planned), envFlag(k.o.env))
+	}
+	return nil
+}
+
+func secrets(names []string) string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = "secret/" + name
+	}
+	return few(out)
+}
+
+// everywhere looks at all Secrets of a cluster that carry the id of a previous key.
+func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, clusterName string) error {
+	if k.o.skipClusterCheck {
+		return nil
+	}
+	for _, id := range k.previous {
+		found, err := client.Labelled(ctx, "", manifest.LabelKeyID+"="+id)
+		if err != nil {
+			k.keep("the Secrets of all namespaces of cluster %q could not be listed, so a copy elsewhere is not ruled out: %s", clusterName, oneLine(err.Error()))
+			k.console.say("hint: --skip-cluster-check if nobody copies Secrets to other namespaces there")
+			return ctx.Err()
+		}
+		if err := k.copies(ctx, client, clusterName, id, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copies judges the Secrets that carry the id of a previous key.
+func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterName, id string, found []manifest.Object) error {
+	var ours, mirrored, foreign []string
+	keyrings := false
+	for _, o := range found {
+		name := o.Namespace + "/" + o.Name
+		switch {
+		case k.willGo(o):
+		case o.Kind == manifest.KindKeyring:
+			keyrings = true
+		case slices.Contains(k.o.ignore, name):
+		default:
+			switch plan.CopyOf(o, id, k.door.Judge) {
+			case plan.CopyOurs:
+				ours = append(ours, name)
+			case plan.CopyMirrored:
+				mirrored = append(mirrored, name)
+			case plan.CopyForeign:
+				foreign = append(foreign, name)
+			}
+		}
+	}
+	if len(ours) > 0 {
+		k.keep("cluster %q: opens with key %s: %s", clusterName, id, few(ours))
+	}
+	if len(mirrored) > 0 {
+		k.keep("cluster %q: opens with key %s, and was made for another place: %s", clusterName, id, few(mirrored))
+		k.console.say("hint: copy the current generation there; or --ignore " + shellWord(mirrored[0]) + " if nothing opens it any more")
+	}
+	if len(foreign) > 0 {
+		k.console.note("cluster %q: %s the id of key %s and does not open with it: %s", clusterName, counted(len(foreign), "Secret")+" with", id, few(foreign))
+	}
+	if !keyrings {
+		return nil
+	}
+	return k.keyringsUnder(ctx, client, clusterName, id)
+}
+
+// keyringsUnder names the keyring Secrets of ours whose first key is a previous one.
+func (k *keyDrop) keyringsUnder(ctx context.Context, client *cluster.Client, clusterName, id string) error {
+	all, err := client.Keyrings(ctx, "")
+	if err != nil {
+		k.keep("the keyrings of cluster %q could not be listed: %s", clusterName, oneLine(err.Error()))
+		return ctx.Err()
+	}
+	var names []string
+	for i := range all {
+		held, ok := keysecret.Read(&all[i])
+		if ok && held.IDs[0] == id && held.Ours(k.source.ring) && !k.willGo(held.Object) {
+			names = append(names, held.Namespace+"/"+held.Name+k.keyringHint(held.Object))
+		}
+	}
+	if len(names) > 0 {
+		k.keep("cluster %q: a keyring begins with key %s: %s", clusterName, id, strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// keyringHint is the way out where the newest keyring Secret of its name holds
+// only previous keys: nothing that this tool does moves it on.
+func (r *retireRun) keyringHint(o manifest.Object) string {
+	if slices.ContainsFunc(r.held, func(h keysecret.Held) bool { return h.Object.UID == o.UID }) {
+		return " (kubectl fernet rollout moves what names it; delete it yourself if nothing does)"
+	}
+	return ""
+}
+
+// willGo says whether a dry run has an object down as deleted.
+func (r *retireRun) willGo(o manifest.Object) bool {
+	return r.o.dryRun != dryRunNone && slices.ContainsFunc(r.going(), func(item *retired) bool { return item.Object.UID == o.UID })
+}
+
+// reach gives the client of a cluster that the evidence names.
+func (r *retireRun) reach(name string) (*cluster.Client, error) {
+	if name == r.target.cluster {
+		return r.client, nil
+	}
+	config, err := otherCluster(r.connect, name)
+	if err != nil {
+		return nil, err
+	}
+	return cluster.Connect(config, r.trace())
+}

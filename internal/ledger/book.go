@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Book is what the rows of a ledger add up to. Rows are added one by one, and what
+// is kept of them is in proportion to what is live: of an object that was deleted
+// it has a few numbers (Past), and no text.
+//
+// Neither the order of the rows nor duplicates matter. What a row proves decides
+// where it goes: evidence adds up to records, hints to records of their own, and
+// rows that are edited or unsigned to none.
+type Book struct {
+	keys   Keys
+	places map[placeName]*place
+	seeds  seeds
+	texts  map[string]string // one copy of each name that many rows have
+	order  map[string]int    // by env key: which was recorded first, second, …
+	first  map[keyUse]time.Time
+
+	edited      []Edit
+	editedMore  int
+	editedKeys  map[string]int // by key id: the line of an edited row that names it
+	unsigned    int
+	unsignedRow int // line of the first
+}
+
+type placeName struct{ cluster, namespace string }
+
+type keyUse struct{ cluster, keyID string }
+
+// Edit is a row that names a signer whose key is held, and that this key did not
+// sign as it stands.
+type Edit struct {
+	Line                       int
+	Cluster, Namespace, Secret string
+	EnvKey, KeyID              string
+}
+
+// maxEdits is how many edited rows are kept whole; the others are counted.
+const maxEdits = 1000
+
+// NewBook gives an empty book.
+func NewBook(keys Keys) *Book {
+	return &Book{
+		keys: keys, places: map[placeName]*place{}, seeds: newSeeds(), texts: map[string]string{},
+		order: map[string]int{}, first: map[keyUse]time.Time{}, editedKeys: map[string]int{},
+	}
+}
+
+// Add adds a row. It keeps no text of the row that is not a copy.
+func (b *Book) Add(row Row) {
+	standing := b.keys.standing(&row)
+	switch standing {
+	case Edited:
+		b.addEdited(row)
+		return
+	case Unsigned:
+		if b.unsigned++; b.unsignedRow == 0 {
+			b.unsignedRow = row.Line
+		}
+		return
+	case Evidence:
+		b.addUse(row)
+	}
+	if _, known := b.order[row.EnvKey]; !known {
+		b.order[b.text(row.EnvKey)] = len(b.order)
+	}
+	at := placeName{row.Cluster, row.Namespace}
+	p := b.places[at]
+	if p == nil {
+		at = placeName{b.text(row.Cluster), b.text(row.Namespace)}
+		p = newPlace()
+		b.places[at] = p
+	}
+	p.add(b, row, standing == Hint)
+}
+
+func (b *Book) addEdited(row Row) {
+	signer, _, _ := strings.Cut(strings.TrimPrefix(row.MAC, macPrefix), ":")
+	for _, id := range []string{row.KeyID, signer} {
+		if _, known := b.editedKeys[id]; !known {
+			b.editedKeys[b.text(id)] = row.Line
+		}
+	}
+	if len(b.edited) == maxEdits {
+		b.editedMore++
+		return
+	}
+	b.edited = append(b.edited, Edit{
+		row.Line, b.text(row.Cluster), b.text(row.Namespace), strings.Clone(row.Secret), b.text(row.EnvKey), b.text(row.KeyID),
+	})
+}
+
+// addUse notes when a key was first used in a cluster.
+func (b *Book) addUse(row Row) {
+	if row.State != Created {
+		return
+	}
+	use := keyUse{row.Cluster, row.KeyID}
+	if was, known := b.first[use]; !known || row.Time.Before(was) {
+		b.first[keyUse{b.text(row.Cluster), b.text(row.KeyID)}] = row.Time
+	}
+}
+
+// text gives one copy of a name for all rows that have it.
+func (b *Book) text(name string) string {
+	if known, ok := b.texts[name]; ok {
+		return known
+	}
+	name = strings.Clone(name)
+	b.texts[name] = name
+	return name
+}
+
+// Clusters names the clusters of which there is evidence, sorted.
+func (b *Book) Clusters() []string {
+	var names []string
+	for at, p := range b.places {
+		if p.evidence {
+			names = append(names, at.cluster)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Namespaces names the namespaces of a cluster, sorted.
+func (b *Book) Namespaces(cluster string) []string {
+	var names []string
+	for at := range b.places {
+		if at.cluster == cluster {
+			names = append(names, at.namespace)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// At gives what the rows say of one namespace of a cluster: its records, sorted by
+// Secret and token, and what is over.
+func (b *Book) At(cluster, namespace string) ([]Record, *Past) {
+	p := b.places[placeName{cluster, namespace}]
+	if p == nil {
+		return nil, nil
+	}
+	return p.result(b)
+}
+
+// Records gives the records of all places, sorted by cluster, namespace, Secret
+// and token.
+func (b *Book) Records() (all []Record) {
+	names := slices.SortedFunc(maps.Keys(b.places), func(x, y placeName) int {
+		return cmp.Or(strings.Compare(x.cluster, y.cluster), strings.Compare(x.namespace, y.namespace))
+	})
+	for _, at := range names {
+		records, _ := b.places[at].result(b)
+		all = append(all, records...)
+	}
+	return all
+}
+
+// EditedIn gives the edited rows about one namespace, as far as they were kept.
+func (b *Book) EditedIn(cluster, namespace string) []Edit {
+	return slices.DeleteFunc(slices.Clone(b.edited), func(e Edit) bool { return e.Cluster != cluster || e.Namespace != namespace })
+}
+
+// Edited gives the edited rows, and how many there are beyond those.
+func (b *Book) Edited() (rows []Edit, more int) { return b.edited, b.editedMore }
+
+// EditedKey gives the line of an edited row that names a key, 0 if none does.
+func (b *Book) EditedKey(keyID string) int { return b.editedKeys[keyID] }
+
+// Unsigned gives the number of unsigned rows, and the line of the first.
+func (b *Book) Unsigned() (rows, line int) { return b.unsigned, b.unsignedRow }
+
+// Order says as which of all env keys, from 0, one was recorded first; one that
+// never was comes last.
+func (b *Book) Order(envKey string) int {
+	if at, known := b.order[envKey]; known {
+		return at
+	}
+	return len(b.order)
+}
+
+// FirstUse gives, by key id, when a Secret under it was first created in a cluster.
+func (b *Book) FirstUse(cluster string) map[string]time.Time {
+	first := map[string]time.Time{}
+	for use, at := range b.first {
+		if use.cluster == cluster {
+			first[use.keyID] = at
+		}
+	}
+	return first
+}
+
+// Fold gives the records that rows add up to without a key, those of deleted
+// objects too.
+func Fold(rows []Row) []Record {
+	b := NewBook(Keys{Keep: func(Row) bool { return true }})
+	for _, row := range rows {
+		b.Add(row)
+	}
+	return b.Records()
+}
+
+// Conflicts finds the names under which two tokens or more were created and not
+// deleted, given records that are sorted as those of a Book. Only one can be
+// there: a GET decides. Hints prove nothing and are no part of a conflict.
+func Conflicts(records []Record) [][]Record {
+	var conflicts [][]Record
+	var same []Record
+	for i, r := range records {
+		if i > 0 && (r.Cluster != records[i-1].Cluster || r.Namespace != records[i-1].Namespace || r.Secret != records[i-1].Secret) {
+			same = nil
+		}
+		if r.State != Created || r.Hint {
+			continue
+		}
+		switch same = append(same, r); len(same) {
+		case 1:
+		case 2:
+			conflicts = append(conflicts, same)
+		default:
+			conflicts[len(conflicts)-1] = same
+		}
+	}
+	return conflicts
+}

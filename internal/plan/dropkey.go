@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
+
+// KeyUse is why one namespace still needs keys that are to be dropped. Names are
+// those of Secrets.
+type KeyUse struct {
+	Opened  []string // live, and open only with one of these keys
+	Lost    []string // created above the current generation, and not there
+	Planned []string // planned above the current generation: the create may still land
+
+	Recorded int          // how many Secrets the evidence has as created
+	Live     int          // how many of them are there
+	Close    []ledger.Row // the deleted rows that have to be written before the keys go
+}
+
+// Needed says whether the keys have to stay.
+func (u KeyUse) Needed() bool { return len(u.Opened)+len(u.Lost)+len(u.Planned) > 0 }
+
+// UseOfKeys says what of a namespace needs the keys with these ids. judge has the
+// whole keyring, alone all but these keys. going says of a Secret that it is about to
+// be deleted, forgotten that what is not there is lost for good. The view has the
+// live Secrets that the evidence names.
+func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.Object) bool, forgotten bool) (u KeyUse) {
+	current := map[string]int{} // by base name: the highest generation that is there and ours
+	live := map[[2]string]bool{}
+	for _, o := range view.Objects {
+		if o.Token == "" {
+			continue
+		}
+		live[[2]string{o.Name, o.Token}] = true
+		v := judge(TokenOfObject(o))
+		if v.Opens && v.Binding != BindingWrong {
+			current[o.Base] = max(current[o.Base], o.Generation)
+		}
+		if v.Opens && !alone(TokenOfObject(o)).Opens && !going(o) {
+			u.Opened = append(u.Opened, o.Name)
+		}
+	}
+	for _, r := range view.Records {
+		base, generation := manifest.SplitName(r.Secret)
+		there := live[[2]string{r.Secret, r.Token}]
+		if r.State == ledger.Created && !r.Hint {
+			u.Recorded++
+			if there {
+				u.Live++
+			}
+		}
+		above := generation > current[base] && !forgotten
+		switch {
+		case r.Hint || there || !slices.Contains(ids, r.KeyID):
+		case r.State == ledger.Created && above:
+			u.Lost = append(u.Lost, r.Secret)
+		case r.State == ledger.Planned && above:
+			u.Planned = append(u.Planned, r.Secret)
+		case r.State == ledger.Created:
+			u.Close = append(u.Close, deletedRows(r)...)
+		}
+	}
+	return u
+}
+
+// deletedRows gives the rows that end a record whose object is not there.
+func deletedRows(r ledger.Record) (rows []ledger.Row) {
+	for _, uid := range r.UIDs() {
+		row := goneRow(r)
+		row.State, row.UID = ledger.Deleted, uid
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// Copy is what a Secret somewhere in a cluster, which carries the id of a key, is to
+// whoever wants to drop that key.
+type Copy int
+
+// The kinds of copies.
+const (
+	CopyForeign  Copy = iota // the key does not open it
+	CopyMirrored             // the key opens it, and it was made for another place
+	CopyOurs                 // the key opens it in its own place
+)
+
+// CopyOf judges such a Secret.
+func CopyOf(o manifest.Object, keyID string, judge Judge) Copy {
+	switch v := judge(TokenOfObject(o)); {
+	case o.Token == "" || !v.Opens || v.KeyID != keyID:
+		return CopyForeign
+	case v.Binding == BindingHolds:
+		return CopyOurs
+	default:
+		return CopyMirrored
+	}
+}

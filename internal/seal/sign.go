@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package seal
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const (
+	ledgerInfo = "kubectl-fernet ledger v1"
+	macPrefix  = "v1:"
+	macSize    = 16 // bytes of the HMAC that a row has
+)
+
+// signer makes macs with one key. It is not for several goroutines at once.
+type signer struct {
+	id  string
+	mac hash.Hash
+}
+
+func newSigner(key keyring.Key) signer {
+	return signer{id: key.ID(), mac: hmac.New(sha256.New, key.Subkey(ledgerInfo))}
+}
+
+// sum gives the mac of a row's other cells: "v1:", the signer's key id, ":", and the
+// first 16 bytes of an HMAC-SHA256 as unpadded base64url. The HMAC is over the
+// cells in the order of the columns, each after its length as big-endian u32.
+func (s signer) sum(cells []string) string {
+	s.mac.Reset()
+	var size [4]byte
+	for _, cell := range cells {
+		binary.BigEndian.PutUint32(size[:], uint32(len(cell))) // #nosec G115 -- a cell has at most 1 MiB
+		s.mac.Write(size[:])
+		s.mac.Write([]byte(cell))
+	}
+	return macPrefix + s.id + ":" + base64.RawURLEncoding.EncodeToString(s.mac.Sum(nil)[:macSize])
+}
+
+// Ledger gives a ledger what it needs of the keyring: the first key signs, all
+// keys verify. Of deleted objects it keeps, for each name, the oldest token that
+// opens to the value that its entry has now: by it push knows a stale value.
+func (d *Door) Ledger() ledger.Keys {
+	kept := map[[3]string]int{} // cluster, namespace, env key: generation
+	return ledger.Keys{
+		Sign:   newSigner(d.ring.Primary()).sum,
+		Verify: verifier(d.ring),
+		Keep: func(row ledger.Row) bool {
+			at := [3]string{row.Cluster, row.Namespace, row.EnvKey}
+			if oldest, ok := kept[at]; ok && oldest <= row.Generation {
+				return false
+			}
+			if _, ours := d.values[row.EnvKey]; !ours || !d.Judge(plan.TokenOfRow(row)).Same {
+				return false
+			}
+			at = [3]string{strings.Clone(row.Cluster), strings.Clone(row.Namespace), strings.Clone(row.EnvKey)}
+			kept[at] = row.Generation
+			return true
+		},
+	}
+}
+
+// verifier says what a mac proves to the holder of these keys.
+func verifier(ring *keyring.Keyring) func(cells []string, mac string) ledger.Standing {
+	byID := map[string][]signer{} // two keys with one id are as good as impossible, and no reason to call a row edited
+	for _, key := range ring.Keys() {
+		byID[key.ID()] = append(byID[key.ID()], newSigner(key))
+	}
+	return func(cells []string, mac string) ledger.Standing {
+		if mac == "" {
+			return ledger.Unsigned
+		}
+		id, _, _ := strings.Cut(strings.TrimPrefix(mac, macPrefix), ":")
+		held := byID[id]
+		if held == nil {
+			return ledger.Hint
+		}
+		for _, s := range held {
+			if hmac.Equal([]byte(s.sum(cells)), []byte(mac)) {
+				return ledger.Evidence
+			}
+		}
+		return ledger.Edited
+	}
+}
