@@ -486,7 +486,7 @@ func (h *honest) checkKeys() {
 
 func (h *honest) retire() {
 	h.t.Helper()
-	args := slices.Concat([]string{"retire", "--drop-rollback", "--yes"}, h.all())
+	args := slices.Concat([]string{"retire", "--skip-cluster-check", "--drop-rollback", "--yes"}, h.all())
 	h.log("%s", strings.Join(args, " "))
 	if len(h.views()) == 0 {
 		h.run(2, args...)
@@ -564,7 +564,7 @@ func (h *honest) retireNamed() {
 		return
 	}
 	entry := choose(h, names)
-	args := slices.Concat([]string{"retire", entry, "--drop-rollback", "--yes"}, h.all())
+	args := slices.Concat([]string{"retire", entry, "--skip-cluster-check", "--drop-rollback", "--yes"}, h.all())
 	h.log("%s", strings.Join(args, " "))
 	for _, namespace := range h.views() {
 		if !slices.Contains(h.mine(namespace), entry) {

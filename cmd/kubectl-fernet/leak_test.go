@@ -57,7 +57,7 @@ var leakRuns = []struct {
 	{args: []string{"rotate", "--yes", "--key-secret", "fernet-key", "--rollout"}, keyring: true},
 	{args: []string{"rotate", "--abort", "--yes"}, refused: true},
 	{args: []string{"rollout", "--yes"}},
-	{args: []string{"retire", "--yes"}},
+	{args: []string{"retire", "--skip-cluster-check", "--yes"}},
 	{args: []string{"retire", leakValue}, refused: true},
 	{args: []string{"restore"}},
 	{args: []string{"pull"}, refused: true}, // the .env exists

@@ -25,7 +25,7 @@ func TestRolesAreEnough(t *testing.T) {
 		"rollout": {"rollout", "--yes"},
 		"restore": {"restore"},
 		"rotate":  {"rotate", "--yes"},
-		"retire":  {"retire", "--yes", "--strict"},
+		"retire":  {"retire", "--skip-cluster-check", "--yes", "--strict"},
 	} {
 		t.Run(verb, func(t *testing.T) {
 			p := newPlace(t, 2)

@@ -68,11 +68,11 @@ func (p rotatedPlace) holdsOldKey() bool {
 // the old key are gone.
 func (p rotatedPlace) retired() {
 	p.t.Helper()
-	out := p.must("retire", "--yes")
+	out := p.must("retire", "--skip-cluster-check", "--yes")
 	if p.uid("secret-00") != "" || p.uid("secret-00-g2") == "" || p.holdsOldKey() {
 		p.t.Errorf("not retired:\n%s", out)
 	}
-	if out := p.must("retire", "--yes"); strings.Contains(out, "secret/") {
+	if out := p.must("retire", "--skip-cluster-check", "--yes"); strings.Contains(out, "secret/") {
 		p.t.Errorf("retired, and again:\n%s", out)
 	}
 }
@@ -82,7 +82,7 @@ func (p rotatedPlace) retired() {
 func TestReferenceThatAppearsBetweenWalkAndDelete(t *testing.T) {
 	p := newRotatedPlace(t, 2)
 	before, uid := p.bytesOf("secret-00"), p.uid("secret-00")
-	run, release, _ := p.held(http.MethodDelete, "/secrets/secret-00", "retire", "--yes")
+	run, release, _ := p.held(http.MethodDelete, "/secrets/secret-00", "retire", "--skip-cluster-check", "--yes")
 	p.kubectl(reader("late", "secret-00"), "create", "-f", "-")
 	release()
 	code, out := run.ended(t)
@@ -99,7 +99,7 @@ func TestReferenceThatAppearsBetweenWalkAndDelete(t *testing.T) {
 			t.Errorf("%d rows %s, want %d", n, row, want)
 		}
 	}
-	if code, out := p.fernet(nil, "retire", "--yes"); code != 1 || !strings.Contains(out, "secret/secret-00 in use\n") {
+	if code, out := p.fernet(nil, "retire", "--skip-cluster-check", "--yes"); code != 1 || !strings.Contains(out, "secret/secret-00 in use\n") {
 		t.Errorf("in use: exit code %d\n%s", code, out)
 	}
 	p.kubectl("", "delete", "pod", "late")
@@ -113,7 +113,7 @@ func TestKeyringThatIsUsedAgainBetweenWalkAndDelete(t *testing.T) {
 	p.must("rotate", "--prepare", "--key-secret", "fernet-key", "--yes")
 	p.must("rotate", "--key-secret", "fernet-key", "--yes")
 	before := p.bytesOf("fernet-key")
-	run, release, _ := p.held(http.MethodDelete, "/secrets/fernet-key", "retire", "--yes")
+	run, release, _ := p.held(http.MethodDelete, "/secrets/fernet-key", "retire", "--skip-cluster-check", "--yes")
 	p.kubectl(reader("late", "fernet-key"), "create", "-f", "-")
 	release()
 	code, out := run.ended(t)
@@ -134,7 +134,7 @@ func TestKilledRetireLooksAgain(t *testing.T) {
 		started := make(chan struct{})
 		pid := func() int { <-started; return cmd.Process.Pid }
 		proxy.Reset(on(http.MethodDelete, "/secrets/secret-01", faultproxy.KillAfter(pid)))
-		cmd = p.command(proxyKubeconfig(t, proxy), "retire", "--yes", "--parallel", "1")
+		cmd = p.command(proxyKubeconfig(t, proxy), "retire", "--skip-cluster-check", "--yes", "--parallel", "1")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestKilledRetireLooksAgain(t *testing.T) {
 		}
 		if used {
 			p.kubectl(reader("late", "secret-00"), "create", "-f", "-")
-			code, out := p.fernet(nil, "retire", "--yes")
+			code, out := p.fernet(nil, "retire", "--skip-cluster-check", "--yes")
 			if code != 1 || !strings.Contains(out, "secret/secret-00 put back\n") || p.bytesOf("secret-00") != before || !p.holdsOldKey() {
 				t.Errorf("exit code %d\n%s", code, out)
 			}
@@ -171,7 +171,7 @@ func TestSecretChangedBeforeItsDelete(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newRotatedPlace(t, 1)
-			run, release, _ := p.held(http.MethodDelete, "/secrets/secret-00", "retire", "--yes")
+			run, release, _ := p.held(http.MethodDelete, "/secrets/secret-00", "retire", "--skip-cluster-check", "--yes")
 			change(p)
 			uid := p.uid("secret-00")
 			release()
@@ -190,7 +190,7 @@ func TestRetireOfWhatAFinalizerHolds(t *testing.T) {
 	p := newRotatedPlace(t, 1)
 	p.kubectl("", "patch", "secret", "secret-00", "-p", `{"metadata":{"finalizers":["example.com/holds"]}}`)
 	for range 2 {
-		code, out := p.fernet(nil, "retire", "--yes")
+		code, out := p.fernet(nil, "retire", "--skip-cluster-check", "--yes")
 		if code != 2 || !strings.Contains(out, "secret/secret-00 failed\n") || !strings.Contains(out, "a finalizer holds it") || !p.holdsOldKey() || strings.Contains(p.rows(), ",deleted,") {
 			t.Errorf("exit code %d\n%s", code, out)
 		}
@@ -216,7 +216,7 @@ func TestDoubtfulDeletes(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			p, proxy := newRotatedPlace(t, 2), startProxy(t)
 			proxy.Reset(faultproxy.First(1, on(http.MethodDelete, "/secrets/secret-00", tc.action)))
-			code, out := p.fernet(proxy, "retire", "--yes")
+			code, out := p.fernet(proxy, "retire", "--skip-cluster-check", "--yes")
 			line := "secret/secret-00 " + map[int]string{0: "deleted", 2: "failed"}[tc.code] + "\n"
 			if code != tc.code || !strings.Contains(out, line) || !strings.Contains(out, "secret/secret-01 deleted\n") || p.holdsOldKey() != (tc.code != 0) {
 				t.Errorf("exit code %d, old key there %t\n%s", code, p.holdsOldKey(), out)
@@ -234,7 +234,7 @@ func TestPlannedRowsBeforeTheFirstDelete(t *testing.T) {
 	for _, name := range []string{"secret-00", "secret-01", "secret-02"} {
 		uids[name] = p.uid(name)
 	}
-	run, release, proxy := p.held(http.MethodDelete, "", "retire", "--yes", "--parallel", "1")
+	run, release, proxy := p.held(http.MethodDelete, "", "retire", "--skip-cluster-check", "--yes", "--parallel", "1")
 	if n := strings.Count(p.rows(), ",retire,planned,"); n != 3 {
 		t.Errorf("%d plans before the first delete", n)
 	}
@@ -259,7 +259,7 @@ func TestPlannedRowsBeforeTheFirstDelete(t *testing.T) {
 func TestInterruptedRetire(t *testing.T) {
 	p, proxy := newRotatedPlace(t, 15), startProxy(t)
 	proxy.Reset(on(http.MethodDelete, "", faultproxy.Delay(500*time.Millisecond, 0)))
-	run := start(p.command(proxyKubeconfig(t, proxy), "retire", "--yes", "--parallel", "1"))
+	run := start(p.command(proxyKubeconfig(t, proxy), "retire", "--skip-cluster-check", "--yes", "--parallel", "1"))
 	run.await(t, func() bool { return asked(proxy, http.MethodDelete, "") > 1 })
 	interrupt(t, run)
 	code, out := run.ended(t)
@@ -299,7 +299,7 @@ func TestRetireWithFewRights(t *testing.T) {
 			p := newRotatedPlace(t, 1)
 			user := "limited-" + p.namespace
 			kubeconfig := testkube.User(t, p.namespace, user, tc.rights...)
-			out, err := p.command(kubeconfig, append([]string{"retire", "--yes", "--context", user}, tc.flags...)...).CombinedOutput()
+			out, err := p.command(kubeconfig, append([]string{"retire", "--skip-cluster-check", "--yes", "--context", user}, tc.flags...)...).CombinedOutput()
 			if code := exitCode(t, err); code != tc.code || !strings.Contains(string(out), "secret/secret-00 "+tc.word+"\n") || !strings.Contains(string(out), "not allowed to look at ") {
 				t.Errorf("exit code %d\n%s", code, out)
 			}

@@ -58,7 +58,7 @@ var sweeps = []sweep{
 	{"rotate to a staged key", stagedSite, words("rotate", "--yes"), "already", (*site).checkRotated, false},
 	{"rotate a key file", keyFileSite, words("rotate", "--yes"), "already", (*site).checkRotated, false},
 	{"rollout", rotatedSite, rolloutLine, "", (*site).checkRolledOut, true},
-	{"retire", rolledOutSite, words("retire", "--drop-rollback", "--yes"), "", (*site).checkRetired, false},
+	{"retire", rolledOutSite, words("retire", "--skip-cluster-check", "--drop-rollback", "--yes"), "", (*site).checkRetired, false},
 }
 
 func words(args ...string) func(*site) []string { return func(*site) []string { return args } }

@@ -88,7 +88,8 @@ namespace: bind it in each one that the verb works in.
 --cluster-role prints a ClusterRole: a RoleBinding gives it in one namespace, a
 ClusterRoleBinding in all of them, which status -A needs.
 
-With --key-secret, rotate needs nothing more; with --rollout, push and rotate need
+Before retire drops a key it lists the Secrets of all namespaces, which needs a
+ClusterRoleBinding, or --skip-cluster-check. With --key-secret, rotate needs nothing more; with --rollout, push and rotate need
 the Role of rollout too.`,
 		Example: `  # what a CI job needs that pushes
   kubectl fernet rbac --for push -n production | kubectl apply -f -`,

@@ -247,7 +247,7 @@ func secrets(names []string) string {
 // everywhere looks at all Secrets of a cluster that carry the id of a previous key.
 func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, clusterName string) error {
 	if k.o.skipClusterCheck {
-		return nil
+		return k.looked(ctx, client, clusterName)
 	}
 	for _, id := range k.previous {
 		found, err := client.Labelled(ctx, "", manifest.LabelKeyID+"="+id)
@@ -256,15 +256,33 @@ func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, cluste
 			k.console.say("hint: --skip-cluster-check if nobody copies Secrets to other namespaces there")
 			return ctx.Err()
 		}
-		if err := k.copies(ctx, client, clusterName, id, found); err != nil {
+		if err := k.copies(ctx, client, clusterName, "", id, found); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// copies judges the Secrets that carry the id of a previous key.
-func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterName, id string, found []manifest.Object) error {
+// looked is everywhere for the namespaces that are looked at anyway.
+func (k *keyDrop) looked(ctx context.Context, client *cluster.Client, clusterName string) error {
+	for _, namespace := range k.namespaces(k.book, clusterName) {
+		for _, id := range k.previous {
+			found, err := client.Labelled(ctx, namespace, manifest.LabelKeyID+"="+id)
+			if err != nil {
+				k.keep("namespace %q of cluster %q could not be listed: %s", namespace, clusterName, oneLine(err.Error()))
+				return ctx.Err()
+			}
+			if err := k.copies(ctx, client, clusterName, namespace, id, found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// copies judges the Secrets that carry the id of a previous key, in one namespace or
+// with "" in all.
+func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterName, namespace, id string, found []manifest.Object) error {
 	var ours, mirrored, foreign []string
 	keyrings := false
 	for _, o := range found {
@@ -298,12 +316,12 @@ func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterNam
 	if !keyrings {
 		return nil
 	}
-	return k.keyringsUnder(ctx, client, clusterName, id)
+	return k.keyringsUnder(ctx, client, clusterName, namespace, id)
 }
 
 // keyringsUnder names the keyring Secrets of ours whose first key is a previous one.
-func (k *keyDrop) keyringsUnder(ctx context.Context, client *cluster.Client, clusterName, id string) error {
-	all, err := client.Keyrings(ctx, "")
+func (k *keyDrop) keyringsUnder(ctx context.Context, client *cluster.Client, clusterName, namespace, id string) error {
+	all, err := client.Keyrings(ctx, namespace)
 	if err != nil {
 		k.keep("the keyrings of cluster %q could not be listed: %s", clusterName, oneLine(err.Error()))
 		return ctx.Err()

@@ -123,7 +123,13 @@ func (r *verifyRun) files() {
 // places than the target, of which the namespaces say nothing, and unsigned ones.
 func (r *verifyRun) rows() {
 	edited, more := r.book.Edited()
+	named := map[[3]string]bool{}
 	for _, e := range edited {
+		at := [3]string{e.Cluster, e.Namespace, e.Secret}
+		if named[at] {
+			continue
+		}
+		named[at] = true
 		if e.Cluster != r.target.cluster || !slices.Contains(r.target.namespaces, e.Namespace) {
 			r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Namespace: e.Namespace, Secret: e.Secret, EnvKey: e.EnvKey, Detail: fmt.Sprintf("%s:%d", r.o.ledger, e.Line)})
 		}

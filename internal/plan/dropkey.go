@@ -44,6 +44,13 @@ func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.
 			u.Opened = append(u.Opened, o.Name)
 		}
 	}
+	// What was created under a key that stays has the newest value, there or not.
+	for _, r := range view.Records {
+		base, generation := manifest.SplitName(r.Secret)
+		if !r.Hint && r.State == ledger.Created && alone(TokenOf(r)).Opens {
+			current[base] = max(current[base], generation)
+		}
+	}
 	for _, r := range view.Records {
 		base, generation := manifest.SplitName(r.Secret)
 		there := live[[2]string{r.Secret, r.Token}]

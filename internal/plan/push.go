@@ -134,7 +134,8 @@ func (p *pusher) misplacedReason(o manifest.Object, v Verdict) string {
 // Renamed says whether a Secret is one of ours with a prefix or a suffix around its
 // name, as the transformers of kustomize put them.
 func Renamed(o manifest.Object, judge Judge) bool {
-	if o.Claimed == "" || o.Claimed == o.Name || !strings.Contains(o.Name, o.Claimed) {
+	base, _ := manifest.SplitName(o.Claimed)
+	if o.Claimed == "" || base == o.Base || !strings.Contains(o.Name, o.Claimed) {
 		return false
 	}
 	t := TokenOfObject(o)

@@ -21,11 +21,18 @@ func Restore(records []ledger.Record, cluster string, live []manifest.Object, ju
 	for _, o := range live {
 		there[[2]string{o.Namespace, o.Name}] = o
 	}
+	newest := map[[2]string]int{} // of the evidence, by namespace and base name
+	for _, r := range records {
+		if base, generation := manifest.SplitName(r.Secret); !r.Hint {
+			newest[[2]string{r.Namespace, base}] = max(newest[[2]string{r.Namespace, base}], generation)
+		}
+	}
 	var all []Decision
 	for _, r := range records {
 		o, found := there[[2]string{r.Namespace, r.Secret}]
-		if r.Hint && found {
-			continue // nothing would be created
+		base, generation := manifest.SplitName(r.Secret)
+		if r.Hint && (found || generation < newest[[2]string{r.Namespace, base}]) {
+			continue // nothing would be created, or it is history
 		}
 		all = append(all, restore(r, cluster, o, judge))
 	}

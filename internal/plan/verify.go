@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,6 +79,9 @@ func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
 // ledger judges the rows by themselves.
 func (v *verifier) ledger() {
 	for _, e := range v.view.Edits {
+		if v.edited[e.Secret] {
+			continue
+		}
 		v.add(finding.LedgerRow, e.Secret, e.EnvKey, fmt.Sprintf("%s:%d", v.view.Ledger, e.Line))
 		v.edited[e.Secret] = true
 	}
@@ -101,7 +105,7 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 	case o.Deleting && (recorded || other):
 		v.add(finding.Missing, o.Name, o.EnvKey, "something holds it in the middle of its deletion")
 		return
-	case recorded && record.State == ledger.Deleted, v.view.Past.Deleted(o.Name, o.EnvKey, verdict.KeyID, o.Token, t.Binding):
+	case recorded && record.State == ledger.Deleted, v.view.Past.Deleted(o.Name, o.EnvKey, cmp.Or(verdict.KeyID, o.KeyID), o.Token, t.Binding):
 		v.add(finding.PutBack, o.Name, o.EnvKey, "")
 		return
 	case o.Token == "" && other:
