@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decrypt
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+)
+
+const (
+	// prefix begins the text of each token: the version, 0x80, and the first bits
+	// of a time before the year 141,000.
+	prefix = "gAAAA"
+
+	// shortest is the length of the shortest token's text without its padding.
+	shortest = 98
+)
+
+// nearly says what keeps a text, which is no token, from being the one that it
+// was; why is what decode says. It gives "" for what never was a token.
+//
+// A text that begins as a token, after blanks, quotes and padding around it, is
+// all but one if it is longer than a key, so that a cut token is noticed as well.
+// Within another text, only a whole token is: in a PEM block or a picture in
+// base64, a line may begin as a token by chance.
+func nearly(text []byte, why Defect) Defect {
+	bare := bytes.TrimFunc(text, isBlankOrQuote)
+	core := bytes.Trim(bare, "=")
+	begins := bytes.HasPrefix(core, []byte(prefix))
+	switch {
+	case len(core) <= keyLength:
+		return ""
+	case begins && len(bare) < len(text):
+		return DefectAround
+	case begins:
+		return why
+	case inside(core):
+		return DefectInside
+	}
+	// Where something else ends the encoded text, what comes before it counts.
+	inner, _ := base64.RawURLEncoding.DecodeString(oneLine.Replace(string(core)))
+	if nearly(inner, why) != "" {
+		return DefectTwice
+	}
+	return ""
+}
+
+// oneLine makes one line of one alphabet of a text in base64.
+var oneLine = strings.NewReplacer("+", "-", "/", "_", " ", "", "\t", "")
+
+// inside says whether a part of a text is a token, perhaps without its padding.
+func inside(text []byte) bool {
+	for _, word := range bytes.FieldsFunc(text, isNoDigit) {
+		if bytes.HasPrefix(word, []byte(prefix)) && len(word) >= shortest {
+			return true
+		}
+	}
+	return false
+}
+
+// isNoDigit says that a character is none of the 64 that are base64's digits in
+// the URL-safe alphabet.
+func isNoDigit(r rune) bool {
+	return !consistsOf(string(r), alphanumers+"-_")
+}
