@@ -95,10 +95,7 @@ func TestGo(t *testing.T) {
 }
 
 func TestPython(t *testing.T) {
-	skipOnRequest(t)
-	if out, err := exec.Command(python, "-c", "import cryptography.fernet").CombinedOutput(); err != nil {
-		t.Fatalf("%v; type: %s\n%s", err, pythonLine, out)
-	}
+	needPython(t)
 	checkService(t, func(secrets string) *exec.Cmd {
 		cmd := exec.Command(python, "python/app.py")
 		cmd.Env = environment(secrets, keyVariables()...)
@@ -106,7 +103,26 @@ func TestPython(t *testing.T) {
 	})
 }
 
+func needPython(t *testing.T) {
+	t.Helper()
+	skipOnRequest(t)
+	if out, err := exec.Command(python, "-c", "import cryptography.fernet").CombinedOutput(); err != nil {
+		t.Fatalf("%v; type: %s\n%s", err, pythonLine, out)
+	}
+}
+
 func TestNode(t *testing.T) {
+	dir := nodeFolder(t)
+	checkService(t, func(secrets string) *exec.Cmd {
+		cmd := exec.Command("node", filepath.Join(dir, "app.js"))
+		cmd.Env = environment(secrets, keyVariables()...)
+		return cmd
+	})
+}
+
+// nodeFolder gives a folder with the example for Node and what it needs.
+func nodeFolder(t *testing.T) string {
+	t.Helper()
 	skipOnRequest(t)
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -128,11 +144,7 @@ func TestNode(t *testing.T) {
 	if out, err := npm.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v; see what this says: %s\n%s", err, npmLine, out)
 	}
-	checkService(t, func(secrets string) *exec.Cmd {
-		cmd := exec.Command("node", filepath.Join(dir, "app.js"))
-		cmd.Env = environment(secrets, keyVariables()...)
-		return cmd
-	})
+	return dir
 }
 
 func skipOnRequest(t *testing.T) {
