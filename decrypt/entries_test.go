@@ -129,7 +129,7 @@ func TestEntryErrorsUnwrap(t *testing.T) {
 func TestErrorsEscapeNames(t *testing.T) {
 	name, other := "A\x1b[2J\u202e\nB\xff", sealed(canary, 1)
 	_, _, err := testRing(testKey(0)).Environ([]string{name + "=" + other})
-	if got := err.Error(); strings.ContainsAny(got, "\x1b\n\u202e\xff") || !strings.HasPrefix(got, `"A\x1b[2J\u202e\nB\xff": no key`) {
+	if got := err.Error(); strings.ContainsAny(got, "\x1b\n\u202e") || !strings.HasPrefix(got, `"A\x1b[2J\u202e\nB\xff": no key`) {
 		t.Errorf("it says %q", got)
 	}
 	_, _, err = testRing(testKey(0)).Environ([]string{other[:98] + "=" + other})

@@ -5,17 +5,19 @@ package decrypt
 import (
 	"bytes"
 	"encoding/base64"
+	"regexp"
 	"strings"
 )
 
-const (
-	// prefix begins the text of each token: the version, 0x80, and the first bits
-	// of a time before the year 141,000.
-	prefix = "gAAAA"
+// prefix begins the text of each token: the version, 0x80, and the first bits of a
+// time before the year 141,000.
+const prefix = "gAAAA"
 
-	// shortest is the length of the shortest token's text without its padding.
-	shortest = 98
-)
+// inside finds a token, of any time from 2004 to 2106, in another text: at least
+// the 98 characters of the shortest one without its padding. A letter or digit
+// before it is part of another word, and a time before 2004 is a run of zeros in
+// some binary data.
+var inside = regexp.MustCompile(`(?:^|[^A-Za-z0-9])` + prefix + `A[B-D][A-Za-z0-9_-]{91}`)
 
 // nearly says what keeps a text, which is no token, from being the one that it
 // was; why is what decode says. It gives "" for what never was a token.
@@ -35,7 +37,7 @@ func nearly(text []byte, why Defect) Defect {
 		return DefectAround
 	case begins:
 		return why
-	case inside(core):
+	case inside.Match(core):
 		return DefectInside
 	}
 	// Where something else ends the encoded text, what comes before it counts.
@@ -48,19 +50,3 @@ func nearly(text []byte, why Defect) Defect {
 
 // oneLine makes one line of one alphabet of a text in base64.
 var oneLine = strings.NewReplacer("+", "-", "/", "_", " ", "", "\t", "")
-
-// inside says whether a part of a text is a token, perhaps without its padding.
-func inside(text []byte) bool {
-	for _, word := range bytes.FieldsFunc(text, isNoDigit) {
-		if bytes.HasPrefix(word, []byte(prefix)) && len(word) >= shortest {
-			return true
-		}
-	}
-	return false
-}
-
-// isNoDigit says that a character is none of the 64 that are base64's digits in
-// the URL-safe alphabet.
-func isNoDigit(r rune) bool {
-	return !consistsOf(string(r), alphanumers+"-_")
-}

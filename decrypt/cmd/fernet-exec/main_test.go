@@ -138,16 +138,35 @@ func TestEnvironmentOfTheCommand(t *testing.T) {
 	}
 }
 
+// ran is a command that shows that it was started.
+var ran = []string{"--", "echo", "the command ran"}
+
+// failure is a run in which no command is started.
+type failure struct {
+	name string
+	env  []string
+	args []string
+	want string // a part of stderr
+	code int
+}
+
+// misuse has the failures that are about arguments and the command.
+func misuse(t *testing.T) []failure {
+	t.Helper()
+	return []failure{
+		{"no command", nil, []string{"--"}, "no command\nusage: ", 125},
+		{"unknown flag", nil, append([]string{"--keep-key"}, ran...), "-keep-key\nusage: ", 125},
+		{"command missing", nil, []string{"no-such-command"}, "no-such-command", 127},
+		{"path missing", nil, []string{"./no-such-command"}, "no-such-command", 127},
+		{"command is a folder", nil, []string{os.TempDir()}, os.TempDir(), 126},
+		{"not executable", nil, []string{filepath.Join(folder(t, "x", "x"), "x")}, "permission denied", 126},
+		{"help", nil, []string{"--help"}, "usage: fernet-exec", 0},
+	}
+}
+
 func TestFailsBeforeTheCommand(t *testing.T) {
 	good, other := sealed(t, canary, 0), sealed(t, canary, 2)
-	ran := []string{"--", "echo", "the command ran"}
-	for _, tt := range []struct {
-		name string
-		env  []string
-		args []string
-		want string // a part of stderr
-		code int
-	}{
+	for _, tt := range append(misuse(t), []failure{
 		{"another key", []string{"SECRET_A=" + good, "SECRET_B=" + other}, ran, "fernet-exec: SECRET_B: no key opens the token (tried: k", 125},
 		{"file of another key", nil, append([]string{"--dir", folder(t, "SECRET-B", other)}, ran...), "SECRET-B: no key opens", 125},
 		{"file that is no token", nil, append([]string{"--dir", folder(t, "SECRET-B", "changeme")}, ran...), "SECRET-B: not sealed", 125},
@@ -162,7 +181,7 @@ func TestFailsBeforeTheCommand(t *testing.T) {
 		{"no folder for --match", nil, append([]string{"--match", "SECRET*"}, ran...), "--match narrows the files of --dir", 125},
 		{"an empty flag", nil, append([]string{"--require="}, ran...), "it is empty", 125},
 		{"a list for a flag", nil, append([]string{"--skip", "A,B"}, ran...), "repeat the flag", 125},
-		{"a token among the arguments", []string{"SECRET_A=" + good}, append(ran, "--password="+good), "argument 2 of the command has a token in it", 125},
+		{"a token among the arguments", []string{"SECRET_A=" + good}, append([]string{"--", "echo", "x"}, "--password="+good), "argument 2 of the command has a token in it", 125},
 		{"a name for a terminal", []string{"A\x1b[2J\nB=" + other}, ran, `fernet-exec: "A\x1b[2J\nB": no key`, 125},
 		{"a folder for a terminal", nil, append([]string{"--dir", "/\x1b[2J"}, ran...), `fernet-exec: "/\x1b[2J": `, 125},
 		{"a command for a terminal", nil, []string{"/\x1b[2J\n"}, `fernet-exec: exec`, 127},
@@ -172,14 +191,7 @@ func TestFailsBeforeTheCommand(t *testing.T) {
 		{"zero byte", []string{"SECRET_A=" + sealed(t, "a\x00b", 0)}, ran, "SECRET_A: its value has a zero byte", 125},
 		{"bad key", []string{"FERNET_KEY_PREVIOUS=changeme"}, ran, "FERNET_KEY_PREVIOUS: previous key 1: it is less", 125},
 		{"bad glob", nil, append([]string{"--skip", "["}, ran...), "glob", 125},
-		{"no command", nil, []string{"--"}, "no command\nusage: ", 125},
-		{"unknown flag", nil, append([]string{"--keep-key"}, ran...), "-keep-key\nusage: ", 125},
-		{"command missing", nil, []string{"no-such-command"}, "no-such-command", 127},
-		{"path missing", nil, []string{"./no-such-command"}, "no-such-command", 127},
-		{"command is a folder", nil, []string{os.TempDir()}, os.TempDir(), 126},
-		{"not executable", nil, []string{filepath.Join(folder(t, "x", "x"), "x")}, "permission denied", 126},
-		{"help", nil, []string{"--help"}, "usage: fernet-exec", 0},
-	} {
+	}...) {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := start(nil, tt.args...)
 			cmd.Env = append(append([]string{keys[0]}, tt.env...), cmd.Env[0])

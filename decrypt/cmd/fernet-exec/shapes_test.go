@@ -21,23 +21,25 @@ type shape struct {
 	want        string
 }
 
-func shapes(t *testing.T) []shape {
+func standard(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+func urlSafe(text string) string  { return base64.URLEncoding.EncodeToString([]byte(text)) }
+
+func good(t *testing.T) []shape {
 	t.Helper()
 	token := sealed(t, canary, 0)
-	even := sealed(t, strings.Repeat(canary, 3), 0) // needs no padding
-	other := "A"
-	if token[40] == 'A' {
-		other = "B"
-	}
-	standard, urlSafe := base64.StdEncoding.EncodeToString, base64.URLEncoding.EncodeToString
-	wrapped := standard([]byte(token))[:76] + "\n" + standard([]byte(token))[76:] + "\n"
-	around, twice, inside := "around it; store the token alone", "encoded in base64 twice", "other text around it"
 	return []shape{
 		{"token", token, true, ""},
 		{"line break", token + "\n", true, ""},
 		{"CR LF", token + "\r\n", true, ""},
 		{"token of a previous key", sealed(t, canary, 1), true, ""},
+	}
+}
 
+// wrapped are tokens with something around them.
+func wrapped(token string) []shape {
+	const around, twice, inside = "around it; store the token alone", "encoded in base64 twice", "other text around it"
+	lines := standard(token)[:76] + "\n" + standard(token)[76:] + "\n"
+	return []shape{
 		{"two line breaks", token + "\n\n", false, around},
 		{"two CR LF", token + "\r\n\r\n", false, around},
 		{"carriage return", token + "\r", false, around},
@@ -54,24 +56,47 @@ func shapes(t *testing.T) []shape {
 		{"double quotes and a line break", `"` + token + `"` + "\n", false, around},
 		{"typographic quotes", "“" + token + "”", false, around},
 		{"backticks", "`" + token + "`", false, around},
+		{"base64", standard(token), false, twice},
+		{"base64, line break outside", standard(token) + "\n", false, twice},
+		{"base64, line break inside", standard(token + "\n"), false, twice},
+		{"base64, blank inside", standard(" " + token), false, twice},
+		{"base64, quotes inside", urlSafe(`"` + token + `"`), false, twice},
+		{"base64 in lines", lines, false, twice},
+		{"base64 without padding", strings.TrimRight(standard(token+"\n"), "="), false, twice},
+		{"base64, URL-safe", urlSafe(token), false, twice},
+		{"base64, URL-safe, without padding", strings.TrimRight(urlSafe(token+"\r\n"), "="), false, twice},
+		{"base64 of base64", standard(standard(token)), false, twice},
+		{"base64 in quotes", "'" + standard(token) + "'", false, twice},
+		{"base64, cut", standard(token)[:100], false, twice},
+		{"in a URL", "postgres://app:" + token + "@db:5432/app?sslmode=require", false, inside},
+		{"in a URL, without padding", "postgres://app:" + strings.TrimRight(token, "=") + "@db/app", false, inside},
+		{"in JSON", `{"password":"` + token + `"}`, false, inside},
+		{"line of a .env", "SECRET_DB=" + token + "\n", false, inside},
+		{"a .env", "KEY_B=x\nSECRET_DB=" + token + "\nB=c\n", false, inside},
+		{"Python bytes", "b'" + token + "'", false, inside},
+		{"behind a scheme", "Bearer " + token, false, inside},
+		{"with a mark before", "enc-v1-" + token, false, inside},
+		{"with a name before", "fernet:" + token, false, inside},
+	}
+}
+
+// damaged are tokens that were cut, joined, altered or quoted, or are not ours.
+func damaged(t *testing.T) []shape {
+	t.Helper()
+	token, foreign := sealed(t, canary, 0), sealed(t, canary, 2)
+	even := sealed(t, strings.Repeat(canary, 3), 0) // needs no padding
+	for !strings.ContainsAny(even, "-_") {
+		even = sealed(t, strings.Repeat(canary, 3), 0)
+	}
+	altered := []byte(token)
+	altered[40] = 'A' + (altered[40]+1)%26
+	return []shape{
 		{"no padding", strings.TrimRight(token, "="), false, "padding is missing"},
 		{"half the padding", strings.TrimSuffix(token, "="), false, "padding is missing"},
 		{"padding twice", token + "==", false, "padding is missing"},
 		{"quoted padding", strings.ReplaceAll(token, "=", "%3D"), false, "not URL-safe base64"},
 		{"an escaped line break", token + `\n`, false, "not URL-safe base64"},
 		{"a character before", "=" + token, false, "malformed"},
-		{"base64", standard([]byte(token)), false, twice},
-		{"base64, line break outside", standard([]byte(token)) + "\n", false, twice},
-		{"base64, line break inside", standard([]byte(token + "\n")), false, twice},
-		{"base64, blank inside", standard([]byte(" " + token)), false, twice},
-		{"base64, quotes inside", urlSafe([]byte(`"` + token + `"`)), false, twice},
-		{"base64 in lines", wrapped, false, twice},
-		{"base64 without padding", strings.TrimRight(standard([]byte(token+"\n")), "="), false, twice},
-		{"base64, URL-safe", urlSafe([]byte(token)), false, twice},
-		{"base64, URL-safe, without padding", strings.TrimRight(urlSafe([]byte(token+"\r\n")), "="), false, twice},
-		{"base64 of base64", standard([]byte(standard([]byte(token)))), false, twice},
-		{"base64 in quotes", "'" + standard([]byte(token)) + "'", false, twice},
-		{"base64, cut", standard([]byte(token))[:100], false, twice},
 		{"cut by a character", token[:len(token)-1], false, "it was cut"},
 		{"cut by a block", even[:len(even)-22], false, "malformed"},
 		{"cut by groups", token[:len(token)-8], false, "shorter than the 73 bytes"},
@@ -81,25 +106,23 @@ func shapes(t *testing.T) []shape {
 		{"line break inside", token[:64] + "\n" + token[64:], false, "not URL-safe base64"},
 		{"blanks inside", token[:64] + "  " + token[64:], false, "not URL-safe base64"},
 		{"standard alphabet", strings.NewReplacer("-", "+", "_", "/").Replace(even), false, "malformed"},
-		{"in a URL", "postgres://app:" + token + "@db:5432/app?sslmode=require", false, inside},
-		{"in a URL, without padding", "postgres://app:" + strings.TrimRight(token, "=") + "@db/app", false, inside},
-		{"in JSON", `{"password":"` + token + `"}`, false, inside},
-		{"line of a .env", "SECRET_DB=" + token + "\n", false, inside},
-		{"a .env", "KEY_B=x\nSECRET_DB=" + token + "\nB=c\n", false, inside},
-		{"Python bytes", "b'" + token + "'", false, inside},
-		{"behind a scheme", "Bearer " + even, false, inside},
-		{"with a name before", "fernet:" + token, false, inside},
-		{"altered", token[:40] + other + token[41:], false, "no key opens"},
-		{"another key", sealed(t, canary, 2), false, "no key opens"},
-		{"another key and a line break", sealed(t, canary, 2) + "\n", false, "no key opens"},
+		{"altered", string(altered), false, "no key opens"},
+		{"another key", foreign, false, "no key opens"},
+		{"another key and a line break", foreign + "\n", false, "no key opens"},
 		{"a block less", even[:100], false, "malformed"},
+	}
+}
 
+// plain are values that never were tokens.
+func plain(token string) []shape {
+	return []shape{
 		{"empty", "", false, ""},
 		{"text", "hunter two", false, ""},
 		{"text like a token", "gAAAAABshort", false, ""},
 		{"text like a token, as long as a key", token[:44], false, ""},
-		{"text in base64", standard([]byte("a text, and not a token, in base64 that is as long as one, and still no token")), false, ""},
-		{"base64 of zeros", standard(make([]byte, 200)), false, ""},
+		{"text in base64", standard("a text, and not a token, in base64 that is as long as one, and still no token"), false, ""},
+		{"base64 of zeros with a token's version", standard("\xff\xff\xff\xe0"+strings.Repeat("\x00", 200)) + "/gAAAA" + strings.Repeat("A", 200), false, ""},
+		{"base64 of zeros", standard(strings.Repeat("\x00", 200)), false, ""},
 		{"key", testKey(5).Encode(), false, ""},
 		{"JWT", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U", false, ""},
 		{"PEM", "-----BEGIN PRIVATE KEY-----\n" + token[:64] + "\n" + token[:64] + "\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n", false, ""},
@@ -114,7 +137,10 @@ func shapes(t *testing.T) []shape {
 // name: the command gets what was sealed, or is not started and an error names the
 // place. A plain value arrives unharmed, but not in a folder.
 func TestNoCommandGetsCiphertext(t *testing.T) {
-	for _, s := range shapes(t) {
+	token := sealed(t, canary, 0)
+	shapes := append(good(t), wrapped(token)...)
+	shapes = append(append(shapes, damaged(t)...), plain(token)...)
+	for _, s := range shapes {
 		t.Run(s.name, func(t *testing.T) {
 			for _, name := range names {
 				checkShape(t, s, name, start([]string{name + "=" + s.value}, "--", "env", "-0"), name, s.want == "")
