@@ -16,8 +16,8 @@ const prefix = "gAAAA"
 // inside finds a token, of any time from 2004 to 2106, in another text: at least
 // the 98 characters of the shortest one without its padding. A letter or digit
 // before it is part of another word, and a time before 2004 is a run of zeros in
-// some binary data.
-var inside = regexp.MustCompile(`(?:^|[^A-Za-z0-9])` + prefix + `A[B-D][A-Za-z0-9_-]{91}`)
+// some binary data. It also finds what base64 makes of that once more.
+var inside = regexp.MustCompile(`(?:^|[^A-Za-z0-9])(?:` + prefix + `A[B-D][A-Za-z0-9_-]{91}|Z0FBQUFB[A-Za-z0-9]{122})`)
 
 // nearly says what keeps a text, which is no token, from being the one that it
 // was; why is what decode says. It gives "" for what never was a token.
@@ -37,13 +37,14 @@ func nearly(text []byte, why Defect) Defect {
 		return DefectAround
 	case begins:
 		return why
-	case inside.Match(core):
-		return DefectInside
 	}
 	// Where something else ends the encoded text, what comes before it counts.
 	inner, _ := base64.RawURLEncoding.DecodeString(oneLine.Replace(string(core)))
-	if nearly(inner, why) != "" {
+	switch {
+	case nearly(inner, why) != "":
 		return DefectTwice
+	case inside.Match(core):
+		return DefectInside
 	}
 	return ""
 }

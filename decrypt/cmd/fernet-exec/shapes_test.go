@@ -75,6 +75,7 @@ func wrapped(token string) []shape {
 		{"a .env", "KEY_B=x\nSECRET_DB=" + token + "\nB=c\n", false, inside},
 		{"Python bytes", "b'" + token + "'", false, inside},
 		{"behind a scheme", "Bearer " + token, false, inside},
+		{"base64 behind a name", "base64:" + standard(token), false, inside},
 		{"with a mark before", "enc-v1-" + token, false, inside},
 		{"with a name before", "fernet:" + token, false, inside},
 	}

@@ -784,6 +784,7 @@ def environments():
     near("inside-url", "a token in a URL", "inside", "postgres://u:" + token + "@db/x")
     near("inside-unpadded", "98 characters of a token in quotes, in another text", "inside", "{'a': '" + token[:98] + "'}")
     near("inside-line", "the line of a .env", "inside", "SECRET_A=" + token)
+    near("inside-double", "a token in a second layer of base64, in a URL", "inside", "data:text/plain;base64," + outer(token))
     near("inside-underscore", "a token behind a mark that ends in _", "inside", "v1_" + token)
     near("inside-behind", "a word before the token", "inside", "Bearer " + even)
 
