@@ -57,7 +57,7 @@
 // value that is a token, whatever the name of its variable. Values that never
 // were tokens stay as they are, because an environment belongs to many.
 //
-// No application gets a token for a value. In a folder and in an environment, what
+// No application gets a token in place of a value. In a folder and in an environment, what
 // does not open is an error, and so is what is all but a token: it was cut, is in
 // quotes, has blanks around it or one more layer of base64, or is part of another
 // text, such as a URL. An [EntryErrors] names all variables and files at once, says
@@ -94,7 +94,7 @@
 // [MalformedError]; a token whose signature fits none of the keys is a
 // [NoKeyError]. Where the token has a name, an [EntryError] around these has it.
 //
-// Two things are taken more lightly, where they must be: a variable or a mounted
+// Two things are accepted that are less strict, where they must be: a variable or a mounted
 // file may end in one line break, and [Keyring.WithDoubleBase64] looks beneath a
 // second layer of base64.
 //

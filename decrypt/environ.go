@@ -54,8 +54,8 @@ func AddDir(dir string, globs ...string) Option {
 // The first result is the environment with the plaintexts in it, for a process
 // to be started; environ is not changed. The second has what was opened.
 //
-// No token stays where a value belongs: one that does not open is an error, and so
-// is what is all but a token, because it was cut, is in quotes, has blanks around
+// No token is passed on in place of a value: one that does not open is an error, and
+// so is what is all but a token, because it was cut, is in quotes, has blanks around
 // it or one more layer of base64, or is part of another text. A name that the
 // loader, a shell or an interpreter obeys, such as LD_PRELOAD or PATH, is not set
 // to an opened value: unless Require, or AddDir among its globs, has exactly that

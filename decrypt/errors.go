@@ -91,8 +91,8 @@ func (e *EntryError) Error() string {
 // Unwrap gives Err.
 func (e *EntryError) Unwrap() error { return e.Err }
 
-// remedy says what to do where a token stands in a wrong place or state; other
-// errors say it themselves.
+// remedy says what to do about a token that does not open; other errors say it
+// themselves.
 func (e *EntryError) remedy() string {
 	var malformed *MalformedError
 	var noKey *NoKeyError
