@@ -50,14 +50,27 @@
 // process, and shells drop variables with a - in their names. [Keyring.Dir]
 // reads a folder in which Secrets are mounted, alone or several in one projected
 // volume, all files as of the same moment. [Keyring.FS] does so for any fs.FS.
-// Every file whose name matches must be a token that opens.
+// Every file but those of the keys must be a token that opens; globs narrow this to
+// some names. A folder with no file to open is an error, [ErrNoFiles].
 //
-// [Keyring.Environ] opens tokens among the variables of an environment. There,
-// values that are no tokens are left as they are, because an environment belongs
-// to many. So a value that was cut short is not an error but stays sealed.
+// [Keyring.Environ] opens tokens among the variables of an environment: every
+// value that is a token, whatever the name of its variable. Values that never
+// were tokens stay as they are, because an environment belongs to many.
 //
-// In both, names that begin with SECRET are looked at, as kubectl fernet push
-// does with a .env file; globs choose others. The names of keys never match.
+// No application gets a token in place of a value. In a folder and in an environment, what
+// does not open is an error, and so is what is all but a token: it was cut, is in
+// quotes, has blanks around it or one more layer of base64, or is part of another
+// text, such as a URL. An [EntryErrors] names all variables and files at once, says
+// what is wrong with each, and what to do. With [Skip], Environ passes over an
+// application's own Fernet tokens.
+//
+// Who can write to a Secret but has no key cannot seal a value, but can put a plain
+// one in the place of a token. In a folder that is an error; in an environment it
+// is one where [Require] names the variable, so name all that must be sealed. Who
+// can write to a Secret that a pod takes with envFrom can also add variables,
+// FERNET_KEY_PREVIOUS and LD_PRELOAD among them: name each variable in the pod
+// instead, or mount the Secret. (A variable that decides what code runs is not set
+// to an opened value, unless it is required by its exact name.)
 //
 // A program that cannot be changed is started by the command fernet-exec, in
 // cmd/fernet-exec of this module: it gets the plaintexts in its environment.
@@ -81,9 +94,9 @@
 // [MalformedError]; a token whose signature fits none of the keys is a
 // [NoKeyError]. Where the token has a name, an [EntryError] around these has it.
 //
-// Two things are taken more lightly, where they must be: a mounted file may end
-// in one line break, and [Keyring.WithDoubleBase64] looks beneath a second layer
-// of base64.
+// Two things are accepted that are less strict, where they must be: a variable or a mounted
+// file may end in one line break, and [Keyring.WithDoubleBase64] looks beneath a
+// second layer of base64.
 //
 // A token's age is not checked: a stored secret has no time to live. For tokens
 // that are messages there is [Keyring.OpenWithMaxAge] and its [AgeError].

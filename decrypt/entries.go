@@ -3,6 +3,7 @@
 package decrypt
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -27,61 +28,45 @@ func (s Secrets) Previous() []string {
 	return names
 }
 
-// Environ opens the tokens of an environment such as os.Environ gives. Only
-// variables whose names match one of the globs (path.Match; SECRET* if there are
-// none) are looked at, and of these only what is a token: canonical base64,
-// version 0x80, at least 73 bytes. All else stays as it is, so that an
-// environment may hold values that are not sealed.
-//
-// The first result is the environment with the plaintexts in it, for a process
-// to be started; environ is not changed. The second has what was opened. A token
-// that does not open is an *EntryError around a *MalformedError or a
-// *NoKeyError, and nothing is returned beside it.
-func (r *Keyring) Environ(environ []string, globs ...string) ([]string, Secrets, error) {
-	chosen, err := selection(globs)
-	if err != nil {
-		return nil, nil, err
+// names gives all names, sorted.
+func (s Secrets) names() []string {
+	names := make([]string, 0, len(s))
+	for name := range s {
+		names = append(names, name)
 	}
-	plain, opened := append([]string(nil), environ...), Secrets{}
-	for i, entry := range environ {
-		equals := strings.IndexByte(entry, '=')
-		if equals < 0 || !chosen(entry[:equals]) {
-			continue
-		}
-		name := entry[:equals]
-		result, err := r.OpenResult([]byte(entry[equals+1:]))
-		switch {
-		case !isToken(err):
-			continue
-		case err != nil:
-			return nil, nil, &EntryError{name, err}
-		}
-		plain[i] = name + "=" + string(result.Plaintext)
-		if _, again := opened[name]; !again { // as getenv(3) sees it
-			opened[name] = result
-		}
-	}
-	return plain, opened, nil
+	sort.Strings(names)
+	return names
 }
 
 // Dir opens the files of a folder where Secrets are mounted, alone or through a
-// projected volume. Files whose names match one of the globs (path.Match;
-// SECRET* if there are none) must be tokens, each with at most one final newline
-// behind it, which is not part of a token; nothing else is trimmed. Unlike in an
-// environment, a file that is no token is an error: who can write to the Secret
-// but has no key cannot make the application take a value of his.
+// projected volume. Every file must be a token that opens, with at most one line
+// break behind it; nothing else is trimmed. Globs (path.Match) narrow this to the
+// files whose names match one of them. So whoever can write to the Secret but has
+// no key cannot make the application take a value of his.
 //
 // The kubelet replaces all files of a volume at once, by pointing the link
 // ..data to another folder. Dir follows that link, reads all files from one and
 // the same folder, and begins again if the link was changed meanwhile. Names
-// that begin with ".." and folders are not looked at.
+// that begin with "..", folders, and the names of keys (FERNET_KEY,
+// FERNET_KEY_PREVIOUS and those of a .env file) are not looked at.
 //
-// An error is an *EntryError with the file's name, or one of the file system;
-// then nothing is returned beside it. A folder where nothing matches is none.
+// An error about files is an EntryErrors that names all of them: of what is no
+// token, does not open, is not regular, or is over 2 MiB, which is more than a
+// Secret can hold. One about the folder is an *EntryError: that it is not there,
+// or, around ErrNoFiles, that it has no file to open. Nothing is returned beside
+// an error.
 func (r *Keyring) Dir(dir string, globs ...string) (Secrets, error) {
+	chosen, err := selection(globs)
+	if err != nil {
+		return nil, err
+	}
+	return r.dir(dir, chosen)
+}
+
+func (r *Keyring) dir(dir string, chosen func(name string) bool) (Secrets, error) {
 	var opened Secrets
 	err := snapshot(dir, func(folder fs.FS) (err error) {
-		opened, err = r.openFolder(folder, globs)
+		opened, err = r.openFolder(folder, chosen)
 		return err
 	})
 	if err != nil {
@@ -92,10 +77,14 @@ func (r *Keyring) Dir(dir string, globs ...string) (Secrets, error) {
 
 // FS is Dir for the root of a file system. It follows ..data, too, but cannot
 // see whether the link is changed while it reads: for a volume that is mounted
-// use Dir.
+// use Dir. An error about the root is one of the file system, or ErrNoFiles.
 func (r *Keyring) FS(fsys fs.FS, globs ...string) (Secrets, error) {
 	if fsys == nil {
 		return nil, fs.ErrInvalid
+	}
+	chosen, err := selection(globs)
+	if err != nil {
+		return nil, err
 	}
 	if info, err := fs.Stat(fsys, dataLink); err == nil && info.IsDir() {
 		folder, err := fs.Sub(fsys, dataLink)
@@ -104,57 +93,87 @@ func (r *Keyring) FS(fsys fs.FS, globs ...string) (Secrets, error) {
 		}
 		fsys = folder
 	}
-	return r.openFolder(fsys, globs)
+	return r.openFolder(fsys, chosen)
 }
 
-func (r *Keyring) openFolder(folder fs.FS, globs []string) (Secrets, error) {
-	chosen, err := selection(globs)
-	if err != nil {
-		return nil, err
-	}
+func (r *Keyring) openFolder(folder fs.FS, chosen func(name string) bool) (Secrets, error) {
 	files, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, err
 	}
-	opened := Secrets{}
+	opened, refused := Secrets{}, EntryErrors(nil)
 	for _, file := range files {
 		name := file.Name()
 		if !chosen(name) || strings.HasPrefix(name, "..") || file.IsDir() {
 			continue
 		}
 		content, err := readFile(folder, name)
+		if err == nil {
+			opened[name], err = r.openEntry(content)
+		}
 		if err != nil {
-			return nil, err
+			refused = append(refused, &EntryError{Name: name, Err: err})
 		}
-		if opened[name], err = r.OpenResult(trimNewline(content)); err != nil {
-			return nil, &EntryError{name, err}
-		}
+	}
+	switch {
+	case len(refused) > 0:
+		return nil, refused
+	case len(opened) == 0:
+		return nil, ErrNoFiles
 	}
 	return opened, nil
 }
 
-// selection gives a function that says whether a name matches one of the globs.
-// Where keys and the name of the cluster stand, no glob matches: these are the
-// names of an application's key, and those of the .env that it comes from.
-func selection(globs []string) (func(name string) bool, error) {
-	if len(globs) == 0 {
-		globs = []string{"SECRET*"}
+// openEntry opens what a variable or a file holds; each of them comes through
+// here. One final line break is no part of a token. An error is ErrNotSealed for
+// what never was a token; a *MalformedError for what is all but one, and for a
+// token that is made wrongly; or a *NoKeyError.
+func (r *Keyring) openEntry(content []byte) (Result, error) {
+	text := trimNewline(content)
+	result, err := r.OpenResult(text)
+	if isToken(err) {
+		return result, err
 	}
-	for _, glob := range globs {
-		if _, err := path.Match(glob, ""); err != nil {
-			return nil, fmt.Errorf("glob %q: %w", glob, err)
-		}
+	var malformed *MalformedError
+	errors.As(err, &malformed)
+	defect := nearly(text, malformed.Defect)
+	if defect == "" {
+		return Result{}, ErrNotSealed
+	}
+	return Result{}, &MalformedError{defect}
+}
+
+// selection gives a function that says whether a file is to be opened: it has not
+// the name of a key and, if there are globs, one of them matches. The names are
+// those of an application's keys and, with that of the cluster, of a .env file.
+func selection(globs []string) (func(name string) bool, error) {
+	if err := checkGlobs(globs); err != nil {
+		return nil, err
 	}
 	return func(name string) bool {
 		switch name {
 		case keyName, previousName, "KEY", "KEY_PREVIOUS", "KEY_NEXT", "CLUSTER_NAME":
 			return false
 		}
-		for _, glob := range globs {
-			if matched, _ := path.Match(glob, name); matched {
-				return true
-			}
-		}
-		return false
+		return len(globs) == 0 || matches(globs, name)
 	}, nil
+}
+
+func checkGlobs(globs []string) error {
+	for _, glob := range globs {
+		if _, err := path.Match(glob, ""); err != nil {
+			return fmt.Errorf("glob %q: %w", glob, err)
+		}
+	}
+	return nil
+}
+
+// matches says whether one of the globs, which are good ones, matches a name.
+func matches(globs []string, name string) bool {
+	for _, glob := range globs {
+		if matched, _ := path.Match(glob, name); matched {
+			return true
+		}
+	}
+	return false
 }

@@ -3,23 +3,164 @@
 package decrypt
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
 
+// ErrNotSealed says that a value is no token and never was one, where only a
+// token may be: in a folder, or in a variable that Require names.
+var ErrNotSealed = errors.New("not sealed, and it has to be: push it with kubectl fernet, or choose globs that do not match it")
+
+// ErrNoFiles says that a folder has no file to open.
+var ErrNoFiles = errors.New("no file to open; is the Secret mounted here, and does a glob match its files?")
+
+// ErrTooLarge says that a file has more than 2 MiB, and that it was not read.
+var ErrTooLarge = errors.New("larger than the 2 MiB that are read of a file; a Secret holds 1 MiB")
+
+var errNotRegular = errors.New("not a regular file")
+
+// EntryErrors are all errors of one call, in the order in which the variables and
+// files were looked at. errors.As finds the first *EntryError, and what is in it.
+// It prints with one line for each.
+type EntryErrors []*EntryError
+
+func (e EntryErrors) Error() string {
+	lines := make([]string, 0, len(e))
+	for _, entry := range e {
+		lines = append(lines, entry.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives all errors.
+func (e EntryErrors) Unwrap() []error {
+	errs := make([]error, 0, len(e))
+	for _, entry := range e {
+		errs = append(errs, entry)
+	}
+	return errs
+}
+
+// As does what errors.As does of an Unwrap that gives several errors, and did not
+// do before Go 1.20.
+func (e EntryErrors) As(target interface{}) bool {
+	for _, entry := range e {
+		if errors.As(entry, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// Is does the same for errors.Is.
+func (e EntryErrors) Is(target error) bool {
+	for _, entry := range e {
+		if errors.Is(entry, target) {
+			return true
+		}
+	}
+	return false
+}
+
 // EntryError says which variable of an environment, or which file of a folder,
-// an error is about. Err is one of the other errors here, for errors.As, or says
-// that the file is not a regular one.
+// an error is about. Err is one of the other errors here, for errors.As, or one of
+// the file system.
 type EntryError struct {
+	// Dir is the folder of a file. It is empty for a variable, for a file of
+	// Keyring.FS, and where the error is about a folder, which Name has then.
+	Dir  string
 	Name string
 	Err  error
 }
 
-func (e *EntryError) Error() string { return fmt.Sprintf("%s: %v", e.Name, e.Err) }
+func (e *EntryError) Error() string {
+	place := e.Name
+	if nearly([]byte(place), DefectVersion) != "" {
+		place = "a name that has a token in it"
+	}
+	if e.Dir != "" {
+		place = filepath.Join(e.Dir, place)
+	}
+	return fmt.Sprintf("%s: %v%s", printable(place), e.Err, e.remedy())
+}
 
 // Unwrap gives Err.
 func (e *EntryError) Unwrap() error { return e.Err }
+
+// remedy says what to do about a token that does not open; other errors say it
+// themselves.
+func (e *EntryError) remedy() string {
+	var malformed *MalformedError
+	var noKey *NoKeyError
+	switch {
+	case errors.As(e.Err, &noKey):
+		return ": add its key to FERNET_KEY_PREVIOUS, push the value again, or exclude what is not ours"
+	case !errors.As(e.Err, &malformed):
+		return ""
+	case malformed.Defect == DefectTwice:
+		return "; store the token itself (kubectl create secret encodes by itself)"
+	case malformed.Defect == DefectAround || malformed.Defect == DefectInside:
+		return "; store the token alone"
+	case malformed.Defect == DefectPadding:
+		return "; seal the value again"
+	}
+	return "; store it unchanged, as kubectl fernet push made it"
+}
+
+// printable gives a text with what a terminal would obey or hide in it escaped.
+func printable(text string) string {
+	for _, r := range strings.ToValidUTF8(text, "\x00") {
+		if !strconv.IsPrint(r) {
+			return strconv.Quote(text)
+		}
+	}
+	return text
+}
+
+// within says that an error is about a folder, or about files in it.
+func within(dir string, err error) error {
+	entries := entriesOf(err)
+	if entries == nil {
+		return &EntryError{Name: dir, Err: err}
+	}
+	for _, entry := range entries {
+		entry.Dir = dir
+	}
+	return err
+}
+
+// entriesOf gives what an error of this package is made of.
+func entriesOf(err error) EntryErrors {
+	var entries EntryErrors
+	var entry *EntryError
+	switch {
+	case errors.As(err, &entries):
+	case errors.As(err, &entry):
+		entries = EntryErrors{entry}
+	}
+	return entries
+}
+
+// NameError says that no variable may have this name, whatever its value is.
+type NameError struct {
+	Reason NameReason
+}
+
+func (e *NameError) Error() string { return string(e.Reason) }
+
+// NameReason is why a name is refused, in words for a person.
+type NameReason string
+
+// The reasons of a NameError.
+const (
+	NameObeyed NameReason = "the loader, a shell or an interpreter obeys a variable of this name, so it is not set to a sealed value unless exactly this name is required or matched"
+	NameTaken  NameReason = "the environment has a variable of this name already; rename one of the two"
+	NameEquals NameReason = "a variable cannot have this name, with a = in it; rename the file"
+)
 
 // KeyError says which key was refused, and why. It holds no part of the key.
 type KeyError struct {
@@ -59,7 +200,6 @@ const (
 	KeyTail      KeyReason = "no encoder writes its last character; it was mistyped or cut"
 	KeyZero      KeyReason = "it is all zero"
 	KeyPublished KeyReason = "it is published in the Fernet specification, so everybody has it"
-	KeyDuplicate KeyReason = "the same key stands here twice"
 )
 
 // MalformedError says that a text is no valid token under any key. It holds no
@@ -84,6 +224,11 @@ const (
 	// DefectPadding is only ever found under a valid signature: the token's
 	// maker has a key and pads wrongly.
 	DefectPadding Defect = "signed, but not padded as PKCS #7 says"
+	// The rest are found in variables and files alone: what is there is all but
+	// a token.
+	DefectAround Defect = "blanks, line breaks or quotes around it"
+	DefectInside Defect = "other text around it"
+	DefectTwice  Defect = "encoded in base64 twice"
 )
 
 // NoKeyError says that a token is well-formed and that no key of the keyring

@@ -100,25 +100,60 @@ func ExampleKeyring_FS() {
 	fmt.Println(err)
 	// Output:
 	// correct horse <nil>
-	// API_TOKEN: malformed token: not of Fernet version 0x80
+	// API_TOKEN: not sealed, and it has to be: push it with kubectl fernet, or choose globs that do not match it
 }
 
-// The environment of another process: what is no token stays as it is.
+// The environment of another process: what is no token stays as it is, but for
+// what is required to be one.
 func ExampleKeyring_Environ() {
 	ring, err := decrypt.ParseKeys(exampleKey, exampleOld)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	environ := []string{"HOME=/", "SECRET_A=" + exampleSealed, "SECRET_B=" + exampleSealedBefore, "SECRET_C=not sealed"}
-	plain, opened, err := ring.Environ(environ)
+	environ := []string{"HOME=/", "SECRET_A=" + exampleSealed, "DATABASE_URL=" + exampleSealedBefore + "\n", "LOG_LEVEL=debug"}
+	plain, opened, err := ring.Environ(environ, decrypt.Require("SECRET_*", "DATABASE_URL"))
 	fmt.Printf("%q %v\n", plain, err)
 	fmt.Println(opened)
 	fmt.Println("still under a previous key:", opened.Previous())
 	// Output:
-	// ["HOME=/" "SECRET_A=correct horse" "SECRET_B=battery staple" "SECRET_C=not sealed"] <nil>
-	// map[SECRET_A:[redacted 13 bytes under kec18787d] SECRET_B:[redacted 14 bytes under k4a019bed]]
-	// still under a previous key: [SECRET_B]
+	// ["HOME=/" "SECRET_A=correct horse" "DATABASE_URL=battery staple" "LOG_LEVEL=debug"] <nil>
+	// map[DATABASE_URL:[redacted 14 bytes under k4a019bed] SECRET_A:[redacted 13 bytes under kec18787d]]
+	// still under a previous key: [DATABASE_URL]
+}
+
+// All that is wrong is named at once: nobody starts a program that has a token
+// for a password.
+func ExampleEntryErrors() {
+	ring, err := decrypt.ParseKeys(exampleKey)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	twice := base64.StdEncoding.EncodeToString([]byte(exampleSealed))
+	_, _, err = ring.Environ([]string{"SECRET_A=" + twice, "SECRET_B='" + exampleSealed + "'", "SECRET_C=changeme"}, decrypt.Require("SECRET_*"))
+	fmt.Println(err)
+	// Output:
+	// SECRET_A: malformed token: encoded in base64 twice; store the token itself (kubectl create secret encodes by itself)
+	// SECRET_B: malformed token: blanks, line breaks or quotes around it; store the token alone
+	// SECRET_C: not sealed, and it has to be: push it with kubectl fernet, or choose globs that do not match it
+}
+
+// A program that gets its files as variables, and has Fernet tokens of its own.
+func ExampleAddDir() {
+	dir, remove := exampleFolder(map[string]string{"SECRET-API-TOKEN": exampleSealed, "README": "not a token"})
+	defer remove()
+
+	ring, err := decrypt.ParseKeys(exampleKey)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	environ := []string{"SESSION_SEED=" + exampleSealedBefore}
+	plain, opened, err := ring.Environ(environ, decrypt.AddDir(dir, "SECRET*"), decrypt.Skip("SESSION_*"))
+	fmt.Println(plain[1], len(opened), err)
+	// Output:
+	// SECRET-API-TOKEN=correct horse 1 <nil>
 }
 
 // An error says which entry it is about, and what is wrong.

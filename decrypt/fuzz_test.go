@@ -61,38 +61,99 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) { checkOpen(t, token) })
 }
 
-// FuzzEntries takes any environment, any files and any glob: nothing panics, an
-// entry changes only if it matches and opens, and what opens does so under
-// WithDoubleBase64, too.
+// FuzzEntries takes any environment, any file and any glob: nothing panics, a
+// variable changes only if it opens, what opens does so under WithDoubleBase64,
+// too, and where there is no error no variable has a token.
 func FuzzEntries(f *testing.F) {
 	good := valid(canary).text()
 	for _, seed := range []string{
-		"SECRET_A=" + good, "SECRET_A=" + good + "\nB=" + good, "SECRET_A\n=\n\n=SECRET=" + good, "FERNET_KEY=" + keyText(0),
-		"FERNET_KEY=" + keyText(0) + "\nFERNET_KEY_PREVIOUS=,", "SECRET_A=" + base64.StdEncoding.EncodeToString([]byte(good)),
+		"SECRET_A=" + good, "SECRET_A=" + good + "\x00B=" + good + "\r\n", "SECRET_A\x00=\x00\x00=SECRET=" + good, "FERNET_KEY=" + keyText(0),
+		"FERNET_KEY=" + keyText(0) + "\n\x00FERNET_KEY_PREVIOUS=,", "SECRET_A=" + base64.StdEncoding.EncodeToString([]byte(good)),
+		"A='" + good + "'\x00B=" + good[:60] + "\x00C=postgres://u:" + good + "@db/x", "PATH=" + good,
 	} {
 		f.Add(seed, "SECRET*")
 		f.Add(seed, "[")
 	}
-	f.Fuzz(func(t *testing.T, lines, glob string) {
-		_, _ = KeysFromEnviron(strings.Split(lines, "\n"))
-		ring, environ := testRing(testKey(0)), strings.Split(lines, "\n")
-		plain, _, err := ring.Environ(environ, glob)
+	f.Fuzz(func(t *testing.T, list, glob string) {
+		environ := strings.Split(list, "\x00")
+		_, _ = KeysFromEnviron(environ)
+		ring := testRing(testKey(0))
+		_, _ = ring.FS(fstest.MapFS{"SECRET": {Data: []byte(list)}, dataLink: {Data: []byte(list)}}, glob)
+		_, _, _ = ring.Environ(environ, Require(glob))
+		plain, _, err := ring.Environ(environ, Skip(glob))
 		if err != nil {
+			wantNoValue(t, environ, err)
 			return
 		}
 		for i, entry := range environ {
-			name, value, _ := strings.Cut(entry, "=")
-			matched, _ := path.Match(glob, name)
-			want, openErr := ring.Open([]byte(value))
-			if plain[i] != entry && (!matched || openErr != nil || plain[i] != name+"="+string(want)) {
+			name, value, found := strings.Cut(entry, "=")
+			skipped, _ := path.Match(glob, name)
+			want, openErr := ring.Open(trimNewline([]byte(value)))
+			switch after := name + "=" + string(want); {
+			case skipped || !found || name == keyName || name == previousName:
+				if plain[i] != entry {
+					t.Errorf("%q became %q", entry, plain[i])
+				}
+			case openErr == nil && plain[i] != after || openErr != nil && plain[i] != entry:
 				t.Errorf("%q became %q", entry, plain[i])
+			case openErr != nil && len(value) > keyLength && strings.HasPrefix(value, prefix):
+				t.Errorf("%q stays", entry)
 			}
-			twice, err := ring.WithDoubleBase64().Open([]byte(value))
+			twice, err := ring.WithDoubleBase64().Open(trimNewline([]byte(value)))
 			if openErr == nil && (err != nil || !bytes.Equal(twice, want)) {
 				t.Errorf("WithDoubleBase64 opens it to %q, %v", twice, err)
 			}
 		}
-		_, _ = ring.FS(fstest.MapFS{"SECRET": {Data: []byte(lines)}, dataLink: {Data: []byte(lines)}}, glob)
+	})
+}
+
+// wantNoValue refuses an error that shows a token.
+func wantNoValue(t *testing.T, environ []string, err error) {
+	t.Helper()
+	for _, entry := range environ {
+		_, value, _ := strings.Cut(entry, "=")
+		if len(value) > keyLength && strings.HasPrefix(value, prefix) && strings.Contains(err.Error(), value) {
+			t.Errorf("%q shows a value", err)
+		}
+	}
+}
+
+// wraps are what a token becomes by mistake: each keeps the text of it.
+var wraps = []func(token, junk string) string{
+	func(token, junk string) string { return token + "\n" + strings.TrimLeft(junk, alphanumers+"-_=") },
+	func(token, _ string) string { return strings.TrimRight(token, "=") },
+	func(token, _ string) string { return base64.StdEncoding.EncodeToString([]byte(token)) },
+	func(token, _ string) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(" " + token + "\r\n"))
+	},
+	func(token, _ string) string { return `"` + token + `"` },
+	func(token, junk string) string { return junk + "://" + token },
+	func(token, junk string) string { return token + junk },
+	func(token, junk string) string { return token[:46+len(junk)%(len(token)-46)] },
+	func(token, junk string) string { return token[:60] + " " + junk + token[60:] },
+}
+
+// FuzzNearly spoils a token in up to three ways. Whatever comes of it opens to
+// what was sealed, or is an error; it never stays.
+func FuzzNearly(f *testing.F) {
+	for first := range wraps {
+		f.Add(byte(first), byte(255), byte(255), "x", "hunter-two")
+		f.Add(byte(first), byte(first), byte(0), " ", "")
+	}
+	f.Fuzz(func(t *testing.T, first, second, third byte, junk, plain string) {
+		value := valid(plain).text()
+		for i, n := range []byte{first, second, third} {
+			if int(n) < len(wraps) && (i == 0 || n < 5) { // the others may cut what is encoded
+				value = wraps[n](value, junk)
+			}
+		}
+		env, _, err := testRing(testKey(0)).Environ([]string{"A=" + value})
+		if err == nil && env[0] != "A="+plain {
+			t.Errorf("a token became %q, and stays", value)
+		}
+		if err != nil && strings.Contains(err.Error(), prefix) {
+			t.Errorf("the error shows a token: %v", err)
+		}
 	})
 }
 

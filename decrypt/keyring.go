@@ -20,25 +20,25 @@ type Keyring struct {
 }
 
 // ParseKeys makes a keyring of the texts of its keys, the previous ones in any
-// order; the newest first is the fastest. An error is a *KeyError: about a text
-// that is not a usable Fernet key, or about a key that stands there twice.
+// order; the newest first is the fastest. A key that is given twice, as happens
+// when an application is moved to a new key, counts once, where it is first. An
+// error is a *KeyError about a text that is not a usable Fernet key.
 func ParseKeys(primary string, previous ...string) (*Keyring, error) {
 	texts := append([]string{primary}, previous...)
 	ring := new(Keyring)
 	for i, text := range texts {
 		k, reason := parseKey(text)
-		if reason == "" && contains(texts[:i], text) {
-			reason = KeyDuplicate
-		}
 		if reason != "" {
 			return nil, &KeyError{Position: i, Reason: reason}
 		}
-		ring.keys = append(ring.keys, k)
+		if !contains(texts[:i], text) {
+			ring.keys = append(ring.keys, k)
+		}
 	}
 	return ring, nil
 }
 
-// contains compares texts; a key has only one that parseKey takes.
+// contains compares texts: of each key, parseKey takes only one.
 func contains(texts []string, text string) bool {
 	for _, t := range texts {
 		if t == text {

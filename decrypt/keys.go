@@ -17,35 +17,37 @@ const (
 )
 
 // KeysFromEnviron makes a keyring of an environment such as os.Environ gives:
-// FERNET_KEY is the primary key; FERNET_KEY_PREVIOUS, which may be missing or
-// empty, has the previous keys, separated by commas or line breaks, newest
-// first. The first of two variables of one name counts, as for getenv(3). An
-// error is an *EntryError about one of the two, around a *KeyError.
+// FERNET_KEY is the primary key, and may end in one line break;
+// FERNET_KEY_PREVIOUS, which may be missing or empty, has the previous keys,
+// separated by commas or line breaks, newest first. The first of two variables of
+// one name counts, as for getenv(3). An error is an *EntryError about one of the
+// two, around a *KeyError.
 func KeysFromEnviron(environ []string) (*Keyring, error) {
 	primary := lookup(environ, keyName)
 	if primary == "" {
-		return nil, &EntryError{keyName, &KeyError{Reason: KeyUnset}}
+		return nil, &EntryError{Name: keyName, Err: &KeyError{Reason: KeyUnset}}
 	}
 	return namedKeys(primary, lookup(environ, previousName))
 }
 
 // KeysFromDir makes a keyring of the folder where a Secret with the keys is
-// mounted: the file FERNET_KEY has the primary key; FERNET_KEY_PREVIOUS, which
-// may be missing or empty, has the previous keys, separated by commas or line
-// breaks, newest first. An error is an *EntryError about one of the two, around
-// a *KeyError, or one of the file system.
+// mounted: the file FERNET_KEY has the primary key, and may end in one line
+// break; FERNET_KEY_PREVIOUS, which may be missing or empty, has the previous
+// keys, separated by commas or line breaks, newest first. An error is an
+// *EntryError about one of the two or about the folder, around a *KeyError or an
+// error of the file system.
 func KeysFromDir(dir string) (*Keyring, error) {
 	var ring *Keyring
 	err := snapshot(dir, func(folder fs.FS) error {
 		primary, err := readFile(folder, keyName)
 		if err != nil {
-			return err
+			return &EntryError{Name: keyName, Err: err}
 		}
 		previous, err := readFile(folder, previousName)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return &EntryError{Name: previousName, Err: err}
 		}
-		ring, err = namedKeys(string(trimNewline(primary)), string(previous))
+		ring, err = namedKeys(string(primary), string(previous))
 		return err
 	})
 	if err != nil {
@@ -73,15 +75,16 @@ func KeysFromFile(file string) (*Keyring, error) {
 	return ring, nil
 }
 
-// namedKeys is ParseKeys; its error also names the place of the bad key.
+// namedKeys is ParseKeys for what variables or files hold: a final line break is
+// no part of the primary key. Its error also names the place of the bad key.
 func namedKeys(primary, previous string) (*Keyring, error) {
-	ring, err := ParseKeys(primary, split(previous)...)
+	ring, err := ParseKeys(string(trimNewline([]byte(primary))), split(previous)...)
 	var bad *KeyError
 	if errors.As(err, &bad) {
 		if bad.Position == 0 {
-			return nil, &EntryError{keyName, err}
+			return nil, &EntryError{Name: keyName, Err: err}
 		}
-		return nil, &EntryError{previousName, err}
+		return nil, &EntryError{Name: previousName, Err: err}
 	}
 	return ring, nil
 }

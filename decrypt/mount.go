@@ -4,7 +4,7 @@ package decrypt
 
 import (
 	"errors"
-	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,8 +14,12 @@ import (
 // with the files of today; the names beside it are links through it.
 const dataLink = "..data"
 
+// maxFile is more than any Secret holds: the API server takes 1 MiB.
+const maxFile = 2 << 20
+
 // snapshot gives read a folder that does not change meanwhile: it calls read
-// again if the kubelet has replaced the files. Errors begin with dir.
+// again if the kubelet has replaced the files. An error is an EntryErrors or an
+// *EntryError, about files in dir or about dir itself.
 func snapshot(dir string, read func(folder fs.FS) error) error {
 	const attempts = 10
 	for i := 0; i < attempts; i++ {
@@ -25,11 +29,11 @@ func snapshot(dir string, read func(folder fs.FS) error) error {
 		case current(dir) != folder:
 			continue
 		case err != nil:
-			return fmt.Errorf("%s: %w", dir, err)
+			return within(dir, err)
 		}
 		return nil
 	}
-	return fmt.Errorf("%s: %w", dir, errors.New("its files are replaced faster than they can be read"))
+	return within(dir, errors.New("its files are replaced faster than they can be read"))
 }
 
 // current gives the folder that holds the files of dir now.
@@ -42,14 +46,27 @@ func current(dir string) string {
 	return folder
 }
 
-// readFile takes regular files, and links to them: it would wait for a pipe.
+// readFile takes regular files, and links to them: it would wait for a pipe. It
+// reads no more than maxFile, also of a file that grows.
 func readFile(folder fs.FS, name string) ([]byte, error) {
 	info, err := fs.Stat(folder, name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &EntryError{name, errors.New("not a regular file")}
+		return nil, errNotRegular
 	}
-	return fs.ReadFile(folder, name)
+	if info.Size() > maxFile {
+		return nil, ErrTooLarge
+	}
+	file, err := folder.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if len(content) > maxFile {
+		return nil, ErrTooLarge
+	}
+	return content, err
 }

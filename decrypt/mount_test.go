@@ -5,6 +5,7 @@ package decrypt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 )
 
@@ -58,7 +60,6 @@ func TestApplicationDuringARotation(t *testing.T) {
 	}
 	opened, err := ring.Dir(mount(t, map[string]string{
 		"SECRET-NEW": sealed("of the new key", 0), "SECRET-OLD": sealed("of the old key", 1), "SECRET-OLDER": sealed("older", 2) + "\n",
-		"ca.crt": "-----BEGIN CERTIFICATE-----",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func TestDirRefuses(t *testing.T) {
 	opened, err := ring.Dir(dir)
 	wantEntry(t, err, "SECRET-A")
 	wantNoKey(t, err, ring.KeyIDs()...)
-	if !strings.HasPrefix(err.Error(), dir+": SECRET-A: ") || opened != nil {
+	if !strings.HasPrefix(err.Error(), filepath.Join(dir, "SECRET-A")+": ") || opened != nil {
 		t.Errorf("%q does not say where, or comes with %d secrets", err, len(opened))
 	}
 	if _, err := ring.Dir(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
@@ -165,7 +166,11 @@ func TestKeysFromEnviron(t *testing.T) {
 		{"blank", []string{"FERNET_KEY= " + keyText(0)}, nil, keyName, KeyBlank},
 		{"bad previous", []string{"FERNET_KEY=" + keyText(0), "FERNET_KEY_PREVIOUS=" + keyText(1) + ",changeme"}, nil, previousName, KeyShort},
 		{"comma too many", []string{"FERNET_KEY=" + keyText(0), "FERNET_KEY_PREVIOUS=" + keyText(1) + ","}, nil, previousName, KeyEmpty},
-		{"twice", []string{"FERNET_KEY=" + keyText(0), "FERNET_KEY_PREVIOUS=" + keyText(0)}, nil, previousName, KeyDuplicate},
+		{"the primary key again", []string{"FERNET_KEY=" + keyText(0), "FERNET_KEY_PREVIOUS=" + keyText(1) + "," + keyText(0)}, []byte{0, 1}, "", ""},
+		{"line break", []string{"FERNET_KEY=" + keyText(0) + "\n", "FERNET_KEY_PREVIOUS=" + keyText(1) + "\n"}, []byte{0, 1}, "", ""},
+		{"CR LF", []string{"FERNET_KEY=" + keyText(0) + "\r\n", "FERNET_KEY_PREVIOUS=" + keyText(0) + "\r\n"}, []byte{0}, "", ""},
+		{"two line breaks", []string{"FERNET_KEY=" + keyText(0) + "\n\n"}, nil, keyName, KeyBlank},
+		{"a line break alone", []string{"FERNET_KEY=\n"}, nil, keyName, KeyEmpty},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ring, err := KeysFromEnviron(tt.environ)
@@ -217,7 +222,7 @@ func TestKeysFromDir(t *testing.T) {
 	ring, err = KeysFromDir(dir)
 	wantEntry(t, err, previousName)
 	wantReason(t, err, KeyShort)
-	if ring != nil || !strings.HasPrefix(err.Error(), dir+": ") {
+	if ring != nil || !strings.HasPrefix(err.Error(), filepath.Join(dir, previousName)+": ") {
 		t.Errorf("%v comes with %v", err, ring)
 	}
 	if _, err := KeysFromDir(mount(t, map[string]string{previousName: keyText(1)})); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), keyName) {
@@ -256,5 +261,73 @@ func TestKeysFromFile(t *testing.T) {
 	}
 	if _, err := KeysFromFile(file + ".none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// sizedFS has one file, SECRET, that says it has one size and has another. It
+// counts how much is read.
+type sizedFS struct {
+	says, has int64
+	read      *int64
+}
+
+type sizedFile struct {
+	fs.File
+	sizedFS
+}
+
+type sizedInfo struct {
+	fs.FileInfo
+	size int64
+}
+
+func (i sizedInfo) Size() int64 { return i.size }
+
+func (s sizedFS) Open(name string) (fs.File, error) {
+	file, err := fstest.MapFS{"SECRET": {}}.Open(name)
+	if name == "." {
+		return file, err
+	}
+	return sizedFile{file, s}, err
+}
+
+func (s sizedFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	return fstest.MapFS{"SECRET": {}}.ReadDir(name)
+}
+
+func (f sizedFile) Stat() (fs.FileInfo, error) {
+	info, err := f.File.Stat()
+	return sizedInfo{info, f.says}, err
+}
+
+func (f sizedFile) Read(into []byte) (int, error) {
+	rest := f.has - *f.read
+	if rest <= 0 {
+		return 0, io.EOF
+	}
+	if rest < int64(len(into)) {
+		into = into[:rest]
+	}
+	*f.read += int64(len(into))
+	return len(into), nil
+}
+
+func TestLargeFileIsNotRead(t *testing.T) {
+	const limit = 2 << 20
+	for _, tt := range []struct{ says, has, read int64 }{
+		{limit + 1, limit + 1, 0},
+		{10, limit + 1, limit + 1},
+		{10, 1 << 40, limit + 1},
+	} {
+		s := sizedFS{tt.says, tt.has, new(int64)}
+		_, err := testRing(testKey(0)).FS(s)
+		wantEntry(t, err, "SECRET")
+		if !errors.Is(err, ErrTooLarge) || *s.read != tt.read {
+			t.Errorf("a file that says %d bytes and has %d: %d are read, %v", tt.says, tt.has, *s.read, err)
+		}
+	}
+	s := sizedFS{limit, limit, new(int64)}
+	if _, err := testRing(testKey(0)).FS(s); !errors.Is(err, ErrNotSealed) || *s.read != limit {
+		t.Errorf("a file of the limit: %d bytes are read, %v", *s.read, err)
 	}
 }

@@ -67,8 +67,13 @@ func isToken(err error) bool {
 	return !errors.As(err, &malformed) || malformed.Defect == DefectBlocks || malformed.Defect == DefectPadding
 }
 
-// trimNewline takes one final newline off, as editors and echo write it.
-func trimNewline(text []byte) []byte { return bytes.TrimSuffix(text, []byte("\n")) }
+// trimNewline takes one final line break off, as editors and echo write it.
+func trimNewline(text []byte) []byte {
+	if trimmed := bytes.TrimSuffix(text, []byte("\r\n")); len(trimmed) < len(text) {
+		return trimmed
+	}
+	return bytes.TrimSuffix(text, []byte("\n"))
+}
 
 // base64Defect says why a text is not canonical base64.
 func base64Defect(text []byte) Defect {

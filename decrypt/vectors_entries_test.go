@@ -3,12 +3,14 @@
 package decrypt_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -18,9 +20,12 @@ import (
 // environVector is a case of environ.json.
 type environVector struct {
 	vectorHead
-	Environ      []string `json:"environ"`
-	Globs        []string `json:"globs"`
-	DoubleBase64 bool     `json:"double_base64"`
+	Environ      []string          `json:"environ"`
+	Skip         []string          `json:"skip"`
+	Require      []string          `json:"require"`
+	Files        map[string][]byte `json:"files"`
+	Globs        []string          `json:"globs"`
+	DoubleBase64 bool              `json:"double_base64"`
 	Opens        *struct {
 		Environ []string `json:"environ"`
 		openedEntries
@@ -44,7 +49,11 @@ func (v *environVector) check(t *testing.T) {
 		ring = ring.WithDoubleBase64()
 	}
 	given := append([]string(nil), v.Environ...)
-	environ, secrets, err := ring.Environ(given, v.Globs...)
+	choices := []decrypt.Option{decrypt.Skip(v.Skip...), decrypt.Require(v.Require...)}
+	if v.Files != nil {
+		choices = append(choices, decrypt.AddDir(makeFolder(t, v.Files, nil), v.Globs...))
+	}
+	environ, secrets, err := ring.Environ(given, choices...)
 	if !reflect.DeepEqual(given, v.Environ) {
 		t.Error("the environment that was given is another now")
 	}
@@ -79,6 +88,7 @@ type folderVector struct {
 	Previous []string          `json:"previous"`
 	Files    map[string][]byte `json:"files"`
 	Links    map[string]string `json:"links"`
+	Large    map[string]int    `json:"large"`
 	Through  string            `json:"through"`
 	Globs    []string          `json:"globs"`
 	Opens    *openedEntries    `json:"opens"`
@@ -89,6 +99,9 @@ func (v *folderVector) check(t *testing.T) {
 	ring, err := decrypt.ParseKeys(v.Primary, v.Previous...)
 	if err != nil {
 		t.Fatalf("the keys: %v", err)
+	}
+	for name, size := range v.Large {
+		v.Files[name] = bytes.Repeat([]byte("A"), size)
 	}
 	if v.Through != "Dir" {
 		files := fstest.MapFS{}
@@ -195,20 +208,33 @@ func (v *keySourceVector) keys(t *testing.T) (*decrypt.Keyring, error) {
 }
 
 // classifyPlace gives an error about a place, not about a key or token, as a
-// vector has it.
-func classifyPlace(err error) refused {
-	var entry *decrypt.EntryError
-	var file *fs.PathError
+// vector has it; name is that of the entry. What was asked for itself has none.
+func classifyPlace(err error, name string) refused {
+	if filepath.IsAbs(name) {
+		name = ""
+	}
+	var bad *decrypt.NameError
 	switch {
 	case errors.Is(err, path.ErrBadPattern):
 		return refused{Error: "glob"}
-	case errors.Is(err, fs.ErrNotExist) && errors.As(err, &file):
-		if file.Path == "." || filepath.IsAbs(file.Path) { // what was asked for itself
-			return refused{Error: "file/missing"}
-		}
-		return refused{Error: "file/missing", Name: file.Path}
-	case errors.As(err, &entry):
-		return refused{Error: "file/not-regular", Name: entry.Name}
+	case errors.As(err, &bad):
+		return refused{Error: nameClasses[bad.Reason], Name: name}
+	case errors.Is(err, decrypt.ErrNotSealed):
+		return refused{Error: "not-sealed", Name: name}
+	case errors.Is(err, decrypt.ErrNoFiles):
+		return refused{Error: "file/none", Name: name}
+	case errors.Is(err, fs.ErrNotExist):
+		return refused{Error: "file/missing", Name: name}
+	case errors.Is(err, decrypt.ErrTooLarge):
+		return refused{Error: "file/too-large", Name: name}
+	case strings.HasSuffix(err.Error(), ": not a regular file"):
+		return refused{Error: "file/not-regular", Name: name}
 	}
 	return refused{Error: "an error of no class"}
+}
+
+var nameClasses = map[decrypt.NameReason]string{
+	decrypt.NameObeyed: "name/obeyed",
+	decrypt.NameTaken:  "name/taken",
+	decrypt.NameEquals: "name/equals",
 }

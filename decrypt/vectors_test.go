@@ -63,6 +63,7 @@ type opened struct {
 type refused struct {
 	Error    string   `json:"error"`
 	Name     string   `json:"name"`
+	Others   []string `json:"others"`
 	Position int      `json:"position"`
 	Tried    []string `json:"tried"`
 }
@@ -86,7 +87,6 @@ var keyClasses = map[decrypt.KeyReason]string{
 	decrypt.KeyTail:      "key/tail",
 	decrypt.KeyZero:      "key/zero",
 	decrypt.KeyPublished: "key/published",
-	decrypt.KeyDuplicate: "key/duplicate",
 }
 
 var defectClasses = map[decrypt.Defect]string{
@@ -97,6 +97,9 @@ var defectClasses = map[decrypt.Defect]string{
 	decrypt.DefectShort:    "malformed/short",
 	decrypt.DefectBlocks:   "malformed/blocks",
 	decrypt.DefectPadding:  "malformed/padding",
+	decrypt.DefectAround:   "malformed/around",
+	decrypt.DefectInside:   "malformed/inside",
+	decrypt.DefectTwice:    "malformed/twice",
 }
 
 // classify gives an error as a vector has it.
@@ -105,6 +108,14 @@ func classify(err error) refused {
 	var malformed *decrypt.MalformedError
 	var noKey *decrypt.NoKeyError
 	var age *decrypt.AgeError
+	var entries decrypt.EntryErrors
+	if errors.As(err, &entries) {
+		first := classify(entries[0])
+		for _, entry := range entries[1:] {
+			first.Others = append(first.Others, entry.Name)
+		}
+		return first
+	}
 	entry := new(decrypt.EntryError) // of no name, if there is none
 	errors.As(err, &entry)
 	switch {
@@ -119,7 +130,7 @@ func classify(err error) refused {
 	case errors.As(err, &age):
 		return refused{Error: "age/too-old"}
 	}
-	return classifyPlace(err)
+	return classifyPlace(err, entry.Name)
 }
 
 func TestVectors(t *testing.T) {

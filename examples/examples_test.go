@@ -68,8 +68,13 @@ func mount(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// keyFiles are the data of the Secret fernet-keys during a rotation.
-var keyFiles = map[string]string{"FERNET_KEY": testKey(0).Encode(), "FERNET_KEY_PREVIOUS": testKey(1).Encode()}
+// keyFiles are the data of the Secret fernet-keys during a rotation, made from
+// files that end in a line break. The current key is already the one that was
+// staged, and so is there twice.
+var keyFiles = map[string]string{
+	"FERNET_KEY":          testKey(0).Encode() + "\n",
+	"FERNET_KEY_PREVIOUS": testKey(0).Encode() + "," + testKey(1).Encode() + "\n",
+}
 
 // environment is what a pod has: keys as variables, or in a folder.
 func environment(secrets string, more ...string) []string {
@@ -90,10 +95,7 @@ func TestGo(t *testing.T) {
 }
 
 func TestPython(t *testing.T) {
-	skipOnRequest(t)
-	if out, err := exec.Command(python, "-c", "import cryptography.fernet").CombinedOutput(); err != nil {
-		t.Fatalf("%v; type: %s\n%s", err, pythonLine, out)
-	}
+	needPython(t)
 	checkService(t, func(secrets string) *exec.Cmd {
 		cmd := exec.Command(python, "python/app.py")
 		cmd.Env = environment(secrets, keyVariables()...)
@@ -101,7 +103,26 @@ func TestPython(t *testing.T) {
 	})
 }
 
+func needPython(t *testing.T) {
+	t.Helper()
+	skipOnRequest(t)
+	if out, err := exec.Command(python, "-c", "import cryptography.fernet").CombinedOutput(); err != nil {
+		t.Fatalf("%v; type: %s\n%s", err, pythonLine, out)
+	}
+}
+
 func TestNode(t *testing.T) {
+	dir := nodeFolder(t)
+	checkService(t, func(secrets string) *exec.Cmd {
+		cmd := exec.Command("node", filepath.Join(dir, "app.js"))
+		cmd.Env = environment(secrets, keyVariables()...)
+		return cmd
+	})
+}
+
+// nodeFolder gives a folder with the example for Node and what it needs.
+func nodeFolder(t *testing.T) string {
+	t.Helper()
 	skipOnRequest(t)
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -123,11 +144,7 @@ func TestNode(t *testing.T) {
 	if out, err := npm.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v; see what this says: %s\n%s", err, npmLine, out)
 	}
-	checkService(t, func(secrets string) *exec.Cmd {
-		cmd := exec.Command("node", filepath.Join(dir, "app.js"))
-		cmd.Env = environment(secrets, keyVariables()...)
-		return cmd
-	})
+	return dir
 }
 
 func skipOnRequest(t *testing.T) {
@@ -154,7 +171,7 @@ func build(t *testing.T, dir string) string {
 func checkService(t *testing.T, command func(secrets string) *exec.Cmd) {
 	t.Helper()
 	url, log := serve(t, command(mount(t, map[string]string{
-		"SECRET-API-TOKEN": seal(t, canary, 0), "SECRET-DB-PASSWORD": seal(t, "größe", 1) + "\n", "ca.crt": "x",
+		"SECRET-API-TOKEN": seal(t, canary, 0), "SECRET-DB-PASSWORD": seal(t, "größe", 1) + "\n",
 	})))
 	if !strings.Contains(log, "SECRET-DB-PASSWORD is still under") || strings.Contains(log, "SECRET-API-TOKEN is") {
 		t.Errorf("it says %q, not which secret is under a previous key", log)
@@ -177,13 +194,17 @@ func checkService(t *testing.T, command func(secrets string) *exec.Cmd) {
 			t.Errorf("%s: %d %q, want %d %q", tt.path, code, body, tt.code, tt.want)
 		}
 	}
-	for name, files := range map[string]map[string]string{
-		"a token of another key": {"SECRET-API-TOKEN": seal(t, canary, 0), "SECRET-B": seal(t, canary, 2)},
-		"no SECRET-API-TOKEN":    {"SECRET-B": seal(t, canary, 0)},
-		"an empty one":           {"SECRET-API-TOKEN": seal(t, "", 0)},
+	for name, tt := range map[string]struct {
+		files map[string]string
+		says  string
+	}{
+		"a token of another key": {map[string]string{"SECRET-API-TOKEN": seal(t, canary, 0), "SECRET-B": seal(t, canary, 2)}, "SECRET-B"},
+		"no SECRET-API-TOKEN":    {map[string]string{"SECRET-B": seal(t, canary, 0)}, "SECRET-API-TOKEN"},
+		"an empty one":           {map[string]string{"SECRET-API-TOKEN": seal(t, "", 0)}, "SECRET-API-TOKEN"},
+		"a plain value":          {map[string]string{"SECRET-API-TOKEN": seal(t, canary, 0), "db_password": "changeme"}, "db_password"},
 	} {
-		cmd := command(mount(t, files))
-		if log, err := end(t, cmd); err == nil || !strings.Contains(log, "SECRET-") {
+		cmd := command(mount(t, tt.files))
+		if log, err := end(t, cmd); err == nil || !strings.Contains(log, tt.says) {
 			t.Errorf("%s: it ends with %v, %q", name, err, log)
 		}
 	}
@@ -267,7 +288,7 @@ func TestFernetExec(t *testing.T) {
 	pod := manifest(t, "fernet-exec").Spec.Template.Spec
 	secrets := mount(t, map[string]string{"SECRET-DB-PASSWORD": seal(t, canary, 1)})
 	here := strings.NewReplacer("/bin/fernet-exec", binary, "/fernet/", t.TempDir()+"/", "/etc/secrets", secrets)
-	run := func(command []string, env ...string) (stdout, stderr string) {
+	run := func(command []string, env ...string) (stdout, stderr string, code int) {
 		t.Helper()
 		var args []string
 		for _, arg := range command {
@@ -279,19 +300,21 @@ func TestFernetExec(t *testing.T) {
 		var errs strings.Builder
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Env, cmd.Stderr = env, &errs
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%q: %v: %s", command, err, &errs)
-		}
-		return string(out), errs.String()
+		out, _ := cmd.Output()
+		return string(out), errs.String(), cmd.ProcessState.ExitCode()
 	}
-	run(pod.InitContainers[0].Command)
-	stdout, stderr := run(pod.Containers[0].Command, append(keyVariables(), "SECRET_API_TOKEN="+seal(t, "value", 0))...)
+	if _, stderr, code := run(pod.InitContainers[0].Command); code != 0 {
+		t.Fatalf("the init container: code %d, %s", code, stderr)
+	}
+	stdout, stderr, _ := run(pod.Containers[0].Command, append(keyVariables(), "SECRET_API_TOKEN="+seal(t, "value", 0))...)
 	if want := "SECRET_API_TOKEN=value\nSECRET-DB-PASSWORD=" + canary + "\n"; stdout != want {
 		t.Errorf("the program's environment is %q, want %q", stdout, want)
 	}
 	if !strings.Contains(stderr, "still needed, for: SECRET-DB-PASSWORD\n") {
 		t.Errorf("stderr %q does not say what the previous key opened", stderr)
+	}
+	if _, stderr, code := run(pod.Containers[0].Command, append(keyVariables(), "SECRET_API_TOKEN=changeme")...); code != 125 || !strings.Contains(stderr, "SECRET_API_TOKEN: not sealed") {
+		t.Errorf("a plain value: code %d, %q", code, stderr)
 	}
 }
 

@@ -13,8 +13,8 @@ const path = require('path');
 
 // keys gives the keys, the primary one first.
 function keys(env) {
-  const previous = (env.FERNET_KEY_PREVIOUS || '').split(',').map((text) => text.trim());
-  return [env.FERNET_KEY, ...previous.filter(Boolean)].map((text) => new fernet.Secret(text));
+  const texts = `${env.FERNET_KEY},${env.FERNET_KEY_PREVIOUS || ''}`;
+  return texts.split(/[\s,]+/).filter(Boolean).map((text) => new fernet.Secret(text));
 }
 
 function open(secrets, name, token) {
@@ -29,14 +29,14 @@ function open(secrets, name, token) {
   throw new Error(`${name}: no key opens it`);
 }
 
-// read gives what was opened, by name. A mounted folder has ..data beside the
-// names.
+// read gives what was opened, by name. Every file must be a token that opens: who
+// has no key cannot choose a value. A mounted folder has ..data beside the names.
 function read(folder, secrets) {
   const opened = {};
   for (const name of fs.readdirSync(folder).sort()) {
-    if (name.startsWith('SECRET')) {
-      const token = fs.readFileSync(path.join(folder, name), 'utf8');
-      opened[name] = open(secrets, name, token);
+    const file = path.join(folder, name);
+    if (fs.statSync(file).isFile()) {
+      opened[name] = open(secrets, name, fs.readFileSync(file, 'utf8').trim());
     }
   }
   if (!opened['SECRET-API-TOKEN']?.value) throw new Error(`${folder}: no SECRET-API-TOKEN, or it is empty`);

@@ -8,6 +8,7 @@ names the secrets that are still under a previous key. Needs `cryptography`.
 import hmac
 import os
 import pathlib
+import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -16,9 +17,8 @@ from cryptography.fernet import Fernet, InvalidToken
 def keys(environ):
     """The keys, the primary one first. (MultiFernet would open all tokens, too,
     but does not tell which key did.)"""
-    previous = environ.get("FERNET_KEY_PREVIOUS", "")
-    texts = [environ["FERNET_KEY"], *filter(None, previous.split(","))]
-    return [Fernet(text.strip()) for text in texts]
+    texts = environ["FERNET_KEY"] + "," + environ.get("FERNET_KEY_PREVIOUS", "")
+    return [Fernet(text) for text in re.split(r"[\s,]+", texts) if text]
 
 
 def open_token(fernets, token):
@@ -31,11 +31,14 @@ def open_token(fernets, token):
 
 
 def read(folder, fernets):
-    """The plaintexts by name, and the names that a previous key opened."""
+    """The plaintexts by name, and the names that a previous key opened. Every
+    file must be a token that opens: who has no key cannot choose a value."""
     plain, old = {}, []
-    for file in sorted(pathlib.Path(folder).glob("SECRET*")):
+    for file in sorted(pathlib.Path(folder).iterdir()):
+        if not file.is_file():  # a mounted folder has ..data beside the names
+            continue
         try:
-            plain[file.name], previous = open_token(fernets, file.read_bytes())
+            plain[file.name], previous = open_token(fernets, file.read_bytes().strip())
         except InvalidToken:
             raise SystemExit(f"{file}: no key opens it") from None
         if previous:

@@ -7,15 +7,17 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"sort"
+	"regexp"
 	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
 )
 
 type options struct {
-	dir      string
-	globs    []string
+	dirs     []string
+	match    []string // narrows dirs
+	skip     []string
+	require  []string
 	keepKeys bool
 	command  []string
 }
@@ -24,19 +26,44 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("fernet-exec", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&o.dir, "dir", "", "")
+	flags.Func("dir", "", appendTo(&o.dirs))
+	flags.Func("match", "", globTo(&o.match))
+	flags.Func("skip", "", globTo(&o.skip))
+	flags.Func("require", "", globTo(&o.require))
 	flags.BoolVar(&o.keepKeys, "keep-keys", false, "")
-	flags.Func("match", "", func(glob string) error {
-		o.globs = append(o.globs, glob)
-		return nil
-	})
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
-	if o.command = flags.Args(); len(o.command) == 0 {
+	o.command = flags.Args()
+	switch {
+	case len(o.command) == 0:
 		return options{}, errors.New("no command")
+	case len(o.match) > 0 && len(o.dirs) == 0:
+		return options{}, errors.New("--match narrows the files of --dir, and there is no --dir; in the environment every token is opened, but for --skip")
 	}
 	return o, nil
+}
+
+// appendTo takes the values of a flag that may be repeated. An empty one comes of
+// a script's variable that is not set, and would have no effect.
+func appendTo(list *[]string) func(value string) error {
+	return func(value string) error {
+		if value == "" {
+			return errors.New("it is empty")
+		}
+		*list = append(*list, value)
+		return nil
+	}
+}
+
+// globTo does so for names. A list would match none.
+func globTo(list *[]string) func(value string) error {
+	return func(value string) error {
+		if strings.Contains(value, ",") {
+			return errors.New("it has a comma; repeat the flag instead")
+		}
+		return appendTo(list)(value)
+	}
 }
 
 // open gives the environment for the command. On notes it says what a previous
@@ -46,20 +73,16 @@ func (o options) open(environ []string, notes io.Writer) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, opened, err := ring.Environ(environ, o.globs...)
+	choices := []decrypt.Option{decrypt.Skip(o.skip...), decrypt.Require(o.require...)}
+	for _, dir := range o.dirs {
+		choices = append(choices, decrypt.AddDir(dir, o.match...))
+	}
+	env, opened, err := ring.Environ(environ, choices...)
 	if err != nil {
 		return nil, err
 	}
-	previous := opened.Previous()
-	if o.dir != "" {
-		files, err := ring.Dir(o.dir, o.globs...)
-		if err != nil {
-			return nil, err
-		}
-		if env, err = add(env, files); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.dir, err)
-		}
-		previous = append(previous, files.Previous()...)
+	if err := checkArguments(ring, o.command); err != nil {
+		return nil, err
 	}
 	if !o.keepKeys {
 		env = without(env, "FERNET_KEY", "FERNET_KEY_PREVIOUS")
@@ -67,29 +90,26 @@ func (o options) open(environ []string, notes io.Writer) ([]string, error) {
 	if err := checkZero(env); err != nil {
 		return nil, err
 	}
-	if len(previous) > 0 {
-		fmt.Fprintf(notes, "fernet-exec: a previous key is still needed, for: %s\n", strings.Join(previous, ", "))
+	if previous := opened.Previous(); len(previous) > 0 {
+		fmt.Fprintln(notes, line("a previous key is still needed, for: "+strings.Join(previous, ", ")))
 	}
 	return env, nil
 }
 
-// add appends a variable for each file, in the order of their names.
-func add(env []string, files decrypt.Secrets) ([]string, error) {
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		if strings.Contains(name, "=") {
-			return nil, fmt.Errorf("%s: a variable cannot have this name", name)
+var tokenInside = regexp.MustCompile(`gAAAA[A-Za-z0-9_-]{93,}={0,2}`)
+
+// checkArguments refuses a token of ours among the arguments: Kubernetes puts the
+// value of a variable into $(NAME) before anything is started.
+func checkArguments(ring *decrypt.Keyring, command []string) error {
+	for i, argument := range command {
+		for _, token := range tokenInside.FindAllString(argument, -1) {
+			if _, err := ring.Open([]byte(token)); err == nil {
+				return fmt.Errorf("argument %d of the command has a token in it, which is not opened there; "+
+					"let the command read the variable: sh -c 'exec … \"$NAME\"' instead of $(NAME)", i)
+			}
 		}
-		if len(without(env, name)) != len(env) {
-			return nil, fmt.Errorf("%s: the environment has a variable of this name", name)
-		}
-		env = append(env, name+"="+string(files[name].Plaintext))
 	}
-	return env, nil
+	return nil
 }
 
 // without gives the environment without the variables of these names.
@@ -113,7 +133,7 @@ func checkZero(env []string) error {
 	for _, entry := range env {
 		if strings.IndexByte(entry, 0) >= 0 {
 			name, _, _ := strings.Cut(entry, "=")
-			return fmt.Errorf("%s: its value has a zero byte, which no environment can hold", name)
+			return fmt.Errorf("%s: its value has a zero byte, which no environment can hold; open it in the program, with package decrypt", name)
 		}
 	}
 	return nil

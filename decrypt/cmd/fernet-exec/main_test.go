@@ -93,7 +93,9 @@ func finish(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 
 func TestEnvironmentOfTheCommand(t *testing.T) {
 	a, b, old := sealed(t, canary, 0), sealed(t, "two\nlines\n", 0), sealed(t, "old", 1)
-	dir := folder(t, "SECRET-FILE", old+"\n", "SECRET-A-FILE", b, "other", "x")
+	dir := folder(t, "SECRET-FILE", old+"\n", "a.file", b, "FERNET_KEY", "x")
+	two := folder(t, "Z", a, "note", "x")
+	foreign := sealed(t, "another project's", 2)
 	path := "PATH=" + os.Getenv("PATH")
 	for _, tt := range []struct {
 		name  string
@@ -103,14 +105,24 @@ func TestEnvironmentOfTheCommand(t *testing.T) {
 		notes string
 	}{
 		{"variables", []string{"SECRET_A=" + a, "HOME=/", "SECRET_B=" + b, "OTHER=" + a, "SECRET_C=plain"}, nil,
-			[]string{path, "SECRET_A=" + canary, "HOME=/", "SECRET_B=two\nlines\n", "OTHER=" + a, "SECRET_C=plain"}, ""},
+			[]string{path, "SECRET_A=" + canary, "HOME=/", "SECRET_B=two\nlines\n", "OTHER=" + canary, "SECRET_C=plain"}, ""},
 		{"a previous key", []string{"SECRET_A=" + old}, nil,
 			[]string{path, "SECRET_A=old"}, "fernet-exec: a previous key is still needed, for: SECRET_A\n"},
 		{"files", []string{"SECRET_A=" + a}, []string{"--dir", dir},
-			[]string{path, "SECRET_A=" + canary, "SECRET-A-FILE=two\nlines\n", "SECRET-FILE=old"},
+			[]string{path, "SECRET_A=" + canary, "SECRET-FILE=old", "a.file=two\nlines\n"},
 			"fernet-exec: a previous key is still needed, for: SECRET-FILE\n"},
-		{"globs", []string{"SECRET_A=" + a, "API_A=" + a, "DB=" + b}, []string{"--match", "API_*", "-match", "D?"},
-			[]string{path, "SECRET_A=" + a, "API_A=" + canary, "DB=two\nlines\n"}, ""},
+		{"globs", []string{"SECRET_A=" + a, "API_A=" + a}, []string{"--dir", dir, "--match", "?", "--dir", two, "-match", "a*"},
+			[]string{path, "SECRET_A=" + canary, "API_A=" + canary, "a.file=two\nlines\n", "Z=" + canary}, ""},
+		{"skipped", []string{"APP_SEED=" + foreign, "SECRET_A=" + a}, []string{"--skip", "APP_*", "--skip", "note", "--dir", two},
+			[]string{path, "APP_SEED=" + foreign, "SECRET_A=" + canary, "Z=" + canary}, ""},
+		{"required", []string{"SECRET_A=" + a, "B=plain"}, []string{"--require", "SECRET_*", "--require", "NOT_THERE"},
+			[]string{path, "SECRET_A=" + canary, "B=plain"}, ""},
+		{"obeyed, by name", []string{"NODE_OPTIONS=" + a}, []string{"--require", "NODE_OPTIONS"},
+			[]string{path, "NODE_OPTIONS=" + canary}, ""},
+		{"obeyed, a file by name", nil, []string{"--dir", folder(t, "RUBYOPT", a), "--match", "RUBYOPT"},
+			[]string{path, "RUBYOPT=" + canary}, ""},
+		{"keys with line breaks", []string{"FERNET_KEY=" + testKey(0).Encode() + "\n", "FERNET_KEY_PREVIOUS=" + testKey(0).Encode() + "\n", "A=" + a}, nil,
+			[]string{path, "A=" + canary}, ""},
 		{"keys kept", []string{"SECRET_A=" + a}, []string{"--keep-keys"},
 			[]string{path, keys[0], keys[1], "SECRET_A=" + canary}, ""},
 	} {
@@ -126,25 +138,22 @@ func TestEnvironmentOfTheCommand(t *testing.T) {
 	}
 }
 
-func TestFailsBeforeTheCommand(t *testing.T) {
-	good, other := sealed(t, canary, 0), sealed(t, canary, 2)
-	ran := []string{"--", "echo", "the command ran"}
-	for _, tt := range []struct {
-		name string
-		env  []string
-		args []string
-		want string // a part of stderr
-		code int
-	}{
-		{"another key", []string{"SECRET_A=" + good, "SECRET_B=" + other}, ran, "fernet-exec: SECRET_B: no key opens the token (tried: k", 125},
-		{"file of another key", nil, append([]string{"--dir", folder(t, "SECRET-B", other)}, ran...), "SECRET-B: no key opens", 125},
-		{"file that is no token", nil, append([]string{"--dir", folder(t, "SECRET-B", "changeme")}, ran...), "SECRET-B: malformed token", 125},
-		{"no folder", nil, append([]string{"--dir", "/nonexistent"}, ran...), "/nonexistent: ", 125},
-		{"file and variable", []string{"SECRET_A=x"}, append([]string{"--dir", folder(t, "SECRET_A", good)}, ran...), "SECRET_A: the environment has", 125},
-		{"file with =", nil, append([]string{"--dir", folder(t, "SECRET=A", good)}, ran...), "SECRET=A: a variable cannot", 125},
-		{"zero byte", []string{"SECRET_A=" + sealed(t, "a\x00b", 0)}, ran, "SECRET_A: its value has a zero byte", 125},
-		{"bad key", []string{"FERNET_KEY_PREVIOUS=changeme"}, ran, "FERNET_KEY_PREVIOUS: previous key 1: it is less", 125},
-		{"bad glob", nil, append([]string{"--match", "["}, ran...), "glob", 125},
+// ran is a command that shows that it was started.
+var ran = []string{"--", "echo", "the command ran"}
+
+// failure is a run in which no command is started.
+type failure struct {
+	name string
+	env  []string
+	args []string
+	want string // a part of stderr
+	code int
+}
+
+// misuse has the failures that are about arguments and the command.
+func misuse(t *testing.T) []failure {
+	t.Helper()
+	return []failure{
 		{"no command", nil, []string{"--"}, "no command\nusage: ", 125},
 		{"unknown flag", nil, append([]string{"--keep-key"}, ran...), "-keep-key\nusage: ", 125},
 		{"command missing", nil, []string{"no-such-command"}, "no-such-command", 127},
@@ -152,13 +161,46 @@ func TestFailsBeforeTheCommand(t *testing.T) {
 		{"command is a folder", nil, []string{os.TempDir()}, os.TempDir(), 126},
 		{"not executable", nil, []string{filepath.Join(folder(t, "x", "x"), "x")}, "permission denied", 126},
 		{"help", nil, []string{"--help"}, "usage: fernet-exec", 0},
-	} {
+	}
+}
+
+func TestFailsBeforeTheCommand(t *testing.T) {
+	good, other := sealed(t, canary, 0), sealed(t, canary, 2)
+	for _, tt := range append(misuse(t), []failure{
+		{"another key", []string{"SECRET_A=" + good, "SECRET_B=" + other}, ran, "fernet-exec: SECRET_B: no key opens the token (tried: k", 125},
+		{"file of another key", nil, append([]string{"--dir", folder(t, "SECRET-B", other)}, ran...), "SECRET-B: no key opens", 125},
+		{"file that is no token", nil, append([]string{"--dir", folder(t, "SECRET-B", "changeme")}, ran...), "SECRET-B: not sealed", 125},
+		{"two variables and a file", []string{"SECRET_A=" + other, "DB='" + good + "'"}, append([]string{"--dir", folder(t, "f", "changeme", "g", good)}, ran...),
+			"fernet-exec: DB: malformed token: blanks, line breaks or quotes around it; store the token alone\nfernet-exec: /", 125},
+		{"required and plain", []string{"SECRET_A=changeme"}, append([]string{"--require", "SECRET_*"}, ran...), "fernet-exec: SECRET_A: not sealed", 125},
+		{"obeyed", []string{"LD_PRELOAD=" + good}, append([]string{"--require", "LD_*"}, ran...), "LD_PRELOAD: the loader", 125},
+		{"obeyed file", nil, append([]string{"--dir", folder(t, "PYTHONPATH", good), "--match", "PYTHON*"}, ran...), "PYTHONPATH: the loader", 125},
+		{"nothing in the folder", nil, append([]string{"--dir", folder(t)}, ran...), ": no file to open; is", 125},
+		{"no file matches", nil, append([]string{"--dir", folder(t, "db_password", good), "--match", "SECRET*"}, ran...), ": no file to open; is", 125},
+		{"too large", nil, append([]string{"--dir", folder(t, "A", strings.Repeat("x", 2<<20+1))}, ran...), "/A: larger than", 125},
+		{"no folder for --match", nil, append([]string{"--match", "SECRET*"}, ran...), "--match narrows the files of --dir", 125},
+		{"an empty flag", nil, append([]string{"--require="}, ran...), "it is empty", 125},
+		{"a list for a flag", nil, append([]string{"--skip", "A,B"}, ran...), "repeat the flag", 125},
+		{"a token among the arguments", []string{"SECRET_A=" + good}, append([]string{"--", "echo", "x"}, "--password="+good), "argument 2 of the command has a token in it", 125},
+		{"a name for a terminal", []string{"A\x1b[2J\nB=" + other}, ran, `fernet-exec: "A\x1b[2J\nB": no key`, 125},
+		{"a folder for a terminal", nil, append([]string{"--dir", "/\x1b[2J"}, ran...), `fernet-exec: "/\x1b[2J": `, 125},
+		{"a command for a terminal", nil, []string{"/\x1b[2J\n"}, `fernet-exec: exec`, 127},
+		{"no folder", nil, append([]string{"--dir", "/nonexistent"}, ran...), "/nonexistent: ", 125},
+		{"file and variable", []string{"SECRET_A=x"}, append([]string{"--dir", folder(t, "SECRET_A", good)}, ran...), "SECRET_A: the environment has", 125},
+		{"file with =", nil, append([]string{"--dir", folder(t, "SECRET=A", good)}, ran...), "SECRET=A: a variable cannot", 125},
+		{"zero byte", []string{"SECRET_A=" + sealed(t, "a\x00b", 0)}, ran, "SECRET_A: its value has a zero byte", 125},
+		{"bad key", []string{"FERNET_KEY_PREVIOUS=changeme"}, ran, "FERNET_KEY_PREVIOUS: previous key 1: it is less", 125},
+		{"bad glob", nil, append([]string{"--skip", "["}, ran...), "glob", 125},
+	}...) {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd := start(nil, tt.args...)
 			cmd.Env = append(append([]string{keys[0]}, tt.env...), cmd.Env[0])
 			stdout, stderr, code := finish(t, cmd)
 			if stdout != "" || code != tt.code || !strings.Contains(stderr, tt.want) {
 				t.Errorf("code %d, stdout %q, stderr %q; want code %d and %q", code, stdout, stderr, tt.code, tt.want)
+			}
+			if strings.ContainsAny(stderr, "\x1b") {
+				t.Errorf("stderr has a control character: %q", stderr)
 			}
 			for _, hidden := range []string{canary, good[10:30], other[10:30], testKey(0).Encode()[:8], "changeme"} {
 				if strings.Contains(stderr, hidden) {
@@ -238,11 +280,11 @@ func TestUsageNamesEveryFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	flags := regexp.MustCompile(`flags\.\w+\((?:&[\w.]+, )?"([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
-	if len(flags) != 3 {
+	if len(flags) != 5 {
 		t.Fatalf("found the flags %q", flags)
 	}
 	for _, flag := range flags {
-		if !strings.Contains(usage, "[--"+flag[1]) {
+		if !strings.Contains(synopsis, "[--"+flag[1]) || !strings.Contains(usage, "\n  --"+flag[1]) {
 			t.Errorf("the usage lacks --%s", flag[1])
 		}
 	}

@@ -76,6 +76,11 @@ def seal(message=CANARY, under=None, time=TIME, iv=IV, version=0x80, padded=None
     return sign(body, under)
 
 
+def once(keys):
+    """The keys without those that are there before."""
+    return list(dict.fromkeys(keys))
+
+
 def python(case):
     """What cryptography makes of a case: a plaintext, or a word."""
     try:
@@ -128,7 +133,7 @@ class Group:
         if case.get("error", "").startswith("key/"):
             case.setdefault("position", 0)
         if case.get("error") == "no-key":
-            case["tried"] = [key_id(k) for k in raw]
+            case["tried"] = [key_id(k) for k in once(raw)]
         if "max_age" in case:  # its clock cannot be set
             others["fernet_go"] = None
         if "double_base64" in case:  # nobody else has it
@@ -143,7 +148,7 @@ class Group:
     def opens(self, name, about, token, message=CANARY, keys=None, by=0, time=TIME, **fields):
         opened = {
             "plaintext": base64.b64encode(message).decode(),
-            "key": by,
+            "key": once(keys or [key(0)]).index((keys or [key(0)])[by]),
             "key_id": key_id((keys or [key(0)])[by]),
             "time": str(time),
         }
@@ -541,9 +546,11 @@ def multi_key():
     def bad(name, about, error, keys, position, **fields):
         g.refuses(name, about, "key/" + error, seal(), keys=keys, position=position, **fields)
 
-    twice = "somebody put in the key that is used already, and believes that another one is there"
-    bad("primary-again", "the primary key is also a previous one", "duplicate", [k0, k1, k0], 2, python="opens", fernet_go="opens", why=twice)
-    bad("previous-again", "a previous key stands there twice", "duplicate", [k0, k1, k1], 2, python="opens", fernet_go="opens", why=twice)
+    good("primary-again", "the primary key is also a previous one", [k0, k1, k0], 0, k0)
+    good("previous-again", "a previous key is there twice", [k0, k1, k1], 1, k1)
+    good("behind-previous-again", "a previous key behind another that is there twice", [k0, k1, k1, k2], 3, k2)
+    no_key("again", "a key that is there twice is tried once", [k1, k2, k1])
+    bad("bad-behind-again", "a previous key is too short, behind the primary key once more", "short", [k0, k0, b64(k1[:16])], 2)
     bad("bad-previous", "the first previous key is too short", "short", [k0, b64(k1[:16]), k2], 1)
     bad("empty-previous", "the second previous key is empty", "empty", [k0, k1, ""], 2)
     bad("bad-primary", "the primary key is too short, and a previous one would open the token", "short", [b64(k1[:16]), k0], 0)
@@ -629,6 +636,7 @@ def double_base64():
     good("once", "a token as it should be", text)
     good("twice", "a token in a second layer of base64", twice)
     good("newline-inside", "a line break behind the token, within the second layer", outer(text + "\n"))
+    good("crlf-inside", "a carriage return and a line break behind the token, within the second layer", outer(text + "\r\n"))
     good("newline-outside", "a line break behind the second layer", twice + "\n")
     good("wrapped", "the second layer in lines of 76 characters", twice[:76] + "\n" + twice[76:] + "\n")
     bad("two-newlines-inside", "two line breaks behind the token, within the second layer", "malformed/version", outer(text + "\n\n"))
@@ -660,19 +668,26 @@ def environment(entries):
 
 
 def environments():
-    g = Group("environ", "an environment that also has the keys, and which of its variables are opened")
-    token, old, other = b64(seal()), b64(seal(under=key(1))), b64(seal(under=key(2)))
+    g = Group("environ", "an environment that also has the keys, perhaps a folder, and which tokens are opened")
+    raw = seal()
+    token, old, other = b64(raw), b64(seal(under=key(1))), b64(seal(under=key(2)))
+    even = b64(seal(LONG + LONG[:16]))  # needs no padding
     plain = CANARY.decode()
     keys = [("FERNET_KEY", b64(key(0))), ("FERNET_KEY_PREVIOUS", b64(key(1)))]
 
-    def good(case, about, *entries, previous=(), **fields):
+    def choose(fields):
+        if "files" in fields:
+            fields["files"] = encoded(fields["files"])
+        return fields
+
+    def good(case, about, *entries, previous=(), added=(), **fields):
         entries = keys + list(entries)
         opened = {}
-        for e in entries:
+        for e in entries + list(added):
             if len(e) == 3 and not isinstance(e, str):
                 opened.setdefault(e[0], base64.b64encode(e[2].encode()).decode())
-        after = [e if isinstance(e, str) else (e[0], e[-1]) for e in entries]
-        g.place(case, about, environ=environment(entries), **fields,
+        after = [e if isinstance(e, str) else (e[0], e[-1]) for e in entries + list(added)]
+        g.place(case, about, environ=environment(entries), **choose(fields),
                 opens={"environ": environment(after), "opened": opened, "previous": list(previous)})
 
     def stays(case, about, value, variable="SECRET_A", **fields):
@@ -687,48 +702,125 @@ def environments():
     good("equals-in-message", "a message with = in it", ("SECRET_A", b64(seal(b"a=b=c")), "a=b=c"))
     good("line-break-in-message", "a message that ends in a line break, which stays", ("SECRET_A", b64(seal(b"canary\n")), "canary\n"))
     good("token-in-message", "a token in a token is opened once", ("SECRET_A", b64(seal(token.encode())), token))
-    good("odd-name", "a name with a point and a hyphen", ("SECRET-A.B", token, plain))
+    good("line-break", "a line break behind the token is no part of it", ("SECRET_A", token + "\n", plain))
+    good("crlf", "a carriage return and a line break behind the token are no part of it", ("SECRET_A", token + "\r\n", plain))
     good("twice", "a variable that is there twice: both are opened, the first counts", ("SECRET_A", token, plain),
          ("SECRET_A", b64(seal(LONG, under=key(1))), LONG.decode()))
     good("nothing", "no variable but the keys")
     good("no-equals", "a name without =", "SECRET_A")
+    for case, name in (("odd-name", "SECRET-A.B"), ("other-name", "DATABASE_URL"), ("lower-case", "db_password"), ("slash", "SECRET/A"), ("no-name", ""),
+                       ("key-name", "KEY"), ("longer-key-name", "FERNET_KEY_PREVIOUS_A"), ("like-a-loader", "OLD_PRELOAD"), ("git-token", "GIT_TOKEN")):
+        good("name-" + case, "a token is opened whatever the name of its variable", (name, token, plain))
+
     stays("text", "a value that is no token stays", "changeme")
     stays("empty", "an empty value stays", "")
-    stays("unpadded", "a token without its = is none", token.rstrip("="))
-    stays("line-break", "a token with a line break behind it is none", token + "\n")
-    stays("quotes", "a token in quotes is none", '"' + token + '"')
+    stays("short-beginning", "a text that begins as a token and is no longer than a key stays", token[:44])
+    stays("base64-text", "a text in base64 stays", base64.b64encode(CANARY * 9).decode())
+    stays("jwt", "a JWT stays", "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiJjYW5hcnkifQ" * 5 + ".c2lnbmF0dXJl")
+    stays("pem", "a PEM block stays, even if a line of it begins as a token",
+          "-----BEGIN PRIVATE KEY-----\n" + "\n".join(token[i * 32:i * 32 + 32] * 2 for i in range(3)) + "\n-----END PRIVATE KEY-----\n")
     stays("version", "a token of version 0x81 is none", b64(seal(version=0x81)))
-    stays("short", "72 bytes are no token", b64(seal()[:72]))
-    stays("prefix", "SECRET stands in the middle of the name", token, "MY_SECRET_A")
-    stays("lower-case", "secret in small letters is another name", token, "secret_a")
-    stays("slash", "a * does not match a /", token, "SECRET/A")
-    stays("double-off", "a token in a second layer of base64 is none", base64.b64encode(token.encode()).decode())
+    stays("inside-cut", "a token that was cut, in another text, stays", "see " + token[:97] + " there")
+    stays("inside-longer", "a text in another, which has the beginning of a token in its middle, stays", "https://host/a" + token)
+    stays("double-text", "a text in base64, for a reader that expects two layers", base64.b64encode(CANARY).decode(), double_base64=True)
     good("double", "a token in a second layer of base64, for a reader that expects it",
          ("SECRET_A", base64.b64encode(token.encode()).decode(), plain), double_base64=True)
-    stays("double-text", "a text in base64, for a reader that expects two layers", base64.b64encode(CANARY).decode(), double_base64=True)
-    good("glob", "a glob replaces SECRET*", ("API_KEY", token, plain), ("SECRET_A", token), globs=["API_*"])
-    good("globs", "two globs: one of them is enough", ("API_KEY", token, plain), ("DB_PASSWORD", token, plain), globs=["API_*", "DB_*"])
-    good("glob-exact", "a glob is for the whole name", ("API", token, plain), ("API_KEY", token), globs=["API"])
-    good("glob-range", "a glob with a range", ("A1", token, plain), ("AB", token), globs=["A[0-9]"])
-    good("glob-one", "a ? is one character", ("A1", token, plain), ("A12", token), globs=["A?"])
-    good("no-name", "a variable without a name matches *", ("", token, plain), globs=["*"])
-    for variable in ("FERNET_KEY", "FERNET_KEY_PREVIOUS", "KEY", "KEY_PREVIOUS", "KEY_NEXT", "CLUSTER_NAME"):
-        stays("not-" + variable.lower().replace("_", "-"), "no glob matches " + variable, token, variable, globs=["*"])
-    good("not-whole-name", "a name that only begins like one of those", ("KEY_PREVIOUS_A", token, plain), globs=["*"])
+
+    good("no-equals-required", "a name without = is no variable, whatever is required", "SECRET_A", require=["SECRET_*"])
+    good("skip", "a name that is to be skipped stays", ("APP_TOKEN", other), ("SECRET_A", token, plain), skip=["APP_*"])
+    good("skip-second", "the second of two names that are to be skipped", ("APP_TOKEN", token), ("SECRET_A", token, plain), skip=["X", "APP_TOKEN"])
+    good("require", "a token where one is required", ("SECRET_A", token, plain), ("B", "changeme"), require=["SECRET_*"])
+    good("require-absent", "a variable that is required and not there", ("B", "changeme"), require=["SECRET_A"])
+    good("require-keys", "the variables of the keys are no tokens, whatever is required", ("SECRET_A", token, plain), require=["*"])
+    good("require-skip", "what is required and to be skipped is skipped", ("SECRET_PORT", "80"), require=["SECRET_*"], skip=["SECRET_PORT"])
+    good("obeyed-plain", "a plain value of a name that the loader obeys", ("LD_PRELOAD", "/lib/x.so"))
+    good("obeyed-required", "a token for a name that the loader obeys, which is required by its whole name", ("LD_PRELOAD", token, plain), require=["LD_PRELOAD"])
+    good("files", "a folder adds variables, in the order of their names", ("SECRET_A", token, plain), files={"db.b": token + "\n", "A-A": old},
+         added=[("A-A", "", plain), ("db.b", "", plain)], previous=["A-A"])
+    good("files-glob", "of a folder, what a glob matches", files={"SECRET_B": token, "ca.crt": "changeme"}, globs=["SECRET*"], added=[("SECRET_B", "", plain)])
+    good("files-skip", "of a folder, not what is to be skipped", files={"SECRET_B": token, "ca.crt": "changeme"}, skip=["ca*"], added=[("SECRET_B", "", plain)])
+    good("files-longer-name", "a variable whose name only begins like that of a file", ("AB", "b"), files={"A": token}, added=[("A", "", plain)])
+    good("files-obeyed", "a file with a name that the loader obeys, and a glob that is this name", files={"LD_AUDIT": token}, globs=["LD_AUDIT"],
+         added=[("LD_AUDIT", "", plain)])
+    good("globs-not-environ", "globs do not narrow the environment", ("API", token, plain), files={"A": token}, globs=["A"], added=[("A", "", plain)])
 
     def bad(case, about, error, *entries, **fields):
-        g.place(case, about, environ=environment(keys + list(entries)), error=error, **fields)
+        g.place(case, about, environ=environment(keys + list(entries)), error=error, **choose(fields))
+
+    def near(case, about, error, value):
+        bad("near-" + case, about, "malformed/" + error, ("DATABASE_URL", value), name="DATABASE_URL")
+
+    def outer(inner):
+        return base64.b64encode(inner.encode()).decode()
+
+    near("two-line-breaks", "two line breaks behind the token", "around", token + "\n\n")
+    near("carriage-return", "a carriage return behind the token", "around", token + "\r")
+    near("blank-before", "a blank before the token", "around", " " + token)
+    near("blank-behind", "a blank behind the token", "around", token + " ")
+    near("tab", "a tab behind the token", "around", token + "\t")
+    near("byte-order-mark", "a byte order mark before the token", "around", "\ufeff" + token)
+    near("double-quotes", "a token in double quotes", "around", '"' + token + '"')
+    near("single-quotes", "a token in single quotes", "around", "'" + token + "'")
+    near("quote-behind", "a quote behind the token", "around", token + "'")
+    near("unpadded", "a token without its =", "length", token.rstrip("="))
+    near("padded-twice", "an = too many behind the token", "length", token + "=")
+    near("equals-before", "an = before the token", "length", "=" + token)
+    near("cut", "a token that was cut", "length", token[:58])
+    near("cut-to-45", "the beginning of a token, one character longer than a key", "length", token[:45])
+    near("cut-to-groups", "a token that was cut to whole groups of base64", "short", token[:96])
+    near("wrapped", "a line break inside the token", "alphabet", token[:60] + "\n" + token[60:])
+    near("standard-alphabet", "a token in the standard alphabet", "alphabet", base64.b64encode(seal(LONG)).decode())
+    near("two-tokens", "a token and another behind it", "tail", token + token)
+    near("double", "a token in a second layer of base64", "twice", outer(token))
+    near("double-line-break", "a token in a second layer of base64, and a line break behind each", "twice", outer(token + "\n") + "\n")
+    near("double-unpadded", "a token in a second layer of base64 without its =", "twice", outer(token + "\n").rstrip("="))
+    near("double-quotes-around", "a token in a second layer of base64, in quotes", "twice", "'" + outer(token) + "'")
+    near("double-blank-before", "a blank before the token, within the second layer", "twice", outer(" " + token))
+    near("double-quote-before", "a quote before the token, within the second layer", "twice", outer('"' + token + '"'))
+    near("double-blanks", "the second layer, divided by blanks", "twice", " ".join(outer(token)[i:i + 20] for i in range(0, len(outer(token)), 20)))
+    near("double-url-safe", "other text around the token, within a second layer of the URL-safe alphabet", "twice",
+         base64.urlsafe_b64encode(("\u00fe\u00fe://" + token).encode()).decode())
+    near("thrice", "a token in three layers of base64", "twice", outer(outer(token)))
+    near("inside-url", "a token in a URL", "inside", "postgres://u:" + token + "@db/x")
+    near("inside-unpadded", "98 characters of a token in quotes, in another text", "inside", "{'a': '" + token[:98] + "'}")
+    near("inside-line", "the line of a .env", "inside", "SECRET_A=" + token)
+    near("inside-double", "a token in a second layer of base64, in a URL", "inside", "data:text/plain;base64," + outer(token))
+    near("inside-underscore", "a token behind a mark that ends in _", "inside", "v1_" + token)
+    near("inside-behind", "a word before the token", "inside", "Bearer " + even)
 
     tried = [key_id(key(0)), key_id(key(1))]
     bad("no-key", "a token under another key", "no-key", ("SECRET_A", other), name="SECRET_A", tried=tried)
+    bad("no-key-line-break", "a token under another key, and a line break", "no-key", ("DB", other + "\n"), name="DB", tried=tried)
+    bad("no-key-altered", "a token with another character", "no-key", ("DB", token[:50] + ("A" if token[50] != "A" else "B") + token[51:]), name="DB", tried=tried)
     bad("no-key-second", "a token that opens stands before one under another key", "no-key", ("SECRET_A", token), ("SECRET_B", other),
         name="SECRET_B", tried=tried)
     bad("no-key-elsewhere", "a first text that is no token, then the variable again, under another key", "no-key",
         ("SECRET_A", "changeme"), ("SECRET_A", other), name="SECRET_A", tried=tried)
     bad("blocks", "a byte over whole blocks", "malformed/blocks", ("SECRET_A", b64(seal(padded=pad(CANARY) + b"\1"))), name="SECRET_A")
     bad("padding", "a token that is padded wrongly", "malformed/padding", ("SECRET_A", b64(seal(padded=bytes(16)))), name="SECRET_A")
-    bad("bad-glob", "a glob whose bracket is not closed", "glob", ("SECRET_A", token), globs=["["])
-    bad("bad-glob-second", "the second glob is bad, the first would do", "glob", ("SECRET_A", token), globs=["SECRET*", "["])
+    bad("padding-odd-time", "a token that is padded wrongly, of a time so late that it begins as no other", "malformed/padding",
+        ("SECRET_A", b64(seal(padded=bytes(16), time=1 << 63))), name="SECRET_A")
+    bad("all", "all that is wrong is named: variables, then files", "no-key", ("B", other), ("A", token.rstrip("=")), ("C", token), ("D", "changeme"),
+        name="B", tried=tried, others=["A", "D", "F"], require=["D"], files={"E": token, "F": "changeme"})
+    bad("require-plain", "a plain value where a token is required", "not-sealed", ("SECRET_A", "changeme"), name="SECRET_A", require=["SECRET_*"])
+    bad("require-empty", "an empty value where a token is required", "not-sealed", ("SECRET_A", ""), name="SECRET_A", require=["B", "SECRET_*"])
+    bad("require-double-text", "a text in base64 where a token is required", "not-sealed", ("SECRET_A", outer("changeme")), name="SECRET_A",
+        require=["*"], double_base64=True)
+    for case, name in (("loader", "LD_PRELOAD"), ("path", "PATH"), ("shell", "BASH_ENV"), ("node", "NODE_OPTIONS"), ("python", "PYTHONPATH"),
+                       ("perl", "PERL5OPT"), ("ruby", "RUBYOPT"), ("java", "JAVA_TOOL_OPTIONS"), ("git", "GIT_SSH_COMMAND")):
+        bad("obeyed-" + case, "a token for a name that a loader, shell or interpreter obeys", "name/obeyed", (name, token), name=name)
+    bad("obeyed-no-key", "a token under another key, for a name that the loader obeys", "no-key", ("LD_PRELOAD", other), name="LD_PRELOAD", tried=tried)
+    bad("obeyed-wildcard", "a token for a name that the loader obeys, which is required by a wildcard", "name/obeyed", ("LD_PRELOAD", token),
+        name="LD_PRELOAD", require=["LD_*", "*"])
+    bad("files-obeyed-wildcard", "a file with a name that the loader obeys, and a glob that matches it", "name/obeyed", name="LD_AUDIT",
+        files={"LD_AUDIT": token}, globs=["LD_*"])
+    bad("files-taken", "a file with the name of a variable", "name/taken", ("A", "x"), name="A", files={"A": token})
+    bad("files-equals", "a file with a = in its name", "name/equals", name="A=B", files={"A=B": token})
+    bad("files-none", "a folder in which nothing is opened", "file/none", ("SECRET_A", token), files={"FERNET_KEY": "x"})
+    bad("files-text", "a folder with a file that is no token", "not-sealed", name="A", files={"A": "changeme"})
+    bad("bad-skip", "a name to be skipped whose bracket is not closed", "glob", ("SECRET_A", token), skip=["["])
+    bad("bad-require", "a second required name whose bracket is not closed", "glob", ("SECRET_A", token), require=["SECRET*", "["])
+    bad("bad-glob", "a glob for files whose bracket is not closed", "glob", files={"A": token}, globs=["["])
     return g
 
 
@@ -753,56 +845,68 @@ def folders():
     good("one", "one token", {"SECRET-A": token}, one)
     good("two", "two tokens", {"SECRET-A": token, "SECRET-B": b64(seal(LONG))}, {"SECRET-A": CANARY, "SECRET-B": LONG})
     good("newline", "one line break behind the token", {"SECRET-A": token + "\n"}, one)
+    good("crlf", "a carriage return and a line break behind the token", {"SECRET-A": token + "\r\n"}, one)
     good("newline-in-message", "a line break at the end of the message, which stays", {"SECRET-A": b64(seal(b"canary\n")) + "\n"}, {"SECRET-A": b"canary\n"})
     good("previous", "a token under the previous key", {"SECRET-A": token, "SECRET-B": old}, {"SECRET-A": CANARY, "SECRET-B": CANARY}, ["SECRET-B"])
     good("previous-two", "two tokens under the previous key, in the order of their names", {"SECRET-B": old, "SECRET-A": old},
          {"SECRET-A": CANARY, "SECRET-B": CANARY}, ["SECRET-A", "SECRET-B"])
     good("all-bytes", "a message of each byte once", {"SECRET-A": b64(seal(bytes(range(256))))}, {"SECRET-A": bytes(range(256))})
     good("empty-message", "a token of the empty message", {"SECRET-A": b64(seal(b""))}, {"SECRET-A": b""})
-    good("empty-folder", "nothing is there", {}, {})
-    good("other-names", "a name that SECRET* does not match, with a text that is no token", {"SECRET-A": token, "ca.crt": "canary"}, one)
-    good("no-match", "no name matches", {"MY-SECRET": token}, {})
-    good("folder", "a folder with a name that matches", {"SECRET-A": token, "SECRET-B/SECRET-C": "changeme"}, one)
+    good("other-names", "any name", {"db_password": token, ".hidden": token}, {"db_password": CANARY, ".hidden": CANARY})
+    good("folder", "a folder beside the file", {"SECRET-A": token, "SECRET-B/SECRET-C": "changeme"}, one)
     good("subfolder", "files in a subfolder are not looked at", {"SECRET-A": token, "below/SECRET-B": "changeme"}, one)
     good("data", "what ..data has counts, not what stands beside it", {"..data/SECRET-A": token, "SECRET-A": "changeme"}, one)
     good("data-sibling", "a file beside ..data that is not in it", {"..data/SECRET-A": token, "SECRET-B": "changeme"}, one)
     good("data-older", "another folder of the volume beside ..data", {"..data/SECRET-A": token, "..2026_01/SECRET-A": "changeme"}, one)
     good("data-subfolder", "a subfolder within ..data", {"..data/SECRET-A": token, "..data/below/SECRET-B": "changeme"}, one)
-    good("data-empty", "..data has no file that matches", {"..data/ca.crt": "canary", "SECRET-A": "changeme"}, {})
     good("data-file", "..data is no folder, so it does not count", {"..data": "changeme", "SECRET-A": token}, one, through="FS")
     good("data-file-dir", "..data is no folder, so it does not count", {"..data": "changeme", "SECRET-A": token}, one, through="Dir")
     volume = {"..data": "..2026_01", "SECRET-A": "..data/SECRET-A"}
     good("volume", "the links that the kubelet makes", {"..2026_01/SECRET-A": token}, one, links=volume, through="Dir")
     good("volume-replaced", "..data points to the second of two folders", {"..2026_01/SECRET-A": token, "..2026_02/SECRET-A": old}, one,
          previous=["SECRET-A"], links={"..data": "..2026_02", "SECRET-A": "..2026_01/SECRET-A"}, through="Dir")
-    good("link", "a link to a file, without ..data", {"token": token}, one, links={"SECRET-A": "token"}, through="Dir")
+    good("link", "a link to a file, without ..data", {"token": token}, one, links={"SECRET-A": "token"}, globs=["SECRET*"], through="Dir")
     good("dots", "a name that begins with two points, and a glob that matches it", {"SECRET-A": token, "..SECRET": "changeme"}, one, globs=["*"])
-    good("dot", "a name that begins with one point is like others", {".SECRET": token}, {".SECRET": CANARY}, globs=["*"])
-    good("glob", "a glob replaces SECRET*", {"api": token, "SECRET-A": "changeme"}, {"api": CANARY}, globs=["api"])
+    good("glob", "a glob narrows what is opened", {"api": token, "SECRET-A": "changeme"}, {"api": CANARY}, globs=["api"])
     good("globs", "two globs: one of them is enough", {"api": token, "db": token, "SECRET-A": "changeme"}, {"api": CANARY, "db": CANARY}, globs=["a*", "d?"])
     for name in ("FERNET_KEY", "FERNET_KEY_PREVIOUS", "KEY", "KEY_PREVIOUS", "KEY_NEXT", "CLUSTER_NAME"):
-        good("not-" + name.lower().replace("_", "-"), "no glob matches " + name, {name: "changeme", "SECRET-A": token}, one, globs=["*"])
+        good("not-" + name.lower().replace("_", "-"), name + " is not opened", {name: "changeme", "SECRET-A": token}, one)
+    good("not-by-glob", "no glob matches the name of a key", {"KEY": "changeme", "SECRET-A": token}, one, globs=["*"])
+    good("glob-exact", "a glob is for the whole name", {"API": token, "API_KEY": "changeme"}, {"API": CANARY}, globs=["API"])
+    good("glob-range", "a glob with a range", {"A1": token, "AB": "changeme"}, {"A1": CANARY}, globs=["A[0-9]"])
+    good("glob-one", "a ? is one character", {"A1": token, "A12": "changeme"}, {"A1": CANARY}, globs=["A?"])
+    good("not-whole-name", "a name that only begins like that of a key", {"KEY_PREVIOUS_A": token}, {"KEY_PREVIOUS_A": CANARY})
 
     def spoilt(case, about, error, content):
         bad(case, about, error, {"SECRET-A": token, "SECRET-B": content}, name="SECRET-B")
 
-    spoilt("text", "a text that is no token", "malformed/version", "changeme")
-    spoilt("empty-file", "an empty file", "malformed/short", "")
-    spoilt("newline-alone", "a line break alone", "malformed/short", "\n")
-    spoilt("two-newlines", "two line breaks behind the token", "malformed/alphabet", token + "\n\n")
-    spoilt("crlf", "a carriage return and a line break behind the token", "malformed/alphabet", token + "\r\n")
-    spoilt("blank-before", "a blank before the token", "malformed/alphabet", " " + token)
-    spoilt("newline-before", "a line break before the token", "malformed/alphabet", "\n" + token)
-    spoilt("blank-behind", "a blank behind the token", "malformed/alphabet", token + " ")
-    spoilt("byte-order-mark", "a byte order mark before the token", "malformed/alphabet", "\ufeff" + token)
+    spoilt("text", "a text that is no token", "not-sealed", "changeme")
+    spoilt("empty-file", "an empty file", "not-sealed", "")
+    spoilt("newline-alone", "a line break alone", "not-sealed", "\n")
+    spoilt("two-newlines", "two line breaks behind the token", "malformed/around", token + "\n\n")
+    spoilt("blank-before", "a blank before the token", "malformed/around", " " + token)
+    spoilt("newline-before", "a line break before the token", "malformed/around", "\n" + token)
+    spoilt("blank-behind", "a blank behind the token", "malformed/around", token + " ")
+    spoilt("byte-order-mark", "a byte order mark before the token", "malformed/around", "\ufeff" + token)
+    spoilt("double", "a token in a second layer of base64", "malformed/twice", base64.b64encode(token.encode()).decode())
+    spoilt("inside", "the line of a .env", "malformed/inside", "SECRET_B=" + token)
     spoilt("unpadded", "a token without its =", "malformed/length", token.rstrip("="))
     spoilt("blocks", "a byte over whole blocks", "malformed/blocks", b64(seal(padded=pad(CANARY) + b"\1")))
     spoilt("padding", "a token that is padded wrongly", "malformed/padding", b64(seal(padded=bytes(16))))
     spoilt("no-key", "a token under another key", "no-key", other)
-    bad("data-text", "a text that is no token in ..data, a token beside it", "malformed/version", {"..data/SECRET-A": "changeme", "SECRET-A": token}, name="SECRET-A")
+    bad("all", "all files that are wrong are named", "not-sealed", {"A": "changeme", "B": token, "C": other, "D": token[:60]}, name="A", others=["C", "D"])
+    bad("large", "a file over 2 MiB", "file/too-large", {"SECRET-A": token}, name="SECRET-B", large={"SECRET-B": (2 << 20) + 1})
+    bad("large-not", "a file of 2 MiB", "not-sealed", {"SECRET-A": token}, name="SECRET-B", large={"SECRET-B": 2 << 20})
+    bad("other-text", "a text that is no token, in a file of any name", "not-sealed", {"SECRET-A": token, "ca.crt": "canary"}, name="ca.crt")
+    bad("empty-folder", "nothing is there", "file/none", {})
+    bad("no-match", "no name matches", "file/none", {"MY-SECRET": token}, globs=["SECRET*"])
+    bad("keys-alone", "nothing but keys", "file/none", {"FERNET_KEY": token, "KEY": token})
+    bad("data-empty", "..data has no file, but one stands beside it", "file/none", {"..data/below/x": "changeme", "SECRET-A": token})
+    bad("data-text", "a text that is no token in ..data, a token beside it", "not-sealed", {"..data/SECRET-A": "changeme", "SECRET-A": token}, name="SECRET-A")
     bad("bad-glob", "a glob whose bracket is not closed", "glob", {"SECRET-A": token}, globs=["["])
     bad("bad-glob-second", "the second glob is bad, the first would do", "glob", {"SECRET-A": token}, globs=["SECRET*", "["])
-    bad("link-to-nothing", "a link to a file that is not there", "file/missing", {"token": token}, name="SECRET-A", links={"SECRET-A": "nothing"}, through="Dir")
+    bad("bad-glob-folder", "a glob whose bracket is not closed, for a real folder", "glob", {"SECRET-A": token}, globs=["["], through="Dir")
+    bad("link-to-nothing", "a link to a file that is not there", "file/missing", {"token": token}, name="SECRET-A", links={"SECRET-A": "nothing"}, globs=["SECRET*"], through="Dir")
     bad("link-to-folder", "a link to a folder", "file/not-regular", {"below/token": token}, name="SECRET-A", links={"SECRET-A": "below"}, through="Dir")
     bad("volume-broken", "..data points to a folder that is not there", "file/missing", {}, name="SECRET-A", links=volume, through="Dir")
     bad("no-folder", "the folder is not there", "file/missing", None, through="Dir")
@@ -838,21 +942,26 @@ def key_sources():
     good("environ-previous-twice", "the list of previous keys is there twice: the first counts", [0, 1], **variables(one, (previous, k[1]), (previous, k[2])))
     good("environ-longer-name", "names that begin or end like the right one", [0], **variables(("FERNET_KEYS", k[1]), ("MY_FERNET_KEY", k[2]), one))
     good("environ-no-equals", "the name without =, before the variable", [0], **variables(primary, one))
+    good("environ-line-break", "a line break behind each key", [0, 1], **variables((primary, k[0] + "\n"), (previous, k[1] + "\n")))
+    good("environ-crlf", "a carriage return and a line break behind the primary key", [0], **variables((primary, k[0] + "\r\n")))
+    good("environ-again", "the primary key is also a previous one", [0, 1], **variables(one, (previous, k[0] + "," + k[1])))
+    good("environ-previous-again", "a previous key is there twice", [0, 1, 2], **variables(one, (previous, k[1] + "," + k[2] + "," + k[1])))
     bad("environ-none", "no primary key", "key/unset", 0, name=primary, **variables((previous, k[1])))
     bad("environ-empty", "the primary key is empty", "key/unset", 0, name=primary, **variables((primary, "")))
     bad("environ-empty-first", "the primary key is empty, and there once more", "key/unset", 0, name=primary, **variables((primary, ""), one))
     bad("environ-blank", "a blank behind the primary key", "key/blank", 0, name=primary, **variables((primary, k[0] + " ")))
-    bad("environ-line-break", "a line break behind the primary key", "key/blank", 0, name=primary, **variables((primary, k[0] + "\n")))
+    bad("environ-two-line-breaks", "two line breaks behind the primary key", "key/blank", 0, name=primary, **variables((primary, k[0] + "\n\n")))
+    bad("environ-line-break-alone", "the primary key is a line break", "key/empty", 0, name=primary, **variables((primary, "\n")))
     bad("environ-list", "two keys in the place of the primary one", "key/list", 0, name=primary, **variables((primary, k[0] + "," + k[1])))
     bad("environ-last-comma", "a comma behind the last previous key", "key/empty", 2, name=previous, **variables(one, (previous, k[1] + ",")))
     bad("environ-bad-previous", "the first previous key is too short", "key/short", 1, name=previous, **variables(one, (previous, "changeme," + k[1])))
-    bad("environ-again", "the primary key is also a previous one", "key/duplicate", 1, name=previous, **variables(one, (previous, k[0])))
 
     def folder(files, **links):
         return {"source": "folder", "files": encoded(files), **links}
 
     good("folder-one", "the primary key alone", [0], **folder({primary: k[0]}))
     good("folder-newline", "one line break behind the primary key", [0], **folder({primary: k[0] + "\n"}))
+    good("folder-crlf-primary", "a carriage return and a line break behind the primary key", [0], **folder({primary: k[0] + "\r\n"}))
     good("folder-previous", "a previous key and a line break", [0, 1], **folder({primary: k[0], previous: k[1] + "\n"}))
     good("folder-commas", "two previous keys with a comma", [0, 1, 2], **folder({primary: k[0], previous: k[1] + ", " + k[2] + "\n"}))
     good("folder-lines", "two previous keys in lines", [0, 1, 2], **folder({primary: k[0], previous: k[1] + "\n" + k[2] + "\n"}))
@@ -865,7 +974,6 @@ def key_sources():
     bad("folder-none", "no primary key", "file/missing", name=primary, **folder({previous: k[1]}))
     bad("folder-empty", "the file of the primary key is empty", "key/empty", 0, name=primary, **folder({primary: ""}))
     bad("folder-two-newlines", "two line breaks behind the primary key", "key/blank", 0, name=primary, **folder({primary: k[0] + "\n\n"}))
-    bad("folder-crlf-primary", "a carriage return and a line break behind the primary key", "key/blank", 0, name=primary, **folder({primary: k[0] + "\r\n"}))
     bad("folder-list", "two lines in the place of the primary key", "key/blank", 0, name=primary, **folder({primary: k[0] + "\n" + k[1] + "\n"}))
     bad("folder-empty-line", "an empty line between two previous keys", "key/empty", 2, name=previous, **folder({primary: k[0], previous: k[1] + "\n\n" + k[2]}))
     bad("folder-bad-previous", "the previous key is too short", "key/short", 1, name=previous, **folder({primary: k[0], previous: "changeme"}))
@@ -886,7 +994,7 @@ def key_sources():
     bad("file-empty-line", "an empty line between two keys", "key/empty", 1, **content(k[0] + "\n\n" + k[1]))
     bad("file-first-comma", "a comma before the first key", "key/empty", 0, **content("," + k[0]))
     bad("file-bad-second", "the second key is too short", "key/short", 1, **content(k[0] + "\nchangeme\n"))
-    bad("file-again", "the primary key once more", "key/duplicate", 1, **content(k[0] + "\n" + k[0]))
+    good("file-again", "the primary key once more", [0, 1], **content(k[0] + "\n" + k[0] + "\n" + k[1]))
     bad("file-variable", "the line of a .env", "key/alphabet", 0, **content("KEY=" + k[0]))
     bad("file-none", "the file is not there", "file/missing", source="file")
     return g

@@ -17,7 +17,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := decrypt.ParseKeys(os.Getenv("FERNET_KEY"))
+	keys, err := decrypt.KeysFromEnviron(os.Environ())
 	if err != nil {
 		log.Fatal(err)
 	}
