@@ -3,7 +3,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"time"
 
@@ -31,6 +33,118 @@ func (b *bench) long(rows int) []contender {
 	}
 }
 
+func doorOf(path string) (*envfile.File, *seal.Door, error) {
+	env, _, err := envfile.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	ring, err := keyring.Find(keyring.FromFile(env))
+	if err != nil {
+		return nil, nil, err
+	}
+	return env, seal.New(ring, env.Entries), nil
+}
+
+func openLedger(file string, door *seal.Door) (l *ledger.Ledger, unlock func(), err error) {
+	lock, err := ledger.Lock(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	unlock = func() { _ = lock.Unlock() }
+	if l, err = ledger.Open(atomicfile.OS, file, lock, door.Ledger()); err != nil {
+		unlock()
+	}
+	return l, unlock, err
+}
+
+const pastEntries = 100
+
+var pastRows = [2]int{40_000, 500_000}
+
+// past has the verbs look at few live entries through ledgers that remember many
+// that were retired.
+func (b *bench) past(ctx context.Context) (contenders []contender) {
+	namespace := ""
+	for _, rows := range pastRows {
+		for _, verb := range []string{"status", "push", "verify"} {
+			contenders = append(contenders, contender{fmt.Sprintf("kubectl fernet %s, %d rows", verb, rows), func(int) (cmd *exec.Cmd, err error) {
+				file := b.path(fmt.Sprintf("past-%d.csv", rows))
+				if namespace == "" {
+					namespace, err = b.pushPast(ctx)
+				}
+				if err == nil {
+					err = b.writePast(file, rows)
+				}
+				return b.command("bin/kubectl-fernet", verb, "-v", "1", "-n", namespace, "--env", b.path("past.env"), "--ledger", file), err
+			}})
+		}
+	}
+	return contenders
+}
+
+// pushPast pushes the live entries to a new namespace, of whose ledger the others
+// are copies.
+func (b *bench) pushPast(ctx context.Context) (namespace string, err error) {
+	if namespace, err = b.namespace(ctx, "past"); err != nil {
+		return "", err
+	}
+	text := envHead
+	for i := range pastEntries {
+		text += fmt.Sprintf("SECRET_%05d=value-%d\n", i, i)
+	}
+	if err := os.WriteFile(b.path("past.env"), []byte(text), 0o600); err != nil {
+		return "", err
+	}
+	out, err := b.command("bin/kubectl-fernet", "push", "-n", namespace, "--env", b.path("past.env"), "--ledger", b.path("past.csv")).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return namespace, nil
+}
+
+// writePast copies the ledger of the live entries, and adds three rows for each of
+// many that were retired.
+func (b *bench) writePast(file string, rows int) error {
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	live, err := os.ReadFile(b.path("past.csv"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, live, 0o600); err != nil {
+		return err
+	}
+	_, door, err := doorOf(b.path("past.env"))
+	if err != nil {
+		return err
+	}
+	l, unlock, err := openLedger(file, door)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	first := l.Book().Records()[0]
+	now := time.Now().UTC().Truncate(time.Second)
+	var batch []ledger.Row
+	for i := range (rows - 2*pastEntries) / 3 {
+		row, err := door.Seal(ledger.Row{
+			Time: now, Operation: ledger.Push, State: ledger.Planned, Cluster: first.Cluster, Namespace: first.Namespace,
+			Secret: fmt.Sprintf("secret-old-%05d", i), Generation: 1, EnvKey: "SECRET_00000", Since: 1,
+		})
+		if err != nil {
+			return err
+		}
+		row.EnvKey = fmt.Sprintf("SECRET_OLD_%05d", i)
+		batch = append(batch, row)
+		row.State, row.UID = ledger.Created, fmt.Sprintf("00000000-0000-4000-8000-0001%08x", i)
+		batch = append(batch, row)
+		row.Operation, row.State = ledger.Retire, ledger.Deleted
+		batch = append(batch, row)
+	}
+	return l.Append(batch...)
+}
+
 // writeHistory writes, once, the ledger of a namespace in which all entries were
 // pushed again and again, and the generation before was retired each time: a
 // planned, a created and, but for the newest, a deleted row of each generation.
@@ -38,24 +152,15 @@ func (b *bench) writeHistory(file string, rows int) error {
 	if b.hasHistory {
 		return nil
 	}
-	env, _, err := envfile.ReadFile(b.path("full.env"))
+	env, door, err := doorOf(b.path("full.env"))
 	if err != nil {
 		return err
 	}
-	ring, err := keyring.Find(keyring.FromFile(env))
+	l, unlock, err := openLedger(file, door)
 	if err != nil {
 		return err
 	}
-	lock, err := ledger.Lock(file)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Unlock() }()
-	door := seal.New(ring, env.Entries)
-	l, err := ledger.Open(atomicfile.OS, file, lock, door.Ledger())
-	if err != nil {
-		return err
-	}
+	defer unlock()
 	now := time.Now().UTC().Truncate(time.Second)
 	var before []ledger.Row // the created rows of the generation before
 	for written, generation := 0, 1; written < rows; generation++ {

@@ -86,6 +86,9 @@ func compare(ctx context.Context, entries, rows, runs int, only string) error {
 	if err := b.table(fmt.Sprintf("ledger of %d rows", rows), runs, b.long(rows)); err != nil {
 		return err
 	}
+	if err := b.table(fmt.Sprintf("past: %d live entries, ledgers of %d and %d rows", pastEntries, pastRows[0], pastRows[1]), runs, b.past(ctx)); err != nil {
+		return err
+	}
 	proxy, err := faultproxy.Start(ctx, config, faultproxy.Options{RTT: 20 * time.Millisecond, NoBodies: true})
 	if err != nil {
 		return err

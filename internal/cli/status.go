@@ -200,66 +200,42 @@ func (a *app) aimKeyless(o workOptions) (*work, error) {
 
 // gather reads the Secrets of the namespaces and who refers to them.
 func (r *statusRun) gather(ctx context.Context) error {
-	byNamespace := map[string][]manifest.Object{}
-	places := r.target.namespaces
 	if r.o.allNamespaces {
-		places = []string{""}
-	}
-	var all []manifest.Object
-	for _, namespace := range places {
-		found, err := r.client.Labelled(ctx, namespace, manifest.Selector)
+		found, err := r.client.Labelled(ctx, "", manifest.Selector)
 		if err != nil {
 			return err
 		}
-		for _, o := range found {
-			byNamespace[o.Namespace] = append(byNamespace[o.Namespace], o)
+		r.target.namespaces = r.everywhere(found)
+	}
+	var views []plan.View
+	var all []manifest.Object
+	for _, namespace := range r.target.namespaces {
+		view, err := r.observe(ctx, namespace, plan.Mine(r.recordsIn(namespace), r.source.wanted), true)
+		if err != nil {
+			return err
 		}
-		all = append(all, found...)
+		views = append(views, view)
+		all = append(all, view.Objects...)
 	}
 	r.since = plan.Since(r.book.FirstUse(r.target.cluster), all)
-	if r.o.allNamespaces {
-		r.target.namespaces = r.everywhere(byNamespace)
-	}
-	for _, namespace := range r.target.namespaces {
-		objects, err := r.withRecorded(ctx, namespace, byNamespace[namespace])
+	for _, view := range views {
+		used, err := r.used(ctx, view.Namespace, view.Objects)
 		if err != nil {
 			return err
 		}
-		used, err := r.used(ctx, namespace, objects)
-		if err != nil {
-			return err
-		}
-		view := plan.View{Cluster: r.target.cluster, Namespace: namespace, Objects: objects, Records: r.recordsIn(namespace)}
 		r.items = append(r.items, plan.StatusOf(view, r.mine(), used, r.since)...)
 	}
 	return nil
 }
 
-// withRecorded adds the Secrets that the ledger recorded and that have lost their
-// label: they are there all the same.
-func (r *statusRun) withRecorded(ctx context.Context, namespace string, objects []manifest.Object) ([]manifest.Object, error) {
-	labelled := map[string]bool{}
-	for _, o := range objects {
-		labelled[o.Name] = true
-	}
-	others := map[string]bool{}
-	for _, record := range r.recordsIn(namespace) {
-		if record.State == ledger.Created && !labelled[record.Secret] {
-			others[record.Secret] = true
-		}
-	}
-	found, err := r.client.GetSecrets(ctx, namespace, sortedKeys(others), r.o.parallel)
-	return append(objects, found...), err
-}
-
 // everywhere gives the namespaces of labelled Secrets and of the ledger.
-func (r *statusRun) everywhere(found map[string][]manifest.Object) []string {
+func (r *statusRun) everywhere(found []manifest.Object) []string {
 	known := map[string]bool{}
-	for namespace := range found {
-		known[namespace] = true
+	for _, o := range found {
+		known[o.Namespace] = true
 	}
 	for _, record := range r.records {
-		if record.State == ledger.Created {
+		if record.State == ledger.Created && !record.Hint {
 			known[record.Namespace] = true
 		}
 	}

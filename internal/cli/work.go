@@ -332,7 +332,7 @@ func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Want
 	}
 	w.unlisted[namespace] = !listed
 	var gone []manifest.Object
-	if w.o.dryRun == dryRunNone {
+	if w.ledger != nil && w.o.dryRun == dryRunNone { // who only looks does not wait
 		newest, older := plan.SplitNewest(objects)
 		if newest, gone, err = w.client.AwaitGone(ctx, newest, deletionLimit); err != nil {
 			return plan.View{}, err
