@@ -145,7 +145,7 @@ func (a *app) recallRecorded(ctx context.Context, o recallOptions, s *source) ([
 		return (o.fromCluster == "" || cluster == o.fromCluster) && (len(namespaces) == 0 || slices.Contains(namespaces, namespace))
 	}
 	records := book.Records()
-	found := slices.DeleteFunc(plan.Recall(records, o.generation, book.Order), func(r plan.Recalled) bool { return !asked(r.Cluster, r.Token.Namespace) })
+	found := slices.DeleteFunc(plan.Recall(records, o.generation), func(r plan.Recalled) bool { return !asked(r.Cluster, r.Token.Namespace) })
 	if len(found) > 0 && o.generation == 0 {
 		a.compareLive(ctx, o, s, found)
 	}
@@ -258,7 +258,7 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 	case len(found) == 0:
 		return nil, withHint(w.nothing(views), "kubectl fernet status%s", envFlag(o.env))
 	}
-	plan.InOrder(found, w.book.Order)
+	plan.InOrder(found)
 	return found, nil
 }
 

@@ -186,12 +186,13 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 
 // wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
 func (r *retireRun) wasRecorded(name string) bool {
+	base, err := manifest.BaseName(name)
 	for _, at := range r.known {
-		if at.past.Known(name) > 0 {
+		if at.past.Known(name) > 0 || err == nil && at.past.Known(base) > 0 {
 			return true
 		}
 	}
-	return r.book.Order(name) < r.book.Order("")
+	return false
 }
 
 // collect finds what could go: tokens and keyrings.

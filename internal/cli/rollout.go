@@ -382,13 +382,15 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 
 // behind prints the change to make in the files that a workload is applied from.
 func (r *rolloutRun) behind(step plan.Repointing) {
-	w, older := step.Workload, map[string]string{}
-	for name, s := range r.generations[w.Namespace].All() {
-		if s.SameValue || r.o.values {
-			older[name] = s.Name
+	w := step.Workload
+	g := r.generations[w.Namespace]
+	next := func(name string) string {
+		if s, older := g.Older(name); older && (s.SameValue || r.o.values) {
+			return s.Name
 		}
+		return ""
 	}
-	for _, b := range w.Behind(older) {
+	for _, b := range w.Behind(next, func(name string) bool { return g.Current[name] }) {
 		r.findings = true
 		from := b.Old
 		if from == "" {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -271,7 +272,7 @@ func TestBehindAServerSideApply(t *testing.T) {
 	behind := func(t *testing.T, want int, old string) {
 		t.Helper()
 		w := l.get(t, workload.Deployment, "web")
-		got := w.Behind(toSecond)
+		got := w.Behind(func(name string) string { return toSecond[name] }, func(name string) bool { return slices.Contains(slices.Collect(maps.Values(toSecond)), name) })
 		if len(got) != want {
 			t.Errorf("%d places: %+v\nwant %d; fields %v", len(got), got, want, w.ManagedFields)
 		}

@@ -5,6 +5,7 @@ package ledger
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type Book struct {
 	places map[placeName]*place
 	seeds  seeds
 	texts  map[string]string // one copy of each name that many rows have
-	order  map[string]int    // by env key: which was recorded first, second, …
+	keyIDs []string
 	first  map[keyUse]time.Time
 
 	edited      []Edit
@@ -51,7 +52,7 @@ const maxEdits = 1000
 func NewBook(keys Keys) *Book {
 	return &Book{
 		keys: keys, places: map[placeName]*place{}, seeds: newSeeds(), texts: map[string]string{},
-		order: map[string]int{}, first: map[keyUse]time.Time{}, editedKeys: map[string]int{},
+		first: map[keyUse]time.Time{}, editedKeys: map[string]int{},
 	}
 }
 
@@ -69,9 +70,6 @@ func (b *Book) Add(row Row) {
 		return
 	case Evidence:
 		b.addUse(row)
-	}
-	if _, known := b.order[row.EnvKey]; !known {
-		b.order[b.text(row.EnvKey)] = len(b.order)
 	}
 	at := placeName{row.Cluster, row.Namespace}
 	p := b.places[at]
@@ -118,6 +116,19 @@ func (b *Book) text(name string) string {
 	name = strings.Clone(name)
 	b.texts[name] = name
 	return name
+}
+
+// keyNumber gives a number for a key id.
+func (b *Book) keyNumber(id string) uint16 {
+	i := slices.Index(b.keyIDs, id)
+	if i < 0 {
+		i = len(b.keyIDs)
+		if i > math.MaxUint16 {
+			return 0 // a forger's: no ledger has so many keys
+		}
+		b.keyIDs = append(b.keyIDs, id)
+	}
+	return uint16(i) // #nosec G115 -- bounded above
 }
 
 // Clusters names the clusters of which there is evidence, sorted.
@@ -180,15 +191,6 @@ func (b *Book) EditedKey(keyID string) int { return b.editedKeys[keyID] }
 
 // Unsigned gives the number of unsigned rows, and the line of the first.
 func (b *Book) Unsigned() (rows, line int) { return b.unsigned, b.unsignedRow }
-
-// Order says as which of all env keys, from 0, one was recorded first; one that
-// never was comes last.
-func (b *Book) Order(envKey string) int {
-	if at, known := b.order[envKey]; known {
-		return at
-	}
-	return len(b.order)
-}
 
 // FirstUse gives, by key id, when a Secret under it was first created in a cluster.
 func (b *Book) FirstUse(cluster string) map[string]time.Time {

@@ -5,7 +5,7 @@ package ledger
 import (
 	"cmp"
 	"hash/maphash"
-	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +29,7 @@ type Record struct {
 	Since int
 	State State
 	Line  int // of the row that gives the state; 0 if it was not read from a file
+	Order int // the line of the row that first had its base name there
 
 	uids []uidState
 }
@@ -77,11 +78,9 @@ func (r Record) everDeleted() bool {
 // Past is what is kept of one namespace's deleted objects, and of its numbers. The
 // nil Past has nothing.
 type Past struct {
-	tops     map[string]top // by base name
-	dropped  map[string]bool
-	lookup   func(secret, envKey, keyID, token, binding string) bool
-	bySecret map[string][]Over // made when first asked for
-	collect  func() map[string][]Over
+	place *place
+	book  *Book
+	index map[nameID][]Over // by Secret; made when first asked for
 }
 
 // Over is what is kept of one token that was deleted.
@@ -98,7 +97,7 @@ func (p *Past) Top(base string) int {
 	if p == nil {
 		return 0
 	}
-	return p.tops[base].all
+	return int(p.place.bases[p.book.seeds.name(base)].all)
 }
 
 // Known is Top by evidence alone.
@@ -106,90 +105,117 @@ func (p *Past) Known(base string) int {
 	if p == nil {
 		return 0
 	}
-	return p.tops[base].evidence
+	return int(p.place.bases[p.book.seeds.name(base)].evidence)
 }
 
 // Deleted says whether a token was created under a name, and deleted.
 func (p *Past) Deleted(secret, envKey, keyID, token, binding string) bool {
-	return p != nil && p.lookup(secret, envKey, keyID, token, binding)
+	if p == nil {
+		return false
+	}
+	id := p.book.seeds.group(false, secret, envKey, keyID, token, binding)
+	_, over := p.place.past[id]
+	g := p.place.groups[id]
+	return over || g != nil && g.State == Deleted
 }
 
 // Dropped says whether evidence has a deleted object under a key: a Secret under
 // it that turns up again is no sign that the key is newer than ours.
-func (p *Past) Dropped(keyID string) bool { return p != nil && p.dropped[keyID] }
+func (p *Past) Dropped(keyID string) bool { return p != nil && p.place.dropped[keyID] }
 
 // Over gives the tokens that were deleted under a name.
 func (p *Past) Over(secret string) []Over {
 	if p == nil {
 		return nil
 	}
-	if p.bySecret == nil {
-		p.bySecret = p.collect()
+	if p.index == nil {
+		p.index = p.place.over(p.book)
 	}
-	return p.bySecret[secret]
+	return p.index[p.book.seeds.secret(secret)]
 }
-
-// Secrets gives the names under which a token was deleted, in no order.
-func (p *Past) Secrets() []string {
-	p.Over("")
-	if p == nil {
-		return nil
-	}
-	return slices.Collect(maps.Keys(p.bySecret))
-}
-
-// top is the highest generation of a base name.
-type top struct{ evidence, all int }
 
 // hintReach is how far above the evidence a hint can use up numbers.
 const hintReach = 1000
 
-// place is what the rows say of one namespace of a cluster.
+// place is what the rows say of one namespace of a cluster. Names of deleted objects
+// are kept as hashes.
 type place struct {
-	groups   map[groupID]*group
-	past     map[groupID]past
-	deleted  map[groupID][]uint64 // of past: the hashes of further UIDs
-	bases    []string             // base names, and key ids, which are none
-	index    map[string]int32     // of bases
-	dropped  map[string]bool      // key ids in deleted rows
-	evidence bool                 // some row is
+	groups  map[groupID]*group
+	past    map[groupID]past
+	deleted map[groupID][]uint64 // of past: the hashes of further UIDs
+	bases   map[uint64]base
+	dropped map[string]bool // key ids in deleted rows
+
+	evidence bool // some row is
+}
+
+// base is what is known of a base name.
+type base struct {
+	line          int32 // of the row that first had it
+	evidence, all int32 // the highest generation
 }
 
 // groupID stands for what the rows of a record agree in within their place. 128 bits
 // with secret seeds do not collide, neither by chance nor by design.
 type groupID [2]uint64
 
-// past is a group whose object was deleted. It has no pointer, so that the garbage
-// collector never looks at hundreds of thousands of them.
+// past is a group whose object was deleted. There may be hundreds of thousands: it
+// is small, and has no pointer, so that the garbage collector never looks at it.
 type past struct {
-	first             int64 // unix time of its first row
-	uid               uint64
-	base, key         int32 // base name and key id
+	uid, base         uint64 // hashes
 	generation, since int32
+	first             uint32 // unix time of its first row
+	key               uint16 // in the book's key ids
 	operation         uint8
 	hint              bool
 }
 
+// nameID stands for a Secret's name: its base name's hash and its generation.
+type nameID struct {
+	base       uint64
+	generation int32
+}
+
+func (s seeds) secret(name string) nameID {
+	base, generation := SplitName(name)
+	return nameID{s.name(base), int32(generation)} // #nosec G115 -- at most MaxGeneration
+}
+
+func (p past) name() nameID { return nameID{p.base, p.generation} }
+
+func (g *group) name() nameID {
+	return nameID{g.base, int32(g.Generation)} // #nosec G115 -- at most MaxGeneration
+}
+
+// unix gives a time in whole seconds, as far as 32 bits reach.
+func unix(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) } // #nosec G115 -- bounded
+
 // group is a record in the making.
 type group struct {
 	Record
-	base   int32
+	base   uint64
 	first  time.Time
 	common State // of the rows without a UID
 }
 
 func newPlace() *place {
-	return &place{groups: map[groupID]*group{}, past: map[groupID]past{}, deleted: map[groupID][]uint64{}, index: map[string]int32{}, dropped: map[string]bool{}}
+	return &place{groups: map[groupID]*group{}, past: map[groupID]past{}, deleted: map[groupID][]uint64{}, bases: map[uint64]base{}, dropped: map[string]bool{}}
 }
 
-func (p *place) base(name string) int32 {
-	at, known := p.index[name]
-	if !known {
-		name = strings.Clone(name)
-		at = int32(len(p.bases)) // #nosec G115 -- a ledger has at most 2 GiB
-		p.bases, p.index[name] = append(p.bases, name), at
+// count takes note of a row's number.
+func (p *place) count(b *Book, row Row, hint bool) (baseID uint64) {
+	name, generation := SplitName(row.Secret)
+	baseID = b.seeds.name(name)
+	known, seen := p.bases[baseID]
+	if line := int32(row.Line); !seen || line < known.line { // #nosec G115 -- a ledger has at most 2 GiB
+		known.line = line
 	}
-	return at
+	if !hint {
+		known.evidence = max(known.evidence, int32(generation)) // #nosec G115 -- at most MaxGeneration
+		known.all = max(known.all, known.evidence)
+	}
+	p.bases[baseID] = known
+	return baseID
 }
 
 // add adds a row to its group. A group whose object is deleted becomes a past, and
@@ -205,6 +231,7 @@ func (p *place) add(b *Book, row Row, hint bool) {
 	if row.State == Deleted && !hint {
 		p.dropped[b.text(row.KeyID)] = true
 	}
+	baseID := p.count(b, row, hint)
 	id := b.seeds.group(hint, row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding)
 	uid := b.seeds.uid(row.UID)
 	over, isOver := p.past[id]
@@ -214,7 +241,7 @@ func (p *place) add(b *Book, row Row, hint bool) {
 	}
 	g := p.groups[id]
 	if g == nil {
-		g = p.newGroup(b, row, hint)
+		g = p.newGroup(b, row, hint, baseID)
 		p.groups[id] = g
 	}
 	if isOver {
@@ -224,16 +251,15 @@ func (p *place) add(b *Book, row Row, hint bool) {
 	}
 	g.add(row, uid)
 	if g.State == Deleted && (hint || b.keys.Keep == nil || !b.keys.Keep(row)) {
-		p.bury(id, g)
+		p.bury(b, id, g)
 	}
 }
 
-func (p *place) newGroup(b *Book, row Row, hint bool) *group {
-	base, _ := SplitName(row.Secret)
-	at := p.base(base)
-	return &group{base: at, first: row.Time, Record: Record{
-		Cluster: b.text(row.Cluster), Namespace: b.text(row.Namespace), Secret: strings.Clone(row.Secret), Token: strings.Clone(row.Token), Binding: strings.Clone(row.Binding), Hint: hint,
-		Operation: row.Operation, Generation: row.Generation, EnvKey: b.text(row.EnvKey), KeyID: b.text(row.KeyID), Since: row.Since,
+func (p *place) newGroup(b *Book, row Row, hint bool, baseID uint64) *group {
+	return &group{base: baseID, first: row.Time, Record: Record{
+		Cluster: b.text(row.Cluster), Namespace: b.text(row.Namespace), Secret: strings.Clone(row.Secret),
+		EnvKey: strings.Clone(row.EnvKey), KeyID: b.text(row.KeyID), Token: strings.Clone(row.Token), Binding: strings.Clone(row.Binding),
+		Hint: hint, Operation: row.Operation, Generation: row.Generation, Since: row.Since,
 	}}
 }
 
@@ -247,17 +273,17 @@ func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 		p.deleted[id] = append(p.deleted[id], uid)
 	}
 	over.since = min(over.since, int32(row.Since)) // #nosec G115 -- at most MaxGeneration
-	if op := rankOf(row.Operation); row.Time.Unix() < over.first || row.Time.Unix() == over.first && op < over.operation {
-		over.first, over.operation = row.Time.Unix(), op
+	if op, at := rankOf(row.Operation), unix(row.Time); at < over.first || at == over.first && op < over.operation {
+		over.first, over.operation = at, op
 	}
 	p.past[id] = over
 }
 
 // bury turns a group into a past.
-func (p *place) bury(id groupID, g *group) {
+func (p *place) bury(b *Book, id groupID, g *group) {
 	over := past{
-		first: g.first.Unix(), operation: rankOf(g.Operation), hint: g.Hint,
-		base: g.base, key: p.base(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most MaxGeneration
+		first: unix(g.first), operation: rankOf(g.Operation), hint: g.Hint,
+		base: g.base, key: b.keyNumber(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most MaxGeneration
 	}
 	var more []uint64
 	for _, u := range g.uids {
@@ -278,7 +304,7 @@ func (p *place) bury(id groupID, g *group) {
 
 // revive gives a group what its past has.
 func (g *group) revive(over past, deleted []uint64) {
-	g.first, g.Operation, g.Since = time.Unix(over.first, 0).UTC(), operations[over.operation], min(g.Since, int(over.since))
+	g.first, g.Operation, g.Since = time.Unix(int64(over.first), 0).UTC(), operations[over.operation], min(g.Since, int(over.since))
 	for _, hash := range deleted {
 		g.uids = append(g.uids, uidState{hash: hash, state: Deleted})
 	}
@@ -338,27 +364,65 @@ func (g *group) settle() {
 
 // result gives the records of a place, and its past.
 func (p *place) result(b *Book) ([]Record, *Past) {
-	used := map[[2]int32]bool{} // base and generation of names that were deleted
-	for _, over := range p.past {
-		used[[2]int32{over.base, over.generation}] = true
-	}
-	for _, g := range p.groups {
-		if g.State == Deleted {
-			used[[2]int32{g.base, int32(g.Generation)}] = true // #nosec G115 -- at most MaxGeneration
-		}
-	}
+	p.countHints()
+	used := p.used()
 	var records []Record
 	for _, g := range p.groups {
 		switch {
 		case g.Hint && p.ended(b, g):
-		case rank[g.State] <= rank[Failed] && used[[2]int32{g.base, int32(g.Generation)}]: // #nosec G115 -- at most MaxGeneration
+		case rank[g.State] <= rank[Failed] && used[g.name()]:
 			// Its name has been used up by other bytes: it is never sent.
 		default:
-			records = append(records, g.Record)
+			r := g.Record
+			r.Order = int(p.bases[g.base].line)
+			records = append(records, r)
 		}
 	}
 	slices.SortFunc(records, compareRecords)
-	return records, p.over(b)
+	return records, &Past{place: p, book: b}
+}
+
+// used says of the names of plans which of them were deleted with other bytes.
+func (p *place) used() map[nameID]bool {
+	used := map[nameID]bool{}
+	for _, g := range p.groups {
+		if rank[g.State] <= rank[Failed] {
+			used[g.name()] = false
+		}
+	}
+	if len(used) == 0 {
+		return used
+	}
+	mark := func(name nameID) {
+		if _, planned := used[name]; planned {
+			used[name] = true
+		}
+	}
+	for _, over := range p.past {
+		mark(over.name())
+	}
+	for _, g := range p.groups {
+		if g.State == Deleted {
+			mark(g.name())
+		}
+	}
+	return used
+}
+
+// countHints adds the numbers of hints, now that those of all evidence are known.
+func (p *place) countHints() {
+	count := func(id uint64, generation int32, hint bool) {
+		if known := p.bases[id]; hint && generation <= known.evidence+hintReach && generation > known.all {
+			known.all = generation
+			p.bases[id] = known
+		}
+	}
+	for _, g := range p.groups {
+		count(g.base, int32(g.Generation), g.Hint) // #nosec G115 -- at most MaxGeneration
+	}
+	for _, over := range p.past {
+		count(over.base, over.generation, over.hint)
+	}
 }
 
 func compareRecords(x, y Record) int {
@@ -382,60 +446,20 @@ func (p *place) ended(b *Book, g *group) bool {
 	return evidence != nil && evidence.everDeleted()
 }
 
-func (p *place) over(b *Book) *Past {
-	return &Past{
-		tops: p.tops(), dropped: p.dropped,
-		lookup: func(secret, envKey, keyID, token, binding string) bool {
-			id := b.seeds.group(false, secret, envKey, keyID, token, binding)
-			_, over := p.past[id]
-			g := p.groups[id]
-			return over || g != nil && g.State == Deleted
-		},
-		collect: func() map[string][]Over {
-			all := map[string][]Over{}
-			for _, over := range p.past {
-				if !over.hint {
-					name := JoinName(p.bases[over.base], int(over.generation))
-					all[name] = append(all[name], Over{int(over.generation), int(over.since), p.bases[over.key]})
-				}
-			}
-			for _, g := range p.groups {
-				if !g.Hint && g.State == Deleted {
-					all[g.Secret] = append(all[g.Secret], Over{g.Generation, g.Since, g.KeyID})
-				}
-			}
-			return all
-		},
-	}
-}
-
-// tops gives the highest number of each base name.
-func (p *place) tops() map[string]top {
-	tops := make([]top, len(p.bases))
-	each := func(visit func(t *top, generation int, hint bool)) {
-		for _, g := range p.groups {
-			visit(&tops[g.base], g.Generation, g.Hint)
-		}
-		for _, over := range p.past {
-			visit(&tops[over.base], int(over.generation), over.hint)
+// over lists what was deleted, by the hash of its name.
+func (p *place) over(b *Book) map[nameID][]Over {
+	all := make(map[nameID][]Over, len(p.past))
+	for _, over := range p.past {
+		if !over.hint {
+			all[over.name()] = append(all[over.name()], Over{int(over.generation), int(over.since), b.keyIDs[over.key]})
 		}
 	}
-	each(func(t *top, generation int, hint bool) {
-		if !hint {
-			t.evidence = max(t.evidence, generation)
-			t.all = t.evidence
+	for _, g := range p.groups {
+		if name := g.name(); !g.Hint && g.State == Deleted {
+			all[name] = append(all[name], Over{g.Generation, g.Since, g.KeyID})
 		}
-	})
-	each(func(t *top, generation int, hint bool) {
-		if hint && generation <= t.evidence+hintReach {
-			t.all = max(t.all, generation)
-		}
-	})
-	byName := make(map[string]top, len(p.bases))
-	for i, base := range p.bases {
-		byName[base] = tops[i]
 	}
-	return byName
+	return all
 }
 
 // seeds make hashes that nobody who writes a ledger can foresee.
@@ -453,6 +477,9 @@ func (s seeds) group(hint bool, secret, envKey, keyID, token, binding string) (i
 	}
 	return id
 }
+
+// name gives the hash of a name.
+func (s seeds) name(name string) uint64 { return maphash.String(s[1], name) }
 
 // uid gives the hash of a UID, 0 for none.
 func (s seeds) uid(uid string) uint64 {

@@ -5,6 +5,7 @@ package plan
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,13 +18,14 @@ type Recalled struct {
 	Cluster    string
 	Generation int
 	Token      Token
+	Order      int     // as the ledger has the entries, 0 where it does not have this one
 	Others     []Token // that the ledger has as created under the same name: one of them is there
 }
 
 // Recall gives the newest generation of every entry that the evidence has as created
-// and not deleted, in each place, sorted by order and then by place. With a
+// and not deleted, in each place, as InOrder sorts them. With a
 // generation above 0 it gives that one instead, deleted ones too.
-func Recall(records []ledger.Record, generation int, order func(envKey string) int) []Recalled {
+func Recall(records []ledger.Record, generation int) []Recalled {
 	type place struct{ cluster, namespace, envKey string }
 	chosen := map[place]Recalled{}
 	deleted := map[place]bool{} // what was chosen there
@@ -37,7 +39,7 @@ func Recall(records []ledger.Record, generation int, order func(envKey string) i
 		was, taken := chosen[at]
 		switch {
 		case !taken || g > was.Generation || deleted[at] && !gone:
-			chosen[at] = Recalled{Cluster: r.Cluster, Generation: g, Token: TokenOf(r)}
+			chosen[at] = Recalled{Cluster: r.Cluster, Generation: g, Token: TokenOf(r), Order: r.Order}
 			deleted[at] = gone
 		case g == was.Generation && deleted[at] == gone:
 			was.Others = append(was.Others, TokenOf(r))
@@ -45,16 +47,23 @@ func Recall(records []ledger.Record, generation int, order func(envKey string) i
 		}
 	}
 	all := slices.Collect(maps.Values(chosen))
-	InOrder(all, order)
+	InOrder(all)
 	return all
 }
 
-// InOrder sorts entries by an order of their names, which is the ledger's, then by
-// name and place.
-func InOrder(all []Recalled, order func(envKey string) int) {
+// InOrder sorts entries as the ledger has them first, then by name and place; what it
+// does not have comes last.
+func InOrder(all []Recalled) {
+	first := map[string]int{}
+	for _, r := range all {
+		if was, known := first[r.Token.EnvKey]; r.Order > 0 && (!known || r.Order < was) {
+			first[r.Token.EnvKey] = r.Order
+		}
+	}
+	order := func(r Recalled) int { return cmp.Or(first[r.Token.EnvKey], math.MaxInt) }
 	slices.SortFunc(all, func(a, b Recalled) int {
 		return cmp.Or(
-			cmp.Compare(order(a.Token.EnvKey), order(b.Token.EnvKey)), strings.Compare(a.Token.EnvKey, b.Token.EnvKey),
+			cmp.Compare(order(a), order(b)), strings.Compare(a.Token.EnvKey, b.Token.EnvKey),
 			strings.Compare(a.Cluster, b.Cluster), strings.Compare(a.Token.Namespace, b.Token.Namespace))
 	})
 }
@@ -80,10 +89,20 @@ func Live(view View, mine []Wanted, judge Judge, keys Keys) (all []Recalled, unk
 				Reason: reason,
 			})
 		case current.Name != "":
-			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: p.token(current)})
+			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: p.token(current), Order: p.order()})
 		}
 	}
 	return all, unknown
+}
+
+// order gives the place of the entry in the ledger, 0 if it has none.
+func (p *pusher) order() int {
+	for _, records := range p.records {
+		for _, r := range records {
+			return r.Order
+		}
+	}
+	return 0
 }
 
 // told gives the newest generation that says what the current value is, or why it

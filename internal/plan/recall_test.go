@@ -74,6 +74,14 @@ func bookOf(rows []ledger.Row) *ledger.Book {
 	return b
 }
 
+// numbered gives rows their lines.
+func numbered(rows []ledger.Row) []ledger.Row {
+	for i := range rows {
+		rows[i].Line = i + 2
+	}
+	return rows
+}
+
 func TestRecall(t *testing.T) {
 	other := row(1, ledger.Created, current)
 	other.EnvKey, other.Secret, other.Namespace = "SECRET_0", "secret-0", "other"
@@ -96,7 +104,7 @@ func TestRecall(t *testing.T) {
 		{"none of that number", []ledger.Row{row(1, ledger.Created, changed)}, 2, ""},
 	} {
 		var got []string
-		for _, r := range plan.Recall(records(tt.rows...), tt.generation, bookOf(tt.rows).Order) {
+		for _, r := range plan.Recall(records(numbered(tt.rows)...), tt.generation) {
 			text := fmt.Sprintf("%s g%d %s", r.Token.EnvKey, r.Generation, r.Token.Token)
 			for _, o := range r.Others {
 				text += " or " + o.Token

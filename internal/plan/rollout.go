@@ -3,7 +3,6 @@
 package plan
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -28,7 +27,6 @@ type Generations struct {
 	Keyrings map[string][]string
 
 	over func(name string) (Successor, bool) // of those that were deleted
-	gone func() []string                     // the names of these
 }
 
 // Older gives what follows an older generation, be it there or gone.
@@ -40,28 +38,11 @@ func (g Generations) Older(name string) (Successor, bool) {
 	return s, older
 }
 
-// All gives all older generations, by name.
-func (g Generations) All() map[string]Successor {
-	all := maps.Clone(g.Known)
-	if g.gone == nil {
-		return all
-	}
-	for _, name := range g.gone() {
-		if _, known := all[name]; known {
-			continue
-		}
-		if s, older := g.over(name); older {
-			all[name] = s
-		}
-	}
-	return all
-}
-
 // Successors finds the generations of tokens. An older one that is gone already
 // counts too, by the token or the numbers that the ledger has of it: a workload may
 // still name it.
 func Successors(view View, mine []Wanted, judge Judge, keys Keys, same Same) Generations {
-	g := Generations{Known: map[string]Successor{}, gone: view.Past.Secrets, Current: map[string]bool{}, Keyrings: map[string][]string{}}
+	g := Generations{Known: map[string]Successor{}, Current: map[string]bool{}, Keyrings: map[string][]string{}}
 	byBase := index(view, mine)
 	current := map[string]ledger.Row{} // by base name
 	for _, w := range mine {

@@ -21,7 +21,7 @@ import (
 // and last the current names.
 func writtenGenerations(g plan.Generations) string {
 	var out []string
-	for _, older := range slices.Sorted(maps.Keys(g.All())) {
+	for _, older := range slices.Sorted(maps.Keys(g.Known)) {
 		s, _ := g.Older(older)
 		text := older + "->" + s.Name
 		if s.OldKey != s.NewKey {

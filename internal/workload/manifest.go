@@ -4,7 +4,6 @@ package workload
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,20 +48,24 @@ type Behind struct {
 	Old, New string // the change to make there; Old is empty where nobody can know
 }
 
-// Behind lists where the manifest is behind. older names for each older
-// generation the one that is to be used.
-func (w Workload) Behind(older map[string]string) []Behind {
-	list := w.lastApplied(older)
+// Next gives the generation that is to be used instead of an older one; empty for
+// every other name.
+type Next func(name string) string
+
+// Behind lists where the manifest is behind. current says whether a name is that of
+// a generation that is to be used.
+func (w Workload) Behind(next Next, current func(name string) bool) []Behind {
+	list := w.lastApplied(next)
 	for _, e := range w.ManagedFields {
 		if e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.Manager != manifest.FieldManager {
-			list = append(list, w.applied(e, older)...)
+			list = append(list, w.applied(e, next, current)...)
 		}
 	}
 	return list
 }
 
 // lastApplied reads the manifest that a client-side kubectl apply leaves behind.
-func (w Workload) lastApplied(older map[string]string) (list []Behind) {
+func (w Workload) lastApplied(next Next) (list []Behind) {
 	var template corev1.PodTemplateSpec
 	part := json.RawMessage(w.Annotations[corev1.LastAppliedConfigAnnotation])
 	for _, field := range steps(w.Kind.pointer()) {
@@ -76,7 +79,7 @@ func (w Workload) lastApplied(older map[string]string) (list []Behind) {
 		return nil
 	}
 	for _, r := range References(&template) {
-		if to := older[r.Secret]; to != "" && to != r.Secret {
+		if to := next(r.Secret); to != "" && to != r.Secret {
 			list = append(list, Behind{"annotation " + corev1.LastAppliedConfigAnnotation, r.Where, w.Kind.pointer() + r.Pointer, r.Secret, to})
 		}
 	}
@@ -87,16 +90,16 @@ func (w Workload) lastApplied(older map[string]string) (list []Behind) {
 // the manifest says as the cluster does. What we own alone, in a volume, a
 // container or a variable that the manager owns, we took from it: it was patched,
 // and the manifest not yet applied again.
-func (w Workload) applied(e metav1.ManagedFieldsEntry, older map[string]string) (list []Behind) {
+func (w Workload) applied(e metav1.ManagedFieldsEntry, next Next, current func(string) bool) (list []Behind) {
 	theirs := w.owned(e)
 	for _, r := range w.References() {
 		field, item := theirs(r)
 		b := Behind{Source: "field manager " + e.Manager, Where: r.Where, Path: w.Kind.pointer() + r.Pointer}
-		switch to := older[r.Secret]; {
+		switch to := next(r.Secret); {
 		case to != "" && to != r.Secret && field:
 			b.Old, b.New = r.Secret, to
 			list = append(list, b)
-		case item && !field && slices.Contains(slices.Collect(maps.Values(older)), r.Secret) && w.ours(r):
+		case item && !field && current(r.Secret) && w.ours(r):
 			b.New = r.Secret
 			list = append(list, b)
 		}
