@@ -54,7 +54,14 @@ type Ledger struct {
 // missing file has none. What an interrupted write, or one under way, has left
 // at the end is not read.
 func Read(fsys atomicfile.FS, path string) ([]Row, error) {
-	c, _, err := load(fsys, path, os.O_RDONLY)
+	target, err := atomicfile.Resolve(path)
+	if errors.Is(err, fs.ErrNotExist) { // its folder
+		return nil, nil
+	}
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	c, _, err := load(fsys, path, target, os.O_RDONLY)
 	return c.rows, err
 }
 
@@ -71,7 +78,7 @@ func Open(fsys atomicfile.FS, path string, guard *Guard) (*Ledger, error) {
 	if guard == nil || guard.ledger != target || !guard.flock.Locked() {
 		return nil, fmt.Errorf("%s: opened without its lock", path)
 	}
-	c, info, err := load(fsys, path, os.O_RDWR)
+	c, info, err := load(fsys, path, target, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +87,7 @@ func Open(fsys atomicfile.FS, path string, guard *Guard) (*Ledger, error) {
 		l.note("its lines end in CR LF, so something else has written it; %q in .gitattributes keeps git from doing so", "fernet-ledger.csv merge=union -text")
 	}
 	if c.tail > 0 {
-		if err := cut(fsys, target, c.size); err != nil {
+		if err := cut(fsys, target, info, c); err != nil {
 			return nil, systemError(path, err)
 		}
 		l.note("an interrupted run left %d bytes of an unfinished last row; they are cut off, and nothing is lost by it", c.tail)
@@ -92,9 +99,10 @@ func (l *Ledger) note(format string, args ...any) {
 	l.notes = append(l.notes, l.path+": "+fmt.Sprintf(format, args...))
 }
 
-// load checks and reads a file. Without one, info is nil.
-func load(fsys atomicfile.FS, path string, flag int) (c content, info fs.FileInfo, err error) {
-	info, err = fsys.Stat(path)
+// load checks and reads a file: target, which path leads to. Without one, info is
+// nil; else it is that of the very file that was read.
+func load(fsys atomicfile.FS, path, target string, flag int) (c content, info fs.FileInfo, err error) {
+	info, err = fsys.Stat(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil, nil
 	}
@@ -104,9 +112,15 @@ func load(fsys atomicfile.FS, path string, flag int) (c content, info fs.FileInf
 	if err := check(path, info, flag); err != nil {
 		return c, nil, err
 	}
-	f, err := fsys.OpenFile(path, flag, 0)
+	f, err := fsys.OpenFile(target, flag, 0)
 	if err != nil {
 		return c, nil, systemError(path, err)
+	}
+	if info, err = f.Stat(); err != nil {
+		return c, nil, errors.Join(systemError(path, err), f.Close())
+	}
+	if err := check(path, info, flag); err != nil {
+		return c, nil, errors.Join(err, f.Close())
 	}
 	c, err = decode(path, f)
 	return c, info, errors.Join(err, f.Close())
@@ -131,14 +145,21 @@ func check(path string, info fs.FileInfo, flag int) error {
 	return e
 }
 
-// cut shortens a file durably. It opens the file by itself: Windows does not
-// shorten what is open for appending.
-func cut(fsys atomicfile.FS, path string, size int64) error {
+// cut shortens the file that was read durably. It opens the file by itself: Windows
+// does not shorten what is open for appending.
+func cut(fsys atomicfile.FS, path string, read fs.FileInfo, c content) error {
 	f, err := fsys.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	if err = f.Truncate(size); err == nil {
+	info, err := f.Stat()
+	if err == nil && (!os.SameFile(info, read) || info.Size() != c.size+int64(c.tail)) {
+		err = errReplaced
+	}
+	if err == nil {
+		err = f.Truncate(c.size)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
@@ -234,10 +255,10 @@ func (l *Ledger) write(data []byte) error {
 	}
 	flag := os.O_WRONLY | os.O_APPEND
 	if l.info == nil {
-		flag |= os.O_CREATE
+		flag |= os.O_CREATE | os.O_EXCL
 	}
 	f, err := l.fsys.OpenFile(l.guard.ledger, flag, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		return errReplaced
 	}
 	if err != nil {
