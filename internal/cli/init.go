@@ -186,7 +186,7 @@ func ignoreLine(name string) string { return ignoreSpecial.ReplaceAllString(name
 
 // addLines appends those lines that a file does not have; no other byte changes.
 func (a *app) addLines(path string, lines []string) error {
-	old, err := os.ReadFile(path) // #nosec G304 -- beside the user's own .env
+	old, err := atomicfile.Read(a.files, path, envfile.MaxSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -210,6 +210,6 @@ func (a *app) addLines(path string, lines []string) error {
 	case old == nil:
 		return atomicfile.Create(a.files, path, made, 0o644)
 	default:
-		return atomicfile.Replace(a.files, path, old, made)
+		return atomicfile.ReplacePublic(a.files, path, old, made)
 	}
 }

@@ -100,7 +100,7 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.ReplacePrivate(a.files, o.out, old, data); err != nil {
+	if err := atomicfile.Replace(a.files, o.out, old, data); err != nil {
 		return err
 	}
 	a.gitWarnings(o.out)
