@@ -75,7 +75,7 @@ func Open(fsys atomicfile.FS, path string, guard *Guard) (*Ledger, error) {
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	if guard == nil || guard.ledger != target || !guard.flock.Locked() {
+	if guard == nil || guard.ledger != target || !guard.held() {
 		return nil, fmt.Errorf("%s: opened without its lock", path)
 	}
 	c, info, err := load(fsys, path, target, os.O_RDWR)
@@ -120,6 +120,11 @@ func load(fsys atomicfile.FS, path, target string, flag int) (c content, info fs
 		return c, nil, errors.Join(systemError(path, err), f.Close())
 	}
 	if err := check(path, info, flag); err != nil {
+		return c, nil, errors.Join(err, f.Close())
+	}
+	if flag != os.O_RDONLY && atomicfile.Borrowed(filepath.Dir(target), info) {
+		err := &Error{Path: path, Message: "has a second name, and others may write this folder: to append to it could change another file of yours",
+			Hint: "cp " + path + " new.csv && mv new.csv " + path}
 		return c, nil, errors.Join(err, f.Close())
 	}
 	c, err = decode(path, f)
@@ -250,7 +255,7 @@ var (
 // write makes data durable at the end of the file, which must still be the one
 // that was read: git or an editor may have put another in its place.
 func (l *Ledger) write(data []byte) error {
-	if !l.guard.flock.Locked() {
+	if !l.guard.held() {
 		return errUnlocked
 	}
 	flag := os.O_WRONLY | os.O_APPEND
@@ -258,7 +263,7 @@ func (l *Ledger) write(data []byte) error {
 		flag |= os.O_CREATE | os.O_EXCL
 	}
 	f, err := l.fsys.OpenFile(l.guard.ledger, flag, 0o600)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, atomicfile.ErrIrregular) {
 		return errReplaced
 	}
 	if err != nil {
