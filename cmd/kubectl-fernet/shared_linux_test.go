@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -75,12 +76,8 @@ func (s *second) does(t *testing.T, line string) {
 // openFolder makes a folder that every user can reach, with that mode.
 func openFolder(t *testing.T, mode fs.FileMode) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "shared")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, mode); err != nil {
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, mode)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -158,6 +155,38 @@ func TestTwoUsersInOneFolder(t *testing.T) {
 				t.Errorf("%d cases: named %v", cases, counts)
 			}
 		})
+	}
+}
+
+// Who works as root on another user's file, in a folder where no third one can have
+// put it, leaves it to that user; where one can, the file is refused.
+func TestOwnerIsKept(t *testing.T) {
+	newSecond(t)
+	for _, tc := range []struct {
+		folderOwner int
+		mode        fs.FileMode
+		kept        bool
+	}{{stranger, 0o755, true}, {stranger, 0o775, true}, {0, 0o755, true}, {0, 0o775, false}, {0, 0o777, false}, {0, 0o777 | fs.ModeSticky, false}, {stranger - 1, 0o755, false}} {
+		dir := openFolder(t, tc.mode)
+		env := filepath.Join(dir, ".env")
+		write(t, env, "SECRET_A=x\n")
+		if err := errors.Join(os.Chmod(env, 0o644), os.Chown(env, stranger, stranger), os.Chown(dir, tc.folderOwner, -1), os.Chmod(dir, tc.mode)); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("kubectl-fernet", "init")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "KUBECONFIG=none")
+		out, err := cmd.CombinedOutput()
+		info, statErr := os.Stat(env)
+		if statErr != nil || owner(info) != stranger {
+			t.Fatalf("%+v: %v, %v", tc, info, statErr)
+		}
+		written := anyKey.Match(read(t, env))
+		if written != tc.kept || written != (err == nil) || written && info.Mode() != 0o600 {
+			t.Errorf("%+v: written=%t, mode %v, %v\n%s", tc, written, info.Mode(), err, out)
+		}
+		if !tc.kept && !strings.Contains(string(out), "belongs to another user (uid 65534), in a folder that others may write") {
+			t.Errorf("%+v: %s", tc, out)
+		}
 	}
 }
 

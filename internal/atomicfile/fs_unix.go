@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -61,7 +62,7 @@ func keepOwner(dir string, file fs.FileInfo) (bool, error) {
 	if ownerOf(folder) == owner || !shared(folder) {
 		return true, nil
 	}
-	return false, fmt.Errorf("%s: %w (uid %d), in a folder that others may write: run this as that user, or give the file to yourself (chown) after a look at it", file.Name(), ErrForeign, owner)
+	return false, fmt.Errorf("%s: %w (uid %d), in a folder that others may write: run this as that user, or put a copy of your own in its place", filepath.Join(dir, file.Name()), ErrForeign, owner)
 }
 
 // shared says whether others than we and root may put files into a folder.

@@ -222,7 +222,7 @@ func (f *File) textInPlace(data []byte, at int, value Value) (string, error) {
 	if err == nil && len(again.Entries) == 1 && again.Entries[0].Value.Equal(value) {
 		return text, nil
 	}
-	return doubleQuoted(value.Reveal()), nil //nolint:nilerr // that it does not parse is what was asked
+	return doubleQuoted(value.Reveal()), nil
 }
 
 func splice(data []byte, from, to int, text string) []byte {
