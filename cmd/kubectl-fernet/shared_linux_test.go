@@ -26,15 +26,15 @@ import (
 // stranger is the uid of the second user.
 const stranger = 65534
 
-// second is another user of the machine: a shell under another uid that does what
-// it is told.
+// second is another user of the machine: a shell under another uid that runs the
+// lines that it gets.
 type second struct {
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// newSecond starts that shell. Only root may become another user; who is not root
-// is told, instead of a test that is green because it did nothing.
+// newSecond starts that shell. Only root may become another user: for anyone else the
+// test fails, as a test that does nothing must not be green.
 func newSecond(t *testing.T) *second {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -33,28 +33,23 @@ var (
 )
 
 // Replace gives an existing file new bytes, if it still has the old ones, and
-// else fails with ErrChanged. The file may hold keys: its mode becomes 0600,
-// whatever it was, and before the new bytes are in it. A symbolic link stays one:
+// else fails with ErrChanged. The file may hold keys: what its mode gave to others
+// than its owner goes, before the new bytes are in it. A symbolic link stays one:
 // the file that it leads to is replaced. Its owner is kept where possible; a file
 // that another user may have put there is ErrForeign. With old nil it is Create
 // with mode 0600.
 func Replace(fsys FS, path string, old, new []byte) error {
-	return replace(fsys, path, old, new, private)
+	return replace(fsys, path, old, new, 0o600)
 }
 
 // ReplacePublic is Replace for a file that holds no key and no value: its mode is
 // kept, but where its owner cannot be, only the new one has access.
 func ReplacePublic(fsys FS, path string, old, new []byte) error {
-	return replace(fsys, path, old, new, public)
+	return replace(fsys, path, old, new, 0o777)
 }
 
-// private is the mode of a file that may hold keys; public keeps a file's own.
-const (
-	private fs.FileMode = 0o600
-	public  fs.FileMode = 0
-)
-
-func replace(fsys FS, path string, old, new []byte, mode fs.FileMode) error {
+// replace keeps those bits of the old file's mode that are in mask.
+func replace(fsys FS, path string, old, new []byte, mask fs.FileMode) error {
 	if old == nil {
 		return Create(fsys, path, new, 0o600)
 	}
@@ -68,7 +63,7 @@ func replace(fsys FS, path string, old, new []byte, mode fs.FileMode) error {
 	}
 	like, err := compare(fsys, target, old)
 	if err == nil {
-		err = t.become(like, mode)
+		err = t.become(like, mask)
 	}
 	if err == nil {
 		err = fsys.Rename(t.name, target)
@@ -153,15 +148,13 @@ func (t *temp) remove(err error) error {
 	return err
 }
 
-// become gives the file the owner of another one, and a mode, or that one's.
-func (t *temp) become(like fs.FileInfo, mode fs.FileMode) error {
+// become gives the file the owner of another one, and of its mode what is in mask.
+func (t *temp) become(like fs.FileInfo, mask fs.FileMode) error {
 	keep, err := keepOwner(filepath.Dir(t.name), like)
 	if err != nil {
 		return err
 	}
-	if mode == public {
-		mode = like.Mode().Perm()
-	}
+	mode := like.Mode().Perm() & mask
 	if !keep || chownLike(t.file, like) != nil {
 		mode &= 0o700 // what its group or others could read is now another group's
 	}

@@ -88,15 +88,15 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// Whatever the mode of the old file was, nobody else can read the new one, and its
-// owner can write it; but what holds no key keeps its mode.
+// Whatever the mode of the old file was, only its owner can read the new one; but
+// what holds no key keeps its mode.
 func TestModes(t *testing.T) {
 	for _, mode := range []fs.FileMode{0o644, 0o640, 0o666, 0o444, 0o400, 0o600, 0o700} {
 		for _, tc := range []struct {
 			name    string
 			replace func(atomicfile.FS, string, []byte, []byte) error
 			want    fs.FileMode
-		}{{"Replace", atomicfile.Replace, 0o600}, {"ReplacePublic", atomicfile.ReplacePublic, mode}} {
+		}{{"Replace", atomicfile.Replace, mode & 0o600}, {"ReplacePublic", atomicfile.ReplacePublic, mode}} {
 			path := filepath.Join(t.TempDir(), ".env")
 			put(t, path, oldText, mode)
 			if err := tc.replace(&faultfs.FS{}, path, []byte(oldText), []byte(newText)); err != nil {

@@ -37,7 +37,7 @@ func newInit(a *app) *cobra.Command {
 		Short: "Write a .env with a fresh key, or add the key to one",
 		Long: `Write a .env with a fresh key, readable by you only. To a .env that has no KEY
 yet, what is missing is appended, and every other byte stays; from then on only
-you can read it. One that has a KEY is left alone. In a git work tree the .env
+its owner can read it. One that has a KEY is left alone. In a git work tree the .env
 and the copies that editors make of it are added to .gitignore, and the ledger's
 merge rule to .gitattributes.`,
 		Example: `  # a .env here
@@ -109,7 +109,7 @@ func exposed(path string) fs.FileMode {
 // narrowed says of a file that was written what its mode has become.
 func (a *app) narrowed(path string, was fs.FileMode) {
 	if was != 0 {
-		a.console.note("%s was open to others (mode %04o); now only you can read it (mode 0600)", path, was)
+		a.console.note("%s was open to others (mode %04o); now only its owner can read it (mode %04o)", path, was, was&0o600)
 	}
 }
 
