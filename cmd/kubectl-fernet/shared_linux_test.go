@@ -87,7 +87,7 @@ func openFolder(t *testing.T, mode fs.FileMode) string {
 type sharedRun struct {
 	name  string
 	args  []string
-	files map[string]string // before it, of mode 0644
+	files map[string]string // before it, of mode 0644; folders end in /
 	mode  fs.FileMode       // of the folder
 }
 
@@ -110,6 +110,7 @@ func sharedRuns(t *testing.T) []sharedRun {
 		{"init anew", []string{"init"}, nil, 0o777},
 		{"init anew, sticky", []string{"init"}, nil, 0o777 | fs.ModeSticky},
 		{"init", []string{"init"}, map[string]string{".env": "SECRET_A=x\n"}, 0o777},
+		{"init in a work tree", []string{"init"}, map[string]string{".env": "SECRET_A=x\n", ".gitignore": "x\n", ".git/": ""}, 0o777},
 		{"pull", []string{"pull", "-n", namespace}, map[string]string{".env": "KEY=" + testKey + "\n", ledgerName: recorded}, 0o777},
 		{"a new ledger", record, map[string]string{".env": env}, 0o777},
 		{"a torn ledger", record, map[string]string{".env": env + "SECRET_B=x\n", ledgerName: recorded + "2026-01-01T00:00:00Z,push"}, 0o777},
@@ -140,7 +141,7 @@ func TestTwoUsersInOneFolder(t *testing.T) {
 			}
 			s.check()
 			cases := 0
-			for _, name := range []string{".env", ".env" + atomicfile.Suffix, ledgerName, ledgerName + ledger.LockSuffix} {
+			for _, name := range []string{".env", ".env" + atomicfile.Suffix, ledgerName, ledgerName + ledger.LockSuffix, ".gitignore", ".gitattributes"} {
 				for what, swap := range swaps {
 					for call := 1; call <= counts[name]; call++ {
 						cases++
@@ -201,6 +202,12 @@ func newSharedSite(t *testing.T, run sharedRun) *sharedSite {
 	t.Helper()
 	s := &sharedSite{t: t, command: run, dir: openFolder(t, run.mode), victim: filepath.Join(openFolder(t, 0o755), "victim")}
 	for name, text := range run.files {
+		if strings.HasSuffix(name, "/") {
+			if err := os.Mkdir(filepath.Join(s.dir, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
 		write(t, filepath.Join(s.dir, name), text)
 		if err := os.Chmod(filepath.Join(s.dir, name), 0o644); err != nil {
 			t.Fatal(err)
