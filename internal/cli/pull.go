@@ -130,16 +130,18 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 	if err != nil {
 		return err
 	}
-	if o.force && len(m.differ) > 0 {
-		a.console.flush()
-		question := fmt.Sprintf("replace %s (%s)?", counted(len(m.differ), "value"), names(m.differ))
-		if err := a.confirm(ctx, o.yes, question); err != nil {
-			return err
-		}
+	if o.force {
 		m.replaced, m.differ = m.differ, nil
 	}
 	if err := o.writable(slices.Concat(m.added, m.replaced)); err != nil {
 		return err
+	}
+	if len(m.replaced) > 0 {
+		a.console.flush()
+		question := fmt.Sprintf("replace %s (%s)?", counted(len(m.replaced), "value"), names(m.replaced))
+		if err := a.confirm(ctx, o.yes, question); err != nil {
+			return err
+		}
 	}
 	variables := missingVariables(file, o, cluster, s)
 	data, err := envfile.Edit(o.out, old, changesTo(slices.Concat(variables, entriesOf(m.added), entriesOf(m.replaced)))...)
@@ -258,7 +260,11 @@ func (o *pullOptions) writable(values []value) error {
 	return nil
 }
 
+// writePulled writes a file that can be read again.
 func (a *app) writePulled(path string, old, data []byte) error {
+	if _, err := envfile.Parse(path, data); err != nil {
+		return err
+	}
 	was := exposed(path)
 	if err := a.replace(path, old, data); err != nil {
 		return err

@@ -145,7 +145,7 @@ func TestPullOfWhatNoFileCanHold(t *testing.T) {
 	if code, stdout, stderr := run(t, "pull"); code != exitFindings || stdout != ".env: 1 kept (differs: SECRET_A)\n" {
 		t.Errorf("exit code %d, %q, %s", code, stdout, stderr)
 	}
-	refused(t, "pull --force --yes", "SECRET_A: a value that is not UTF-8 cannot be written", hint)
+	refused(t, "pull --force", "SECRET_A: a value that is not UTF-8 cannot be written", hint) // before any question
 }
 
 // Only its owner can read a file that was pulled into, whatever its mode was, and
