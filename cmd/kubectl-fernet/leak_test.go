@@ -60,7 +60,8 @@ var leakRuns = []struct {
 	{args: []string{"retire", "--skip-cluster-check", "--yes"}},
 	{args: []string{"retire", leakValue}, refused: true},
 	{args: []string{"restore"}},
-	{args: []string{"pull"}, refused: true}, // the .env exists
+	{args: []string{"pull"}},
+	{args: []string{"pull", "--force"}}, // nothing differs
 	{args: []string{"pull", "--from", "cluster", "--out", "pulled.env"}},
 	{args: []string{"verify"}},
 	{args: []string{"rbac", "--for", "push"}},

@@ -30,30 +30,26 @@ var (
 	// ErrBusy says that a temporary file is in the way: somebody is writing, or was
 	// killed while writing and nobody has called CleanLeftover since.
 	ErrBusy = errors.New("exists: another run is writing it, or was killed while it did")
-	// ErrDangling refuses to follow a link to a file that is not there.
-	ErrDangling = errors.New("a symbolic link to what does not exist")
 )
 
 // Replace gives an existing file new bytes, if it still has the old ones, and
-// else fails with ErrChanged. A symbolic link stays one: the file that it leads to
-// is replaced. The file's mode is kept, and its owner where possible; where not,
-// only the new owner has access. With old nil it is Create with mode 0600.
+// else fails with ErrChanged. The file may hold keys: what its mode gave to others
+// than its owner goes, before the new bytes are in it. A symbolic link stays one:
+// the file that it leads to is replaced. Its owner is kept where possible; a file
+// that another user may have put there is ErrForeign. With old nil it is Create
+// with mode 0600.
 func Replace(fsys FS, path string, old, new []byte) error {
-	return replace(fsys, path, old, new, false)
+	return replace(fsys, path, old, new, 0o600)
 }
 
-// ReplacePrivate is Replace, but the new file has mode 0600 whatever the old one
-// had: there may have been nothing to hide in that.
-func ReplacePrivate(fsys FS, path string, old, new []byte) error {
-	return replace(fsys, path, old, new, true)
+// ReplacePublic is Replace for a file that holds no key and no value: its mode is
+// kept, but where its owner cannot be, only the new one has access.
+func ReplacePublic(fsys FS, path string, old, new []byte) error {
+	return replace(fsys, path, old, new, 0o777)
 }
 
-// private is what is known of a file, as if only its owner had access.
-type private struct{ fs.FileInfo }
-
-func (private) Mode() fs.FileMode { return 0o600 }
-
-func replace(fsys FS, path string, old, new []byte, hide bool) error {
+// replace keeps those bits of the old file's mode that are in mask.
+func replace(fsys FS, path string, old, new []byte, mask fs.FileMode) error {
 	if old == nil {
 		return Create(fsys, path, new, 0o600)
 	}
@@ -61,42 +57,28 @@ func replace(fsys FS, path string, old, new []byte, hide bool) error {
 	if err != nil {
 		return err
 	}
-	info, err := fsys.Stat(target)
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: not a regular file", path)
-	case hide:
-		info = private{info}
-	}
-	temp := target + Suffix
-	if err := write(fsys, temp, new, 0o600, info); err != nil {
-		return err
-	}
-	err = compare(fsys, target, old)
-	if err == nil {
-		err = fsys.Rename(temp, target)
-	}
+	t, err := newTemp(fsys, target, new, 0o600)
 	if err != nil {
-		_ = fsys.Remove(temp)
 		return err
 	}
-	return fsys.SyncDir(filepath.Dir(target))
+	like, err := compare(fsys, target, old)
+	if err == nil {
+		err = t.become(like, mask)
+	}
+	if err == nil {
+		err = fsys.Rename(t.name, target)
+	}
+	return t.finish(target, err)
 }
 
 // Create writes a file that must not exist yet; if it does, even as a dangling
 // symbolic link, the error is fs.ErrExist. The umask applies to perm.
 func Create(fsys FS, path string, data []byte, perm fs.FileMode) error {
-	temp := path + Suffix
-	if err := write(fsys, temp, data, perm, nil); err != nil {
+	t, err := newTemp(fsys, path, data, perm)
+	if err != nil {
 		return err
 	}
-	if err := publish(fsys, temp, path); err != nil {
-		_ = fsys.Remove(temp)
-		return err
-	}
-	return fsys.SyncDir(filepath.Dir(path))
+	return t.finish(path, publish(fsys, t.name, path))
 }
 
 // publish gives a file its name, if that is free. A link cannot overwrite; where
@@ -133,66 +115,93 @@ func CleanLeftover(fsys FS, path string) (removed bool, err error) {
 	return true, fsys.SyncDir(filepath.Dir(target))
 }
 
-// Resolve follows symbolic links to the file that is meant, so that what is put
-// beside it is beside the file and not beside a link. The file itself may be
-// missing; a link that leads nowhere is ErrDangling.
-func Resolve(path string) (string, error) {
-	target, err := filepath.EvalSymlinks(path)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return target, err
-	}
-	if _, linkErr := os.Lstat(path); linkErr == nil {
-		return "", fmt.Errorf("%s: %w", path, ErrDangling)
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	return filepath.Join(dir, filepath.Base(path)), err
+// temp is a new, durable file beside the one whose next content it is, still open.
+type temp struct {
+	fsys FS
+	name string
+	file File
 }
 
-// write makes a new, durable file; with like, one of that file's mode and owner.
-// On failure there is none.
-func write(fsys FS, name string, data []byte, perm fs.FileMode, like fs.FileInfo) error {
+// newTemp makes one; on failure there is none.
+func newTemp(fsys FS, path string, data []byte, perm fs.FileMode) (*temp, error) {
+	name := path + Suffix
 	f, err := fsys.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s %w", name, ErrBusy)
+		return nil, fmt.Errorf("%s %w", name, ErrBusy)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if like != nil {
-		err = setMode(f, like)
-	}
-	if err == nil {
-		_, err = f.Write(data)
-	}
-	if err == nil {
+	t := &temp{fsys, name, f}
+	if _, err = f.Write(data); err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = fsys.Remove(name)
+	if err != nil {
+		_ = f.Close()
+		return nil, t.remove(err)
 	}
+	return t, nil
+}
+
+func (t *temp) remove(err error) error {
+	_ = t.fsys.Remove(t.name)
 	return err
 }
 
-func setMode(f File, like fs.FileInfo) error {
-	mode := like.Mode().Perm()
-	if chownLike(f, like) != nil {
-		mode &= 0o700 // what its group or others could read is now another group's
-	}
-	return f.Chmod(mode)
-}
-
-// compare fails with ErrChanged unless the file has exactly these bytes.
-func compare(fsys FS, name string, want []byte) error {
-	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+// become gives the file the owner of another one, and of its mode what is in mask.
+func (t *temp) become(like fs.FileInfo, mask fs.FileMode) error {
+	keep, err := keepOwner(filepath.Dir(t.name), like)
 	if err != nil {
 		return err
 	}
-	got, err := io.ReadAll(io.LimitReader(f, int64(len(want))+1))
-	if err := errors.Join(err, f.Close()); err != nil {
+	mode := like.Mode().Perm() & mask
+	if !keep || chownLike(t.file, like) != nil {
+		mode &= 0o700 // what its group or others could read is now another group's
+	}
+	return t.file.Chmod(mode)
+}
+
+// finish makes the file durable under its name, once err says that it has it, and
+// else removes it. It looks whether the name is really that of this file: whoever
+// may write the folder could have put another one in its place.
+func (t *temp) finish(path string, err error) error {
+	info, statErr := t.file.Stat()
+	if closeErr := t.file.Close(); err != nil {
+		return t.remove(err)
+	} else if err := errors.Join(statErr, closeErr); err != nil {
 		return err
 	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%s: %w", name, ErrChanged)
+	now, err := t.fsys.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return err
 	}
-	return nil
+	there, err := now.Stat()
+	if err = errors.Join(err, now.Close()); err != nil {
+		return err
+	}
+	if !os.SameFile(info, there) {
+		return fmt.Errorf("%s: another process put another file in its place: %w", path, ErrChanged)
+	}
+	return t.fsys.SyncDir(filepath.Dir(path))
+}
+
+// compare fails with ErrChanged unless the file has exactly these bytes, and else
+// describes the very file that was read.
+func compare(fsys FS, name string, want []byte) (fs.FileInfo, error) {
+	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	var got []byte
+	if err == nil {
+		got, err = io.ReadAll(io.LimitReader(f, int64(len(want))+1))
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(got, want) {
+		return nil, fmt.Errorf("%s: %w", name, ErrChanged)
+	}
+	return info, nil
 }

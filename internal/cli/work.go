@@ -148,8 +148,14 @@ func (a *app) aimAt(o workOptions, s *source, offline bool) (*work, error) {
 }
 
 // open takes the lock and reads the ledger; a run that writes no row takes no lock.
+// With an error nothing is locked.
 func (w *work) open(write bool) (close func(), err error) {
 	close = func() {}
+	defer func() {
+		if err != nil {
+			close()
+		}
+	}()
 	path := w.o.ledger
 	if write {
 		lock, err := ledger.Lock(path)

@@ -90,39 +90,104 @@ func Remove(name string) Change { return Change{name: name, remove: true} }
 // Every byte that they are not about stays: comments, order, blanks, BOM, line
 // ends, a missing last line end. path is for messages only.
 func Edit(path string, data []byte, changes ...Change) ([]byte, error) {
-	for _, c := range changes {
+	for len(changes) > 0 {
 		f, err := Parse(path, data)
 		if err != nil {
 			return nil, err
 		}
-		if data, err = f.edit(data, c); err != nil {
+		n := sets(changes)
+		if n > 0 {
+			data, err = f.set(data, changes[:n])
+		} else {
+			n = 1
+			data, err = f.edit(data, changes[0])
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		changes = changes[n:]
 	}
 	return data, nil
 }
 
+// sets gives how many changes at the begin can be made at once: to values, and to
+// one name each.
+func sets(changes []Change) int {
+	names := map[string]bool{}
+	for i, c := range changes {
+		if c.remove || c.after != "" || names[c.name] {
+			return i
+		}
+		names[c.name] = true
+	}
+	return len(changes)
+}
+
+// set gives entries their values, where they stand or else in new lines at the end.
+func (f *File) set(data []byte, changes []Change) ([]byte, error) {
+	wanted, found := map[string]Value{}, map[string]bool{}
+	for _, c := range changes {
+		wanted[c.name] = c.value
+	}
+	var out bytes.Buffer
+	from := 0
+	for i, e := range f.Entries {
+		value, ok := wanted[e.Name]
+		if !ok {
+			continue
+		}
+		text, err := f.textInPlace(data, i, value)
+		if err != nil {
+			return nil, err
+		}
+		out.Write(data[from:f.spans[i].value])
+		out.WriteString(text)
+		from = f.spans[i].end
+		found[e.Name] = true
+	}
+	out.Write(data[from:])
+	var lines []string
+	for _, c := range changes {
+		if found[c.name] {
+			continue
+		}
+		line, err := newLine(c)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	}
+	return appendLines(out.Bytes(), lines), nil
+}
+
+// edit carries out a change that is not for set.
 func (f *File) edit(data []byte, c Change) ([]byte, error) {
-	at := f.index(c.name)
+	at, anchor := f.index(c.name), f.index(c.after)
 	switch {
 	case c.remove && at < 0:
 		return data, nil
 	case c.remove:
 		return splice(data, f.spans[at].line, f.spans[at].next, ""), nil
-	case !validName.MatchString(c.name):
-		return nil, errors.New("not a valid name for an entry")
+	case at >= 0 || anchor < 0:
+		return f.set(data, []Change{c})
+	}
+	line, err := newLine(c)
+	if err != nil {
+		return nil, err
+	}
+	return insertLine(data, f.spans[anchor].next, line), nil
+}
+
+// newLine gives the line of an entry that the file does not have.
+func newLine(c Change) (string, error) {
+	if !validName.MatchString(c.name) {
+		return "", errors.New("not a valid name for an entry")
 	}
 	text, err := Quote(c.value.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.name, err)
+		return "", fmt.Errorf("%s: %w", c.name, err)
 	}
-	if at >= 0 {
-		return f.replace(data, at, c, text), nil
-	}
-	if anchor := f.index(c.after); anchor >= 0 {
-		return insertLine(data, f.spans[anchor].next, c.name+"="+text), nil
-	}
-	return appendLine(data, c.name+"="+text), nil
+	return c.name + "=" + text, nil
 }
 
 // index gives the position of an entry, -1 where there is none.
@@ -134,7 +199,7 @@ func (f *File) index(name string) int {
 func insertLine(data []byte, at int, line string) []byte {
 	before := data[:at]
 	if !bytes.HasSuffix(before, []byte("\n")) {
-		return appendLine(data, line)
+		return appendLines(data, []string{line})
 	}
 	end := "\n"
 	if bytes.HasSuffix(before, []byte("\r\n")) {
@@ -143,31 +208,39 @@ func insertLine(data []byte, at int, line string) []byte {
 	return splice(data, at, at, line+end)
 }
 
-// replace puts a value in another's place. What follows on the line can make a
-// bare value mean something else (`A= # note`), or join it (`A="x"#note`): then
-// it gets quotes.
-func (f *File) replace(data []byte, at int, c Change, text string) []byte {
-	s := f.spans[at]
-	edited := splice(data, s.value, s.end, text)
-	again, err := Parse(f.Path, edited)
-	if err == nil && len(again.Entries) == len(f.Entries) && again.Entries[at].Value.Equal(c.value) {
-		return edited
+// textInPlace gives the text of a value in another's place. What follows on the line
+// can make a bare value mean something else (`A= # note`), or join it
+// (`A="x"#note`): then it gets quotes.
+func (f *File) textInPlace(data []byte, at int, value Value) (string, error) {
+	text, err := Quote(value.Reveal())
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", f.Entries[at].Name, err)
 	}
-	return splice(data, s.value, s.end, doubleQuoted(c.value.Reveal()))
+	s := f.spans[at]
+	line := splice(data[s.line:s.next], s.value-s.line, s.end-s.line, text)
+	again, err := Parse(f.Path, line)
+	if err == nil && len(again.Entries) == 1 && again.Entries[0].Value.Equal(value) {
+		return text, nil
+	}
+	return doubleQuoted(value.Reveal()), nil
 }
 
 func splice(data []byte, from, to int, text string) []byte {
 	return bytes.Join([][]byte{data[:from], []byte(text), data[to:]}, nil)
 }
 
-// appendLine adds a line in the style of the last one: its line end, or none.
-func appendLine(data []byte, line string) []byte {
+// appendLines adds lines in the style of the last one: its line end, or none.
+func appendLines(data []byte, lines []string) []byte {
+	if len(lines) == 0 {
+		return data
+	}
 	end := "\n"
 	if i := bytes.LastIndexByte(data, '\n'); i > 0 && data[i-1] == '\r' {
 		end = "\r\n"
 	}
+	text := strings.Join(lines, end)
 	if bytes.HasSuffix(data, []byte("\n")) || len(bytes.TrimPrefix(data, []byte(byteOrderMark))) == 0 {
-		return splice(data, len(data), len(data), line+end)
+		return splice(data, len(data), len(data), text+end)
 	}
-	return splice(data, len(data), len(data), end+line)
+	return splice(data, len(data), len(data), end+text)
 }

@@ -105,6 +105,22 @@ func TestEdit(t *testing.T) {
 	}
 }
 
+// Many changes at once give what they give one after the other.
+func TestEditAtOnce(t *testing.T) {
+	data := "# a\r\nA=1 # x\r\nexport B='2\r\n3'#y\r\nKEY=k\r\nC="
+	changes := []Change{Set("D", "4"), Set("B", "5"), Set("A", ""), Set("E", "$"), SetAfter("KEY", "F", "6"), Set("D", "7"), Set("D", "8"), Remove("E"), Set("C", "'#")}
+	want := []byte(data)
+	for _, c := range changes {
+		var err error
+		if want, err = Edit("x", want, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := Edit("x", []byte(data), changes...); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
 func TestEditRefuses(t *testing.T) {
 	for want, edit := range map[string]struct {
 		data   string

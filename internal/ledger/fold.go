@@ -187,8 +187,8 @@ func (g *group) name() nameID {
 	return nameID{g.base, int32(g.Generation)} // #nosec G115 -- at most MaxGeneration
 }
 
-// unix gives a time in whole seconds, as far as 32 bits reach.
-func unix(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) } // #nosec G115 -- bounded
+// seconds gives a time in whole seconds, as far as 32 bits reach.
+func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) } // #nosec G115 -- bounded
 
 // group is a record in the making.
 type group struct {
@@ -273,7 +273,7 @@ func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 		p.deleted[id] = append(p.deleted[id], uid)
 	}
 	over.since = min(over.since, int32(row.Since)) // #nosec G115 -- at most MaxGeneration
-	if op, at := rankOf(row.Operation), unix(row.Time); at < over.first || at == over.first && op < over.operation {
+	if op, at := rankOf(row.Operation), seconds(row.Time); at < over.first || at == over.first && op < over.operation {
 		over.first, over.operation = at, op
 	}
 	p.past[id] = over
@@ -282,7 +282,7 @@ func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 // bury turns a group into a past.
 func (p *place) bury(b *Book, id groupID, g *group) {
 	over := past{
-		first: unix(g.first), operation: rankOf(g.Operation), hint: g.Hint,
+		first: seconds(g.first), operation: rankOf(g.Operation), hint: g.Hint,
 		base: g.base, key: b.keyNumber(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most MaxGeneration
 	}
 	var more []uint64

@@ -60,7 +60,14 @@ type Ledger struct {
 // left at the end is not read.
 func Read(fsys atomicfile.FS, path string, keys Keys) (*Book, error) {
 	book := NewBook(keys)
-	_, _, err := load(fsys, path, os.O_RDONLY, book.Add)
+	target, err := atomicfile.Resolve(path)
+	if errors.Is(err, fs.ErrNotExist) { // its folder
+		return book, nil
+	}
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	_, _, err = load(fsys, path, target, os.O_RDONLY, book.Add)
 	return book, err
 }
 
@@ -74,11 +81,11 @@ func Open(fsys atomicfile.FS, path string, guard *Guard, keys Keys) (*Ledger, er
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	if guard == nil || guard.ledger != target || !guard.flock.Locked() {
+	if guard == nil || guard.ledger != target || !guard.held() {
 		return nil, fmt.Errorf("%s: opened without its lock", path)
 	}
 	book := NewBook(keys)
-	c, info, err := load(fsys, path, os.O_RDWR, book.Add)
+	c, info, err := load(fsys, path, target, os.O_RDWR, book.Add)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +94,7 @@ func Open(fsys atomicfile.FS, path string, guard *Guard, keys Keys) (*Ledger, er
 		l.note("its lines end in CR LF, so something else has written it; %q in .gitattributes keeps git from doing so", "fernet-ledger.csv merge=union -text")
 	}
 	if c.tail > 0 {
-		if err := cut(fsys, target, c.size); err != nil {
+		if err := cut(fsys, target, info, c); err != nil {
 			return nil, systemError(path, err)
 		}
 		l.note("an interrupted run left %d bytes of an unfinished last row; they are cut off, and nothing is lost by it", c.tail)
@@ -99,9 +106,10 @@ func (l *Ledger) note(format string, args ...any) {
 	l.notes = append(l.notes, l.path+": "+fmt.Sprintf(format, args...))
 }
 
-// load checks and reads a file, row by row. Without one, info is nil.
-func load(fsys atomicfile.FS, path string, flag int, visit func(Row)) (c content, info fs.FileInfo, err error) {
-	info, err = fsys.Stat(path)
+// load checks and reads a file, row by row: target, which path leads to. Without
+// one, info is nil; else it is that of the very file that was read.
+func load(fsys atomicfile.FS, path, target string, flag int, visit func(Row)) (c content, info fs.FileInfo, err error) {
+	info, err = fsys.Stat(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil, nil
 	}
@@ -111,9 +119,20 @@ func load(fsys atomicfile.FS, path string, flag int, visit func(Row)) (c content
 	if err := check(path, info, flag); err != nil {
 		return c, nil, err
 	}
-	f, err := fsys.OpenFile(path, flag, 0)
+	f, err := fsys.OpenFile(target, flag, 0)
 	if err != nil {
 		return c, nil, systemError(path, err)
+	}
+	if info, err = f.Stat(); err != nil {
+		return c, nil, errors.Join(systemError(path, err), f.Close())
+	}
+	if err := check(path, info, flag); err != nil {
+		return c, nil, errors.Join(err, f.Close())
+	}
+	if flag != os.O_RDONLY && atomicfile.Borrowed(filepath.Dir(target), info) {
+		err := &Error{Path: path, Message: "has a second name, and others may write this folder: to append to it could change another file of yours",
+			Hint: "cp " + path + " new.csv && mv new.csv " + path}
+		return c, nil, errors.Join(err, f.Close())
 	}
 	c, err = decode(path, f, visit)
 	return c, info, errors.Join(err, f.Close())
@@ -138,14 +157,21 @@ func check(path string, info fs.FileInfo, flag int) error {
 	return e
 }
 
-// cut shortens a file durably. It opens the file by itself: Windows does not
-// shorten what is open for appending.
-func cut(fsys atomicfile.FS, path string, size int64) error {
+// cut shortens the file that was read durably. It opens the file by itself: Windows
+// does not shorten what is open for appending.
+func cut(fsys atomicfile.FS, path string, read fs.FileInfo, c content) error {
 	f, err := fsys.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	if err = f.Truncate(size); err == nil {
+	info, err := f.Stat()
+	if err == nil && (!os.SameFile(info, read) || info.Size() != c.size+int64(c.tail)) {
+		err = errReplaced
+	}
+	if err == nil {
+		err = f.Truncate(c.size)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
@@ -256,15 +282,15 @@ var (
 // write makes data durable at the end of the file, which must still be the one
 // that was read: git or an editor may have put another in its place.
 func (l *Ledger) write(data []byte) error {
-	if !l.guard.flock.Locked() {
+	if !l.guard.held() {
 		return errUnlocked
 	}
 	flag := os.O_WRONLY | os.O_APPEND
 	if l.info == nil {
-		flag |= os.O_CREATE
+		flag |= os.O_CREATE | os.O_EXCL
 	}
 	f, err := l.fsys.OpenFile(l.guard.ledger, flag, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, atomicfile.ErrIrregular) {
 		return errReplaced
 	}
 	if err != nil {

@@ -5,13 +5,12 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
-
-	"github.com/gofrs/flock"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 )
@@ -33,56 +32,113 @@ func (e *LockedError) Error() string {
 
 // Guard is the right to write a ledger and the .env beside it.
 type Guard struct {
-	flock  *flock.Flock
-	ledger string // as atomicfile.Resolve gives it
+	file   *os.File // nil once it is given back
+	named  bool     // our pid is in it
+	ledger string   // as atomicfile.Resolve gives it
 }
 
 // Lock takes the lock of a ledger, which need not exist yet, without waiting: if
-// somebody holds it the cause is a *LockedError. The lock file stays; the system
-// lets go of a lock whose holder died.
+// another process holds it the cause is a *LockedError. The lock file stays; the
+// system gives back the lock of a process that died.
 func Lock(path string) (*Guard, error) {
 	ledger, err := atomicfile.Resolve(path)
 	if err != nil {
 		return nil, lockError(path, err)
 	}
-	if err := checkLockFile(ledger + LockSuffix); err != nil {
-		return nil, err
+	name := ledger + LockSuffix
+	for range 3 { // a file that is gone again when it is locked is no lock
+		f, err := openLock(name)
+		if err != nil {
+			return nil, err
+		}
+		guard, err := lockFile(f, name)
+		var held *LockedError
+		switch {
+		case errors.As(err, &held):
+			err = &Error{Path: path, Message: held.Error(), Hint: "wait until it has ended", cause: held}
+		case err == nil && guard != nil:
+			guard.ledger = ledger
+			return guard, nil
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
 	}
-	f := flock.New(ledger+LockSuffix, flock.SetFlag(os.O_CREATE|os.O_RDWR))
-	locked, err := f.TryLock()
+	return nil, &Error{Path: name, Message: "another process exchanges it all the time", Hint: "whoever may write that folder may do so: use one of your own"}
+}
+
+// openLock opens the lock file by its own name, and makes it where there is none.
+func openLock(name string) (*os.File, error) {
+	for range 3 {
+		f, err := atomicfile.Open(name, os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			f, err = atomicfile.Open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		}
+		switch {
+		case errors.Is(err, fs.ErrExist): // made by another process in between
+		case errors.Is(err, atomicfile.ErrIrregular):
+			return nil, notOurs(name)
+		case err != nil:
+			return nil, lockError(name, err)
+		default:
+			return f, nil
+		}
+	}
+	return nil, notOurs(name)
+}
+
+// lockFile locks an open file, if its name still leads to it: if not, there is no
+// guard and no error. All that is read or written from here on is that file, as a
+// name can be given to another one.
+func lockFile(f *os.File, name string) (*Guard, error) {
+	pid, ours := readPID(f)
+	if !ours {
+		return nil, notOurs(name)
+	}
+	locked, err := tryLock(f)
 	if err != nil {
-		return nil, lockError(path+LockSuffix, err)
+		return nil, lockError(name, err)
 	}
 	if !locked {
-		held := &LockedError{PID: readPID(f.Path())}
-		return nil, &Error{Path: path, Message: held.Error(), Hint: "wait until it has ended", cause: held}
+		return nil, &LockedError{PID: pid}
 	}
-	// For the message above, and for nothing else: failing to write it changes nothing.
-	_ = os.WriteFile(f.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
-	return &Guard{flock: f, ledger: ledger}, nil
+	info, err := f.Stat()
+	if err != nil {
+		return nil, lockError(name, err)
+	}
+	if now, err := os.Lstat(name); err != nil || !os.SameFile(now, info) {
+		return nil, unlock(f)
+	}
+	if _, ours := readPID(f); !ours { // before it was locked it could change
+		return nil, errors.Join(notOurs(name), unlock(f))
+	}
+	g := &Guard{file: f}
+	if !atomicfile.Borrowed(filepath.Dir(name), info) {
+		// For a message, and for nothing else: failing to write it changes nothing.
+		_ = f.Truncate(0)
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		g.named = err == nil
+	}
+	return g, nil
 }
 
 var pidLine = regexp.MustCompile(`^([0-9]{1,10}\n)?$`)
 
-// checkLockFile refuses what is no lock file of ours, because Lock writes into
-// it: a link would lead that to another file.
-func checkLockFile(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// readPID gives the pid that a lock file names, 0 where it names none, and says
+// whether it is a lock file of ours at all.
+func readPID(f *os.File) (pid int, ours bool) {
+	const most = 16
+	data := make([]byte, most)
+	n, err := f.ReadAt(data, 0)
+	if err != nil && !errors.Is(err, io.EOF) || !pidLine.Match(data[:n]) {
+		return 0, false
 	}
-	if err != nil {
-		return lockError(path, err)
-	}
-	foreign := &Error{Path: path, Message: "is not a lock file of ours", Hint: "move it away, or name another ledger with --ledger"}
-	if !info.Mode().IsRegular() || info.Size() > 16 {
-		return foreign
-	}
-	// Where a lock keeps others from reading, the holder is told by TryLock.
-	if data, err := os.ReadFile(path); err == nil && !pidLine.Match(data) { // #nosec G304 -- beside the user's own ledger
-		return foreign
-	}
-	return nil
+	pid, _ = strconv.Atoi(string(bytes.TrimSpace(data[:n])))
+	return pid, true
+}
+
+func notOurs(name string) error {
+	return &Error{Path: name, Message: "is not a lock file of ours", Hint: "move it away, or name another ledger with --ledger"}
 }
 
 func lockError(path string, err error) error {
@@ -93,16 +149,18 @@ func lockError(path string, err error) error {
 	return e
 }
 
-func readPID(path string) int {
-	data, _ := os.ReadFile(path) // #nosec G304 -- beside the user's own ledger
-	pid, _ := strconv.Atoi(string(bytes.TrimSpace(data)))
-	return pid
-}
+// held says whether the lock has not been given back.
+func (g *Guard) held() bool { return g.file != nil }
 
 // Unlock gives the lock back. A second time does nothing.
 func (g *Guard) Unlock() error {
-	if g.flock.Locked() {
-		_ = os.Truncate(g.flock.Path(), 0) // or its pid would be blamed for the next holder
+	if g.file == nil {
+		return nil
 	}
-	return g.flock.Unlock()
+	if g.named {
+		_ = g.file.Truncate(0) // or its pid would be blamed for the next holder
+	}
+	err := errors.Join(unlock(g.file), g.file.Close())
+	g.file = nil
+	return err
 }

@@ -28,6 +28,9 @@ type FS struct {
 	FailAt int
 	// Short is how many bytes the failing call still writes, if it is a write.
 	Short int
+	// Before is called before each call, with its number from 1: what another
+	// process does meanwhile.
+	Before func(call int)
 	// Dies makes every call after FailAt fail too: what runs on is a dead process.
 	Dies bool
 
@@ -48,6 +51,9 @@ func (f *FS) step(op, name string) (here bool, err error) {
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, Call{op, filepath.Base(name)})
 	n := len(f.calls)
+	if f.Before != nil {
+		f.Before(n)
+	}
 	here = n == f.FailAt
 	if here || f.Dies && f.FailAt > 0 && n > f.FailAt {
 		return here, &fs.PathError{Op: op, Path: name, Err: ErrFault}
