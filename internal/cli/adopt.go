@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -108,7 +109,7 @@ func (a *app) adopt(ctx context.Context, o *adoptOptions) error {
 // is ours already, in the ledger too.
 func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err error) {
 	if o.Deleting {
-		return row, false, withHint(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath={.metadata.finalizers}", o.Name, o.Namespace)
+		return row, false, withHint(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath='{.metadata.finalizers}'", o.Name, o.Namespace)
 	}
 	if o.Token == "" {
 		return row, false, fmt.Errorf("secret/%s has not exactly one data key, so it holds no token of one entry", o.Name)
@@ -121,7 +122,7 @@ func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err err
 	v := w.door.Judge(plan.TokenOfObject(o))
 	switch {
 	case !v.Opens:
-		return row, false, withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", few(w.source.ring.IDs()))
+		return row, false, withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", hint.List(w.source.ring.IDs()))
 	case v.Binding == plan.BindingWrong:
 		return row, false, withHint(fmt.Errorf("secret/%s: its token was made for another place", o.Name), "kubectl fernet verify%s", envFlag(w.o.env))
 	}

@@ -16,8 +16,10 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const pullLong = `Write the .env again, from the ledger or the cluster.
@@ -105,7 +107,7 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 	}
 	a.gitWarnings(o.out)
 	a.console.print("what was never pushed, and comments, are not in it\n")
-	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", o.out, counted(len(values), "entry"))
+	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", redact.Visible(o.out), counted(len(values), "entry"))
 	return err
 }
 
@@ -136,7 +138,7 @@ func (o *pullOptions) checkOut() error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return withHint(fmt.Errorf("%s: is a directory", o.out), "--out %s", shellWord(filepath.Join(o.out, defaultEnv)))
+		return withHint(fmt.Errorf("%s: is a directory", o.out), "--out %s", filepath.Join(o.out, defaultEnv))
 	case !info.Mode().IsRegular():
 		return withHint(fmt.Errorf("%s: not a regular file", o.out), anotherOut)
 	case info.Size() > envfile.MaxSize:
@@ -164,7 +166,7 @@ func (o *pullOptions) replaced() ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, withHint(fmt.Errorf("%s: permission denied", o.out), "chmod 600 %s; or %s", shellWord(o.out), anotherOut)
+		return nil, withHint(fmt.Errorf("%s: permission denied", o.out), "chmod 600 %s; or %s", o.out, hint.Text(anotherOut))
 	case err != nil:
 		return nil, err
 	case beginsLikeLedger(old):

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -78,7 +79,7 @@ func (r *pushRun) products(results []plan.Decision) error {
 				objects = append(objects, manifest.Secret(d.Row))
 			}
 		}
-		return r.o.print.objects(r.Out, objects)
+		return r.o.print.objects(r.product, objects)
 	}
 	return r.lines(results)
 }
@@ -124,18 +125,18 @@ func (w *work) explain(results []plan.Decision) {
 			line = fmt.Sprintf("error: secret/%s: %s", few(names[c]), oneLine(c.reason))
 		}
 		w.console.say(line)
-		if hint := w.hint(c.outcome); hint != "" {
-			w.console.say("hint: " + hint)
+		if way := w.hint(c.outcome); way != "" {
+			w.console.hint(way)
 		}
 	}
 }
 
-func (w *work) hint(outcome plan.Outcome) string {
+func (w *work) hint(outcome plan.Outcome) hint.Text {
 	switch outcome {
 	case plan.Differs:
 		return w.update
 	case plan.Superseded:
-		return "somebody rotated the key: get the current .env; this one has " + strings.Join(w.source.ring.IDs(), ", ")
+		return "somebody rotated the key: get the current .env; this one has " + hint.List(w.source.ring.IDs())
 	case plan.Blocked:
 		return "kubectl fernet restore puts back what is gone, kubectl fernet retire NAME gives up an entry that left the .env; kubectl describe secret NAME shows the rest"
 	case plan.Foreign:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -223,7 +224,7 @@ func (r *retireRun) dropKeys(ctx context.Context) error {
 func (r *retireRun) keyringNote(dropped []string) {
 	for _, held := range r.held {
 		if slices.ContainsFunc(held.IDs, func(id string) bool { return slices.Contains(dropped, id) }) {
-			r.console.print(fmt.Sprintf("next: secret/%s in namespace %q still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s\n",
+			r.console.next(hint.Format("secret/%s in namespace %s still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s",
 				held.Name, held.Namespace, envFlag(r.o.env), envFlag(r.o.env)))
 		}
 	}
@@ -254,7 +255,7 @@ func (r *retireRun) needs(ctx context.Context, previous []string) (reasons []str
 			reasons = append(reasons, fmt.Sprintf("cluster %q has none of the Secrets that the ledger recorded there, so it may be another one", name))
 		}
 		if found[name] <= 0 && name != r.target.cluster {
-			r.console.say("hint: --forget-cluster " + shellWord(name) + " if it is gone for good")
+			r.console.hint(hint.Format("--forget-cluster %s if it is gone for good", name))
 		}
 	}
 	return slices.Compact(reasons), nil
@@ -296,7 +297,7 @@ func (r *retireRun) needsIn(ctx context.Context, client *cluster.Client, place r
 	}
 	if forgotten := place.cluster == r.target.cluster && slices.Contains(r.o.forgetNamespaces, place.namespace); len(lost) > 0 && !forgotten {
 		reasons = append(reasons, fmt.Sprintf("%s: gone, and comes back only with a previous key: %s", where, few(lost)))
-		r.console.say(fmt.Sprintf("hint: kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", place.namespace, envFlag(r.o.env), place.namespace))
+		r.console.hint(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", place.namespace, envFlag(r.o.env), place.namespace))
 	}
 	if len(closed) > 0 {
 		reasons = append(reasons, fmt.Sprintf("%s: does not open with KEY alone: %s", where, few(closed)))

@@ -11,9 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
@@ -22,6 +25,8 @@ import (
 	"k8s.io/client-go/metadata"
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc" // as kubectl; exec plugins need no import
 	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // Exchange is one HTTP request and what came of it: all that -v may show.
@@ -51,7 +56,6 @@ type Client struct {
 func Connect(config *rest.Config, trace Trace) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
-	config.WarningHandler = rest.NoWarnings{} // a warning may quote the object
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return tracer{next, trace} })
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -62,6 +66,8 @@ func Connect(config *rest.Config, trace Trace) (*Client, error) {
 	c.core, errs[0] = corev1client.NewForConfigAndClient(config, httpClient)
 	c.apps, errs[1] = appsv1client.NewForConfigAndClient(config, httpClient)
 	c.batch, errs[2] = batchv1client.NewForConfigAndClient(config, httpClient)
+	// A walk asks for every kind that there is, deprecated ones too: that is no news to the user.
+	config.WarningHandler = rest.NoWarnings{}
 	c.meta, errs[3] = metadata.NewForConfigAndClient(metadata.ConfigFor(config), httpClient)
 	c.dynamic, errs[4] = dynamic.NewForConfigAndClient(dynamic.ConfigFor(config), httpClient)
 	c.discovery, errs[5] = discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
@@ -69,6 +75,38 @@ func Connect(config *rest.Config, trace Trace) (*Client, error) {
 		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
 	}
 	return c, nil
+}
+
+// know has what a Secret holds cut out of what servers say, and keeps its names readable.
+func know(s *corev1.Secret) {
+	redact.Name(s.Namespace, s.Name)
+	for key, value := range s.Data {
+		redact.Name(key)
+		redact.Add(string(value))
+	}
+}
+
+// Warnings gives what hands the Warning headers of API servers to show, each once.
+func Warnings(show func(text string)) rest.WarningHandler {
+	return &warnings{show: show, shown: map[string]bool{}}
+}
+
+type warnings struct {
+	mutex sync.Mutex
+	shown map[string]bool
+	show  func(text string)
+}
+
+// HandleWarningHeader implements rest.WarningHandler. 299 is the code of those that
+// Kubernetes means for a user.
+func (w *warnings) HandleWarningHeader(code int, _, text string) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if code != 299 || text == "" || w.shown[text] {
+		return
+	}
+	w.shown[text] = true
+	w.show(outside(text))
 }
 
 // doubtful is the context key of an *atomic.Bool that becomes true when an
@@ -81,6 +119,7 @@ type tracer struct {
 }
 
 func (t tracer) RoundTrip(req *http.Request) (*http.Response, error) {
+	redact.Name(strings.Split(req.URL.Path, "/")...)
 	start := time.Now()
 	resp, err := t.next.RoundTrip(req)
 	if doubt, ok := req.Context().Value(doubtful{}).(*atomic.Bool); ok && (resp == nil || resp.StatusCode >= 500) {

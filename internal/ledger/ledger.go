@@ -30,6 +30,7 @@ import (
 	"github.com/gocarina/gocsv"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // MaxSize is the most that a ledger may have, in bytes.
@@ -118,13 +119,13 @@ func check(path string, info fs.FileInfo, flag int) error {
 	e := &Error{Path: path}
 	switch {
 	case info.IsDir():
-		e.Message, e.Hint = "is a directory", "name a file in it: --ledger "+filepath.Join(path, "fernet-ledger.csv")
+		e.Message, e.Hint = "is a directory", hint.Format("name a file in it: --ledger %s", filepath.Join(path, "fernet-ledger.csv"))
 	case !info.Mode().IsRegular():
 		e.Message, e.Hint = "not a regular file", "name another with --ledger"
 	case info.Size() > MaxSize:
 		e.Message, e.Hint = "over 2 GiB", "is this the right file? move it away and push again: what is in the cluster is found there"
 	case flag != os.O_RDONLY && info.Mode().Perm()&0o200 == 0:
-		e.Message, e.Hint = "is read-only", "chmod u+w "+path
+		e.Message, e.Hint = "is read-only", hint.Format("chmod u+w %s", path)
 	default:
 		return nil
 	}
