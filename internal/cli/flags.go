@@ -28,7 +28,7 @@ func refuseSecrets(args []string) error {
 		isBearer := previous == bearer || strings.HasPrefix(arg, bearer+"=")
 		kind := secretIn(arg)
 		if kind != "" && !isBearer {
-			return withHint(fmt.Errorf("argument %d holds a Fernet %s: it is now in your shell's history and was visible in the process list", i+1, kind),
+			return withHint(fmt.Errorf("argument %d is a Fernet %s: it is now in your shell's history and was visible in the process list", i+1, kind),
 				"remove it from the history; keys belong into .env, a --key-file or FERNET_KEY")
 		}
 		if previous == "--" {

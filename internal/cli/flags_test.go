@@ -36,7 +36,7 @@ func TestSecretsOnTheCommandLineAreRefused(t *testing.T) {
 			wantError(t, err, "", "")
 			continue
 		}
-		wantError(t, err, fmt.Sprintf("argument %d holds a Fernet %s: it is now in your shell's history and was visible in the process list", c.at, c.kind),
+		wantError(t, err, fmt.Sprintf("argument %d is a Fernet %s: it is now in your shell's history and was visible in the process list", c.at, c.kind),
 			"remove it from the history;")
 		if code, _, stderr := run(t, strings.Fields(c.args)...); code != 2 || strings.Contains(stderr, testKey) || strings.Contains(stderr, testToken) {
 			t.Errorf("%s: exit code %d, %s", c.args, code, stderr)
