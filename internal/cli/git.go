@@ -45,7 +45,7 @@ func gitState(file string) string {
 		return ""
 	}
 	switch {
-	case repo.agrees(bare, file, "ls-files", "--error-unmatch"):
+	case repo.agrees(bare, file, "--literal-pathspecs", "ls-files", "--error-unmatch"):
 		return gitTracked
 	case !repo.agrees(bare, file, "check-ignore", "--no-index", "--quiet"):
 		return gitVisible
@@ -146,13 +146,13 @@ func (r repository) agrees(bare, file string, question ...string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), gitLimit) //nolint:forbidigo // bounded; nobody waits for more
 	defer cancel()
 	args := append([]string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "--no-pager", "-C", filepath.Dir(file)}, question...)
-	cmd := exec.CommandContext(ctx, "git", append(args, "--", filepath.Base(file))...) // #nosec G204 -- arguments, no shell
+	cmd := exec.CommandContext(ctx, "git", append(args, "--", "./"+filepath.Base(file))...) // #nosec G204 -- arguments, no shell
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "GIT_") {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
 	cmd.Env = append(cmd.Env, "GIT_DIR="+bare, "GIT_WORK_TREE="+r.tree, "GIT_INDEX_FILE="+filepath.Join(r.data, "index"),
-		"GIT_OBJECT_DIRECTORY="+filepath.Join(r.common, "objects"), "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0", "GIT_LITERAL_PATHSPECS=1")
+		"GIT_OBJECT_DIRECTORY="+filepath.Join(r.common, "objects"), "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
 	return cmd.Run() == nil
 }
