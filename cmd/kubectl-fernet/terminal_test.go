@@ -25,8 +25,14 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
 
-// hostile is a text that a terminal would obey, and a shell too.
-const hostile = "x$(touch pwned)`touch pwned`;touch pwned;\x1b[2J\x1b]0;title\x07\r\u202e\u2066\u200f\u009b31m'\"|touch pwned&\\b"
+// hostileTexts are what a terminal would obey, and a shell too: one is whole commands, one
+// ends a quotation first.
+var hostileTexts = []string{
+	"x;$(touch pwned)`touch pwned`;touch pwned;\x1b[2Jpassed",
+	"x$(touch pwned)`touch pwned`;touch pwned;\x1b[2J\x1b]0;title\x07\r\u202e\u2066\u200f\u009b31m'\"|touch pwned&\\b",
+	"x';touch pwned;'\u202e",
+	"x$(touch pwned)",
+}
 
 // terminalRun is a verb that meets a hostile text from one place outside.
 type terminalRun struct {
@@ -55,7 +61,7 @@ func (s *terminalSite) context(context, cluster string) {
 }
 
 // plugin has the credentials come from a program that says this on stderr.
-func (s *terminalSite) plugin(command, text string) {
+func (s *terminalSite) plugin(command, text, advice string) {
 	s.put("text", text)
 	direct, err := clientcmd.LoadFromFile(testkube.Kubeconfig(s.t)) // without TLS no credentials are asked for
 	if err != nil {
@@ -65,14 +71,26 @@ func (s *terminalSite) plugin(command, text string) {
 	s.kubeconfig.Contexts["localkube"].AuthInfo = "plugin"
 	s.kubeconfig.AuthInfos["plugin"] = &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
 		APIVersion: "client.authentication.k8s.io/v1", Command: command, Args: []string{"-c", "cat '" + filepath.Join(s.dir, "text") + "' >&2; exit 1"},
-		InteractiveMode: clientcmdapi.NeverExecInteractiveMode, InstallHint: hostile,
+		InteractiveMode: clientcmdapi.NeverExecInteractiveMode, InstallHint: advice,
 	}}
 }
 
-const terminalHeader = "time,operation,state,cluster,namespace,secret,generation,env_key,key_id,token,binding,uid"
+// run runs the plugin with the kubeconfig as it is now.
+func (s *terminalSite) run(args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	kubeconfig := filepath.Join(s.t.TempDir(), "kubeconfig")
+	write(s.t, kubeconfig, inASCII(s.t, s.kubeconfig))
+	cmd := exec.Command("kubectl-fernet", args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	var out, errOut strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	code = exitCode(s.t, cmd.Run())
+	return out.String(), errOut.String(), code
+}
 
 // saying answers with an error of that text.
-func saying(code int, reason metav1.StatusReason, details *metav1.StatusDetails, header http.Header) faultproxy.Rule {
+func saying(hostile string, code int, reason metav1.StatusReason, details *metav1.StatusDetails, header http.Header) faultproxy.Rule {
 	body, err := json.Marshal(metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure,
 		Code: int32(code), Reason: reason, Message: "said: " + hostile, Details: details, // #nosec G115 -- an HTTP status
@@ -87,65 +105,67 @@ func saying(code int, reason metav1.StatusReason, details *metav1.StatusDetails,
 	return faultproxy.All(faultproxy.Status(code, all, body))
 }
 
-var terminalRuns = []terminalRun{
-	{name: "server, 403", args: []string{"push"}, rule: saying(403, metav1.StatusReasonForbidden, nil, nil)},
-	{name: "server, 422", args: []string{"status"}, rule: saying(422, metav1.StatusReasonInvalid, nil, nil), silent: true},
-	{name: "server, 500", args: []string{"push", "--dry-run=server"}, rule: saying(500, metav1.StatusReasonInternalError, nil, nil)},
-	{name: "server, namespace", args: []string{"push"}, rule: saying(404, metav1.StatusReasonNotFound, &metav1.StatusDetails{Kind: "namespaces", Name: hostile}, nil)},
-	{name: "server, warning", args: []string{"push"}, rule: saying(403, metav1.StatusReasonForbidden, nil, http.Header{"Warning": {"299 - \"\u009b31m \u202e said $(touch pwned)\""}})},
-	{name: "server, plain text", args: []string{"push"}, rule: faultproxy.All(faultproxy.Status(500, http.Header{"Content-Type": {"text/plain"}}, []byte(hostile)))},
-	{name: "context", args: []string{"push"}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
-	{name: "cluster", args: []string{"push"}, prepare: func(s *terminalSite) { s.context("localkube", hostile) }},
-	{name: "context that is not there", args: []string{"push", "--context", hostile}},
-	{name: "contexts that are there", args: []string{"push", "--context", "other"}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
-	{name: "the context that may be meant", args: []string{"push", "--context", hostile[:len(hostile)-1] + "c"}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
-	{name: "CLUSTER_NAME of another", args: []string{"push"}, prepare: func(s *terminalSite) {
-		s.context("localkube", "elsewhere")
-		s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\nCLUSTER_NAME=\"\x1b[2J$(touch pwned)\"\n")
-	}},
-	{name: "--context against CLUSTER_NAME", args: []string{"push", "--context", hostile}, prepare: func(s *terminalSite) {
-		s.context(hostile, hostile)
-		s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\nCLUSTER_NAME=\"\u202e$(touch pwned)\"\n")
-	}},
-	{name: "several contexts of a cluster", args: []string{"push"}, prepare: func(s *terminalSite) {
-		s.context(hostile, "shared")
-		s.kubeconfig.Contexts["z"] = s.kubeconfig.Contexts[hostile]
-		s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\nCLUSTER_NAME=shared\n")
-	}},
-	{name: "namespace", args: []string{"push", "-n", hostile}},
-	{name: "namespaces", args: []string{"push", "--namespaces", strings.ReplaceAll(hostile, `"`, "")}},
-	{name: "server's address", args: []string{"push", "-s", "http://" + hostile}},
-	{name: "plugin's words", args: []string{"push"}, prepare: func(s *terminalSite) { s.plugin("sh", hostile+"\n"+hostile) }},
-	{name: "plugin's name", args: []string{"push"}, prepare: func(s *terminalSite) { s.plugin(hostile, "") }},
-	{name: ".env that is not there", args: []string{"push", "--env", hostile}},
-	{name: ".env in a folder that is not there", args: []string{"init", "--env", hostile + "/x"}},
-	{name: ".env made", args: []string{"init", "--env", hostile}},
-	{name: ".env that is there", args: []string{"init", "--env", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "KEY="+testKey+"\n") }},
-	{name: ".env that is a folder", args: []string{"push", "--env", hostile}, prepare: func(s *terminalSite) { s.folder(hostile) }},
-	{name: ".env with findings", args: []string{"lint", "--env", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "A='b'#c\n") }},
-	{name: ".env that others may read", args: []string{"push", "--env", hostile, "--dry-run=client"}, prepare: func(s *terminalSite) {
-		s.put(hostile, "KEY="+testKey+"\nSECRET_A=changeme\nB=\"$c\"\nMY_SECRET=x\n")
-		s.chmod(hostile, 0o644)
-	}},
-	{name: ".env without a key", args: []string{"push", "--env", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "SECRET_A=b\n") }},
-	{name: ".env as an argument", args: []string{"push", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "A=b\n") }},
-	{name: "key file", args: []string{"push", "--key-file", hostile}},
-	{name: "ledger that is a folder", args: []string{"push", "--ledger", hostile}, prepare: func(s *terminalSite) { s.folder(hostile) }},
-	{name: "ledger in no folder", args: []string{"push", "--ledger", hostile + "/l.csv"}},
-	{name: "ledger that is none", args: []string{"push", "--ledger", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "a,b\n") }},
-	{name: "clusters of a ledger", args: []string{"restore"}, prepare: func(s *terminalSite) {
-		cell := `"` + strings.ReplaceAll(hostile, `"`, `""`) + `"`
-		row := "2026-01-01T00:00:00Z,push,created,%s,default,secret-a,1,SECRET_A,k00000000," + testTokenOfTerminal + ",v1:x,uid-1"
-		s.put(ledgerName, terminalHeader+"\n"+fmt.Sprintf(row, cell)+"\n"+fmt.Sprintf(row, "zz")+"\n")
-	}, silent: true},
-	{name: "unknown command", args: []string{hostile[:40]}, silent: true},
-	{name: "unknown flag", args: []string{"push", "--" + hostile[:40]}, silent: true},
-	{name: "a question nobody can answer", args: []string{"rotate", "--context", hostile}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
-	{name: "pull", args: []string{"pull", "--out", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "A=b\n") }, silent: true},
-	{name: "exec-env", args: []string{"exec-env", "--", hostile}},
+func terminalRuns(hostile string) []terminalRun {
+	return []terminalRun{
+		{name: "server, 403", args: []string{"push"}, rule: saying(hostile, 403, metav1.StatusReasonForbidden, nil, nil)},
+		{name: "server, 422", args: []string{"status"}, rule: saying(hostile, 422, metav1.StatusReasonInvalid, nil, nil), silent: true},
+		{name: "server, 500", args: []string{"push", "--dry-run=server"}, rule: saying(hostile, 500, metav1.StatusReasonInternalError, nil, nil)},
+		{name: "server, namespace", args: []string{"push"}, rule: saying(hostile, 404, metav1.StatusReasonNotFound, &metav1.StatusDetails{Kind: "namespaces", Name: hostile}, nil)},
+		{name: "server, warning", args: []string{"push"}, rule: saying(hostile, 403, metav1.StatusReasonForbidden, nil, http.Header{"Warning": {"299 - \"\u009b31m \u202e said $(touch pwned)\""}})},
+		{name: "server, plain text", args: []string{"push"}, rule: faultproxy.All(faultproxy.Status(500, http.Header{"Content-Type": {"text/plain"}}, []byte(hostile)))},
+		{name: "context", args: []string{"push"}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
+		{name: "cluster", args: []string{"push"}, prepare: func(s *terminalSite) { s.context("localkube", hostile) }},
+		{name: "context that is not there", args: []string{"push", "--context", hostile}},
+		{name: "contexts that are there", args: []string{"push", "--context", "other"}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
+		{name: "the context that may be meant", args: []string{"push", "--context", hostile[:len(hostile)-1] + "c"}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
+		{name: "CLUSTER_NAME of another", args: []string{"push"}, prepare: func(s *terminalSite) {
+			s.context("localkube", "elsewhere")
+			s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\nCLUSTER_NAME=\"\x1b[2J$(touch pwned)\"\n")
+		}},
+		{name: "--context against CLUSTER_NAME", args: []string{"push", "--context", hostile}, prepare: func(s *terminalSite) {
+			s.context(hostile, hostile)
+			s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\nCLUSTER_NAME=\"\u202e$(touch pwned)\"\n")
+		}},
+		{name: "several contexts of a cluster", args: []string{"push"}, prepare: func(s *terminalSite) {
+			s.context(hostile, "shared")
+			s.kubeconfig.Contexts["z"] = s.kubeconfig.Contexts[hostile]
+			s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\nCLUSTER_NAME=shared\n")
+		}},
+		{name: "namespace", args: []string{"push", "-n", hostile}},
+		{name: "namespaces", args: []string{"push", "--namespaces", strings.ReplaceAll(hostile, `"`, "")}},
+		{name: "server's address", args: []string{"push", "-s", "http://" + hostile}},
+		{name: "plugin's words", args: []string{"push"}, prepare: func(s *terminalSite) { s.plugin("sh", hostile+"\n"+hostile, hostile) }},
+		{name: "plugin's name", args: []string{"push"}, prepare: func(s *terminalSite) { s.plugin(hostile, "", hostile) }},
+		{name: ".env that is not there", args: []string{"push", "--env", hostile}},
+		{name: ".env in a folder that is not there", args: []string{"init", "--env", hostile + "/x"}},
+		{name: ".env made", args: []string{"init", "--env", hostile}},
+		{name: ".env that is there", args: []string{"init", "--env", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "KEY="+testKey+"\n") }},
+		{name: ".env that is a folder", args: []string{"push", "--env", hostile}, prepare: func(s *terminalSite) { s.folder(hostile) }},
+		{name: ".env with findings", args: []string{"lint", "--env", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "A='b'#c\n") }},
+		{name: ".env that others may read", args: []string{"push", "--env", hostile, "--dry-run=client"}, prepare: func(s *terminalSite) {
+			s.put(hostile, "KEY="+testKey+"\nSECRET_A=changeme\nB=\"$c\"\nMY_SECRET=x\n")
+			s.chmod(hostile, 0o644)
+		}},
+		{name: ".env without a key", args: []string{"push", "--env", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "SECRET_A=b\n") }},
+		{name: ".env as an argument", args: []string{"push", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "A=b\n") }},
+		{name: "key file", args: []string{"push", "--key-file", hostile}},
+		{name: "ledger that is a folder", args: []string{"push", "--ledger", hostile}, prepare: func(s *terminalSite) { s.folder(hostile) }},
+		{name: "ledger in no folder", args: []string{"push", "--ledger", hostile + "/l.csv"}},
+		{name: "ledger that is none", args: []string{"push", "--ledger", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "a,b\n") }},
+		{name: "clusters of a ledger", args: []string{"restore"}, prepare: func(s *terminalSite) {
+			for _, cluster := range []string{hostile, "zz"} { // as two people would call it
+				s.context("localkube", cluster)
+				s.run("push", "--dry-run=none")
+			}
+			s.context("localkube", "elsewhere")
+		}, silent: true},
+		{name: "unknown command", args: []string{hostile[:15]}, silent: true},
+		{name: "unknown flag", args: []string{"push", "--" + hostile[:15]}, silent: true},
+		{name: "a question nobody can answer", args: []string{"rotate", "--context", hostile}, prepare: func(s *terminalSite) { s.context(hostile, "localkube") }},
+		{name: "pull", args: []string{"pull", "--out", hostile}, prepare: func(s *terminalSite) { s.put(hostile, "A=b\n") }, silent: true},
+		{name: "exec-env", args: []string{"exec-env", "--", hostile}},
+	}
 }
-
-const testTokenOfTerminal = "gAAAAABlU_EAMDEyMzQ1Njc4OWFiY2RlZqrtKI-OpiA3se9kUtejVGOVU4SNczTK5An6Mf2LDCkbfk5IZLoNScVi7e0q1M2x8w=="
 
 func (s *terminalSite) folder(name string) {
 	if err := os.Mkdir(filepath.Join(s.dir, name), 0o700); err != nil {
@@ -190,7 +210,8 @@ func TestTerminalAndShellObeyNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	base.Contexts["localkube"].Namespace = testkube.Namespace(t)
-	for _, run := range terminalRuns {
+	runs := slices.Concat(terminalRuns(hostileTexts[0]), terminalRuns(hostileTexts[1]), terminalRuns(hostileTexts[2]), terminalRuns(hostileTexts[3]))
+	for _, run := range runs {
 		t.Run(run.name, func(t *testing.T) {
 			s := &terminalSite{t: t, dir: t.TempDir(), kubeconfig: base.DeepCopy()}
 			s.put(".env", "KEY="+testKey+"\nSECRET_A=value-of-a\n")
@@ -201,20 +222,13 @@ func TestTerminalAndShellObeyNothing(t *testing.T) {
 			if run.prepare != nil {
 				run.prepare(s)
 			}
-			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-			write(t, kubeconfig, inASCII(t, s.kubeconfig))
-			cmd := exec.Command("kubectl-fernet", run.args...)
-			cmd.Dir = s.dir
-			cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
-			var stdout, stderr strings.Builder
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			code := exitCode(t, cmd.Run())
-			if said := stdout.String() + stderr.String(); !run.silent && !strings.Contains(said, "touch pwned") || said == "" {
+			stdout, stderr, code := s.run(run.args...)
+			if said := stdout + stderr; !run.silent && !strings.Contains(said, "touch pwned") || said == "" {
 				t.Errorf("exit code %d, and nothing of the text was said: %q", code, said)
 			}
-			shown(t, "stdout", stdout.String())
-			shown(t, "stderr", stderr.String())
-			pasted(t, stdout.String()+stderr.String())
+			shown(t, "stdout", stdout)
+			shown(t, "stderr", stderr)
+			pasted(t, stdout+stderr)
 		})
 	}
 }
