@@ -9,8 +9,8 @@ package cluster
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,10 +56,13 @@ type Client struct {
 func Connect(config *rest.Config, trace Trace) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
+	if server, err := url.Parse(config.Host); err == nil {
+		redact.Name(server.Host, server.Hostname())
+	}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return tracer{next, trace} })
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
+		return nil, errors.New("cannot use the kubeconfig: " + outside(err.Error()))
 	}
 	c := &Client{}
 	var errs [6]error
@@ -72,7 +75,7 @@ func Connect(config *rest.Config, trace Trace) (*Client, error) {
 	c.dynamic, errs[4] = dynamic.NewForConfigAndClient(dynamic.ConfigFor(config), httpClient)
 	c.discovery, errs[5] = discovery.NewDiscoveryClientForConfigAndClient(config, httpClient)
 	if err := errors.Join(errs[:]...); err != nil {
-		return nil, fmt.Errorf("cannot use the kubeconfig: %w", err)
+		return nil, errors.New("cannot use the kubeconfig: " + outside(err.Error()))
 	}
 	return c, nil
 }
@@ -120,6 +123,8 @@ type tracer struct {
 
 func (t tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 	redact.Name(strings.Split(req.URL.Path, "/")...)
+	_, credential, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	redact.Add(credential)
 	start := time.Now()
 	resp, err := t.next.RoundTrip(req)
 	if doubt, ok := req.Context().Value(doubtful{}).(*atomic.Bool); ok && (resp == nil || resp.StatusCode >= 500) {

@@ -82,7 +82,7 @@ func (p *parser) continues(name, value string) bool {
 		return false
 	}
 	begin := lastDigits.FindString(p.above.value)
-	wrapped := base64Line.MatchString(p.above.value) && len(p.above.value)%4 == 0 && (len(name)+len("="))%4 == 0 && strings.ToUpper(name) != name
+	wrapped := base64Line.MatchString(p.above.value) && len(p.above.value)%4 == 0 && (len(name)+len("="))%4 == 0 && strings.ContainsAny(name, "abcdefghijklmnopqrstuvwxyz0123456789")
 	return wrapped || token.Kind(begin) == "" && len(begin+name) == 43 && token.Kind(begin+name) != ""
 }
 
