@@ -34,7 +34,7 @@ var echoes = []func(body []byte) string{
 	func(body []byte) string { return base64.StdEncoding.EncodeToString(body) },
 	func(body []byte) string { return "x" + base64.URLEncoding.EncodeToString(append([]byte("x"), body...)) },
 	func(body []byte) string { return base64.RawStdEncoding.EncodeToString(append([]byte("xy"), body...)) },
-	func(body []byte) string { return hex.EncodeToString(body) },
+	hex.EncodeToString,
 	func(body []byte) string { return strconv.Quote(string(body)) },
 	func(body []byte) string { return url.QueryEscape(string(body)) },
 	func(body []byte) string { return fmt.Sprint(body) },

@@ -85,6 +85,37 @@ func TestGitVariablesAreNotUsed(t *testing.T) {
 	knows(t, dir)
 }
 
+// hostileConfigs are what a checkout's configuration may have; RUN is a program, DIR the checkout.
+var hostileConfigs = map[string]string{
+	"fsmonitor":         "[core]\nfsmonitor = RUN\n",
+	"fsmonitor, hook 2": "[core]\nfsmonitor = RUN\nfsmonitorHookVersion = 2\nuntrackedCache = true\n",
+	"hooks":             "[core]\nhooksPath = DIR/hooks\n",
+	"filters":           "[filter \"run\"]\nclean = RUN\nsmudge = RUN\nprocess = RUN\n[diff \"run\"]\ntextconv = RUN\n",
+	"pager":             "[core]\npager = RUN\neditor = RUN\nsshCommand = RUN\n[pager]\nls-files = RUN\ncheck-ignore = RUN\n",
+	"alias":             "[alias]\nls-files = !RUN\ncheck-ignore = !RUN\n",
+	"include":           "[includeIf \"gitdir:DIR/\"]\npath = ../more\n[include]\npath = ../more\n",
+	"missing objects":   "[extensions]\npartialClone = origin\n[remote \"origin\"]\nurl = ext::RUN\npromisor = true\nuploadpack = RUN\n[protocol \"ext\"]\nallow = always\n",
+	"another work tree": "[core]\nworktree = /\nfsmonitor = RUN\n",
+	"said to be bare":   "[core]\nbare = true\nfsmonitor = RUN\n",
+}
+
+// hostileCheckout is a checkout with that configuration, and all that it may name.
+func hostileCheckout(t *testing.T, script, config string) string {
+	t.Helper()
+	dir := checkout(t)
+	for _, hook := range []string{"post-index-change", "fsmonitor-watchman", "pre-auto-gc", "reference-transaction"} {
+		put(t, filepath.Join(dir, "hooks", hook), get(t, script))
+		if err := os.Chmod(filepath.Join(dir, "hooks", hook), 0o700); err != nil { // #nosec G302 -- it would be run
+			t.Fatal(err)
+		}
+	}
+	put(t, filepath.Join(dir, ".gitattributes"), "* filter=run diff=run\n")
+	put(t, filepath.Join(dir, "more"), "[core]\nfsmonitor = "+script+"\n")
+	path := filepath.Join(dir, ".git", "config")
+	put(t, path, get(t, path)+strings.NewReplacer("RUN", script, "DIR", dir).Replace(config))
+	return dir
+}
+
 // A checkout whose configuration runs something is asked all the same, and nothing of
 // it is run.
 func TestHostileCheckoutsRunNothing(t *testing.T) {
@@ -94,77 +125,32 @@ func TestHostileCheckoutsRunNothing(t *testing.T) {
 	if err := os.Chmod(script, 0o700); err != nil { // #nosec G302 -- it would be run
 		t.Fatal(err)
 	}
-	config := func(t *testing.T, dir, text string) {
-		path := filepath.Join(dir, ".git", "config")
-		put(t, path, get(t, path)+text)
-	}
-	for name, prepare := range map[string]func(t *testing.T, dir string) string{
-		"fsmonitor": func(t *testing.T, dir string) string { config(t, dir, "[core]\nfsmonitor = "+script+"\n"); return dir },
-		"fsmonitor, hooks 2": func(t *testing.T, dir string) string {
-			config(t, dir, "[core]\nfsmonitor = "+script+"\nfsmonitorHookVersion = 2\nuntrackedCache = true\n")
-			return dir
-		},
-		"hooks": func(t *testing.T, dir string) string {
-			for _, hook := range []string{"post-index-change", "fsmonitor-watchman", "pre-auto-gc", "reference-transaction"} {
-				put(t, filepath.Join(dir, "hooks", hook), get(t, script))
-				if err := os.Chmod(filepath.Join(dir, "hooks", hook), 0o700); err != nil { // #nosec G302 -- it would be run
-					t.Fatal(err)
-				}
-			}
-			config(t, dir, "[core]\nhooksPath = "+filepath.Join(dir, "hooks")+"\n")
-			return dir
-		},
-		"filters": func(t *testing.T, dir string) string {
-			put(t, filepath.Join(dir, ".gitattributes"), "* filter=run diff=run\n")
-			config(t, dir, "[filter \"run\"]\nclean = "+script+"\nsmudge = "+script+"\nprocess = "+script+"\n[diff \"run\"]\ntextconv = "+script+"\n")
-			return dir
-		},
-		"pager and alias": func(t *testing.T, dir string) string {
-			config(t, dir, "[core]\npager = "+script+"\neditor = "+script+"\nsshCommand = "+script+"\n[pager]\nls-files = "+script+"\ncheck-ignore = "+script+"\n[alias]\nls-files = !"+script+"\ncheck-ignore = !"+script+"\n")
-			return dir
-		},
-		"include": func(t *testing.T, dir string) string {
-			put(t, filepath.Join(dir, "more"), "[core]\nfsmonitor = "+script+"\n")
-			config(t, dir, "[includeIf \"gitdir:"+dir+"/\"]\npath = ../more\n[include]\npath = ../more\n")
-			return dir
-		},
-		"missing objects": func(t *testing.T, dir string) string {
-			config(t, dir, "[extensions]\npartialClone = origin\n[remote \"origin\"]\nurl = ext::"+script+"\npromisor = true\nuploadpack = "+script+"\n[protocol \"ext\"]\nallow = always\n")
-			return dir
-		},
-		"a .git file": func(t *testing.T, dir string) string {
-			config(t, dir, "[core]\nfsmonitor = "+script+"\n")
-			if err := os.Rename(filepath.Join(dir, ".git"), filepath.Join(dir, "data")); err != nil {
-				t.Fatal(err)
-			}
-			put(t, filepath.Join(dir, ".git"), "gitdir: data\n")
-			return dir
-		},
-		"another work tree": func(t *testing.T, dir string) string {
-			config(t, dir, "[core]\nworktree = /\nfsmonitor = "+script+"\n")
-			return dir
-		},
-		"said to be bare": func(t *testing.T, dir string) string {
-			config(t, dir, "[core]\nbare = true\nfsmonitor = "+script+"\n")
-			return dir
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			knows(t, prepare(t, checkout(t)))
-			if _, err := os.Stat(proof); err == nil {
-				t.Error("the checkout's program was run")
-				_ = os.Remove(proof)
-			}
-		})
-	}
-	t.Run("bare repository around it", func(t *testing.T) {
-		dir := filepath.Join(checkout(t), ".git")
-		put(t, filepath.Join(dir, "config"), get(t, filepath.Join(dir, "config"))+"[core]\nbare = true\nfsmonitor = "+script+"\n")
-		put(t, filepath.Join(dir, ".env"), "A=b\n")
-		gitState(filepath.Join(dir, ".env"))
-		if _, err := os.Stat(proof); err == nil {
+	nothingRan := func(t *testing.T) {
+		t.Helper()
+		if os.Remove(proof) == nil {
 			t.Error("the checkout's program was run")
 		}
+	}
+	for name, config := range hostileConfigs {
+		t.Run(name, func(t *testing.T) {
+			knows(t, hostileCheckout(t, script, config))
+			nothingRan(t)
+		})
+	}
+	t.Run("a .git file", func(t *testing.T) {
+		dir := hostileCheckout(t, script, hostileConfigs["fsmonitor"])
+		if err := os.Rename(filepath.Join(dir, ".git"), filepath.Join(dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, ".git"), "gitdir: data\n")
+		knows(t, dir)
+		nothingRan(t)
+	})
+	t.Run("a bare repository", func(t *testing.T) {
+		dir := filepath.Join(hostileCheckout(t, script, hostileConfigs["said to be bare"]), ".git")
+		put(t, filepath.Join(dir, ".env"), "A=b\n")
+		gitState(filepath.Join(dir, ".env"))
+		nothingRan(t)
 	})
 }
 
