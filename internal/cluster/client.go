@@ -135,7 +135,7 @@ func (t tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	e := Exchange{Method: req.Method, Path: req.URL.Path, Took: time.Since(start)}
 	if resp != nil {
-		e.Status, e.RetryAfter = resp.StatusCode, resp.Header.Get("Retry-After")
+		e.Status, e.RetryAfter = resp.StatusCode, outside(resp.Header.Get("Retry-After"))
 	}
 	t.trace(e)
 	return resp, err

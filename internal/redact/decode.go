@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"regexp"
 	"strconv"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -35,7 +37,7 @@ func (p piece) each(do func(at int, key uint64)) {
 // error quotes a body that quotes a Secret that holds base64.
 const (
 	deepest = 4
-	most    = 1 << 20
+	most    = 256 << 10
 )
 
 // decodings gives a text and all that it may decode to.
@@ -62,7 +64,7 @@ func decodings(text string) []piece {
 }
 
 // escape is what a quoted, percent-encoded or HTML-encoded text has for a character.
-var escape = regexp.MustCompile(`\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|[^xuU0-7])|%[0-9a-fA-F]{2}|&(?:quot|apos|amp|lt|gt|#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,5});`)
+var escape = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|[^xuU0-7])|%[0-9a-fA-F]{2}|&(?:quot|apos|amp|lt|gt|#[0-9]{1,6}|#[xX][0-9a-fA-F]{1,5});`)
 
 var named = map[string]string{
 	`\n`: "\n", `\r`: "\r", `\t`: "\t", `\a`: "\a", `\b`: "\b", `\f`: "\f", `\v`: "\v",
@@ -109,6 +111,8 @@ func character(text string) []byte {
 		return []byte{byte(code(text[1:], 16))} // #nosec G115 -- two digits
 	case text[1] == 'x':
 		return []byte{byte(code(text[2:], 16))} // #nosec G115 -- two digits
+	case len(text) == 12: // two halves of one character
+		return utf8.AppendRune(nil, utf16.DecodeRune(code(text[2:6], 16), code(text[8:], 16)))
 	case text[1] == 'u' || text[1] == 'U':
 		return utf8.AppendRune(nil, code(text[2:], 16))
 	case text[0] == '&' && (text[2] == 'x' || text[2] == 'X'):
@@ -130,9 +134,18 @@ func blanksForPlus(p piece) []piece {
 	return []piece{{bytes.ReplaceAll(p.data, []byte("+"), []byte(" ")), p.from, p.to}}
 }
 
+// between is what may stand between the parts of a text that was split.
+const between = " \t\r\n\"'`,;:|+\\[](){}<>"
+
+func squeezed(r rune) rune {
+	if strings.ContainsRune(between, r) {
+		return -1
+	}
+	return r
+}
+
 // squeeze joins what was split: by line breaks, blanks, quotes and the like.
 func squeeze(p piece) []piece {
-	const between = " \t\r\n\"'`,;:|+\\"
 	if !bytes.ContainsAny(p.data, between) {
 		return nil
 	}

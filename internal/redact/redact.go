@@ -20,7 +20,7 @@ const (
 	shortest = 8 // bytes of a secret that is worth hiding: a shorter one stands in every text
 	window   = 6 // bytes of a secret that may not be shown in a row
 	longest  = 2 << 10
-	examined = 16 << 10 // of a text; the rest is dropped before anything is looked for
+	examined = 8 << 10 // of a text; the rest is dropped before anything is looked for
 
 	mark = "[redacted]"
 )
@@ -59,6 +59,9 @@ func (s *Set) Add(texts ...string) {
 		if len(text) >= shortest && !s.known[text] {
 			s.known[text] = true
 			s.secrets = append(s.secrets, text)
+			if strings.ContainsAny(text, between) { // to be found where a text was split
+				s.secrets = append(s.secrets, strings.Map(squeezed, text))
+			}
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 const (
 	key   = "q7WcVxnCzJYzW0e9hQ5p3mT1uR8aK2dL6sF4gB0iEoM="
-	value = "p4ss \"wörd\"\n<&> 'x' 100% \\ end"
+	value = "p4ss \"wörd\"\n<&> 'x' 100% 😀 \\ end"
 )
 
 // encodings are the ways in which a server may quote what it got.
@@ -34,6 +34,13 @@ var encodings = map[string]func(string) string{
 			text = text[:i] + "\n" + text[i:]
 		}
 		return text
+	},
+	"quoted in parts": func(s string) string {
+		var b strings.Builder
+		for i := 0; i < len(s); i += 5 {
+			fmt.Fprintf(&b, "%q + ", s[i:min(i+5, len(s))])
+		}
+		return strings.TrimSuffix(b.String(), " + ")
 	},
 	"base64 twice": func(s string) string {
 		return base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte(s))))
@@ -69,15 +76,15 @@ func TestCleanInEveryEncoding(t *testing.T) {
 			var s redact.Set
 			s.Add(secret)
 			for _, part := range []string{secret, secret[3 : len(secret)-5], secret[1:13], secret[7:13]} {
-				if name == "base64, wrapped" && len(part) < 12 {
-					continue // wrapped, it is two parts of fewer than 6 bytes
+				if (name == "base64, wrapped" || name == "quoted in parts") && len(part) < 12 {
+					continue // in parts, it is two parts of fewer than 6 bytes
 				}
-				text := "before <" + encode(part) + "> after"
+				text := "before #" + encode(part) + "# after"
 				got := s.Clean(text)
-				if !strings.Contains(got, "[redacted]") || !strings.HasPrefix(got, "before <") || !strings.HasSuffix(got, "> after") {
+				if !strings.Contains(got, "[redacted]") || !strings.HasPrefix(got, "before #") || !strings.HasSuffix(got, "# after") {
 					t.Errorf("%s of %q: %q becomes %q", name, part, text, got)
 				}
-				if left := len(got) - len("before <[redacted]> after"); left > len(encode("xxxxx"))+4 {
+				if left := len(got) - len("before #[redacted]# after"); left > len(encode("xxxxx"))+4 {
 					t.Errorf("%s of %q: %q still shows much", name, part, got)
 				}
 			}
@@ -136,6 +143,16 @@ func BenchmarkClean(b *testing.B) {
 		s.Add(fmt.Sprintf("value-%d-of-some-length-as-they-are-in-files", i), strings.Repeat(fmt.Sprint(i), 40))
 	}
 	text := strings.Repeat("secrets \"a\" is forbidden: ", 40) + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("body ", 150)))
+	for b.Loop() {
+		s.Clean(text)
+	}
+}
+
+// Nor is it when a server sends nothing but encodings in encodings.
+func BenchmarkCleanOfEncodings(b *testing.B) {
+	var s redact.Set
+	s.Add(key, value)
+	text := base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("body \\x41", 700)))))
 	for b.Loop() {
 		s.Clean(text)
 	}
