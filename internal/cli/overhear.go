@@ -37,7 +37,7 @@ func overhear(c *console) *overheard {
 	if err != nil {
 		return nil
 	}
-	o := &overheard{console: c, stderr: os.Stderr, from: from, to: to, drained: make(chan struct{})}
+	o := &overheard{console: c, stderr: os.Stderr, from: from, to: to, drained: make(chan struct{}, 1)}
 	os.Stderr = to
 	log.SetOutput(to)
 	go o.listen()
@@ -70,8 +70,8 @@ func (o *overheard) listen() {
 	var held []byte
 	buffer := make([]byte, 32<<10)
 	for {
-		if len(held) > 0 {
-			_ = o.from.SetReadDeadline(time.Now().Add(promptDelay))
+		if len(held) > 0 && o.from.SetReadDeadline(time.Now().Add(promptDelay)) != nil {
+			held = o.show(held, true) // here nobody can wait for more
 		}
 		n, err := o.from.Read(buffer)
 		_ = o.from.SetReadDeadline(time.Time{})
@@ -79,7 +79,10 @@ func (o *overheard) listen() {
 		for at := bytes.Index(held, []byte(drainMark)); at >= 0; at = bytes.Index(held, []byte(drainMark)) {
 			o.show(held[:at], true)
 			held = held[at+len(drainMark):]
-			o.drained <- struct{}{}
+			select {
+			case o.drained <- struct{}{}:
+			default: // a mark that is not ours
+			}
 		}
 		held = o.show(held, errors.Is(err, os.ErrDeadlineExceeded))
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -3,8 +3,8 @@
 // Package cluster is the only package that dials. It looks at the Secrets of a
 // namespace, creates and deletes them, finds what refers to them, repoints
 // workloads, and finds out what became of a doubtful write. Tokens go in and come
-// out; it has no type that could carry a plaintext, it never updates data, and its
-// errors quote neither request bodies nor what an API server echoes of them.
+// out; it has no type that could carry a plaintext, and it never updates data. What
+// servers say passes one function, which leaves nothing in it that is secret.
 package cluster
 
 import (

@@ -49,13 +49,13 @@ func explain(err error) error {
 		return explainTransport(err)
 	}
 	s := status.Status()
-	e := &Error{status: s, Message: outside(s.Message)}
+	e := &Error{status: s, Message: cmp.Or(outside(s.Message), fmt.Sprintf("the API server answered HTTP %d", s.Code))}
 	switch {
 	case foreign(s):
 		e.Message = fmt.Sprintf("the server answered HTTP %d and is no Kubernetes API server", s.Code)
 		e.Hint = "check the server's address in the kubeconfig"
 	case s.Reason == metav1.StatusReasonInvalid:
-		e.Message = "the API server refuses the object: " + cmp.Or(e.Message, fields(s))
+		e.Message = "the API server refuses the object: " + cmp.Or(outside(s.Message), fields(s))
 	case hasCause(s, corev1.NamespaceTerminatingCause):
 		e.Message, e.Hint = "the namespace is being deleted", "wait until it is gone, then create it again"
 	case s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces":

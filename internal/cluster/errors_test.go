@@ -209,6 +209,7 @@ func TestErrorsShowNoToken(t *testing.T) {
 		{"namespace", metav1.Status{Code: 404, Reason: "NotFound", Message: echo, Details: causes()}, "the namespace does not exist"},
 		{"internal", metav1.Status{Code: 500, Reason: "InternalError", Message: echo}, "said no"},
 		{"long", metav1.Status{Code: 500, Message: strings.Repeat("ä", 246) + token + strings.Repeat("ö", 300)}, "ä[redacted]ö"},
+		{"nothing at all", metav1.Status{Code: 500}, "the API server answered HTTP 500"},
 		{"endless", metav1.Status{Code: 500, Message: strings.Repeat("ä", 3000)}, "ä…"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
