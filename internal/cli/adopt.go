@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -108,7 +109,7 @@ func (a *app) adopt(ctx context.Context, o *adoptOptions) error {
 // is ours already, in the ledger too.
 func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err error) {
 	if o.Deleting {
-		return row, false, withHint(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath={.metadata.finalizers}", o.Name, o.Namespace)
+		return row, false, withHint(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath='{.metadata.finalizers}'", o.Name, o.Namespace)
 	}
 	if o.Token == "" {
 		return row, false, fmt.Errorf("secret/%s has not exactly one data key, so it holds no token of one entry", o.Name)
@@ -147,7 +148,7 @@ func (w *work) notOpened(o manifest.Object) error {
 	if defect := w.door.NearToken(o.Token); defect != "" {
 		return withHint(fmt.Errorf("secret/%s: it holds %s", o.Name, defect), "create it again with the token alone, without a line break and not encoded: kubectl encodes by itself")
 	}
-	return withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", few(w.source.ring.IDs()))
+	return withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", hint.List(w.source.ring.IDs()))
 }
 
 // recordedAs compares a Secret with what the ledger has of its base name. A token

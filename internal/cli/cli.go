@@ -23,13 +23,16 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // The exit codes.
@@ -54,33 +57,37 @@ var (
 // app is what every verb shares: the streams, kubectl's connection flags, and
 // the keys that stood in the environment.
 type app struct {
-	genericiooptions.IOStreams
-	files   atomicfile.FS // through which .env, key file and ledger are written
-	console *console
-	connect *genericclioptions.ConfigFlags
-	envKey  string // FERNET_KEY
-	envOld  string // FERNET_KEY_PREVIOUS
-	verbose int
-	typed   string // the command line, for hints that extend it
+	genericiooptions.IOStreams               // Out shows control characters as escapes
+	product                    io.Writer     // stdout as it is, for objects, scripts and values
+	files                      atomicfile.FS // through which .env, key file and ledger are written
+	console                    *console
+	heard                      *overheard // what others write to stderr; nil in tests
+	connect                    *genericclioptions.ConfigFlags
+	envKey                     string // FERNET_KEY
+	envOld                     string // FERNET_KEY_PREVIOUS
+	verbose                    int
+	typed                      hint.Text // the command line, for hints that extend it
 }
 
 // Main runs the plugin with the arguments after its name and gives the exit code.
 func Main(files atomicfile.FS, args []string) (code int) {
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	defer func() {
 		if r := recover(); r != nil {
-			code = reportPanic(os.Stderr, r)
+			code = reportPanic(streams.ErrOut, r)
 		}
 	}()
 	protectMemory()
 	debug.SetGCPercent(collectAt)
 	klog.SetLogger(logr.Discard()) // from -v=8 up client-go logs request bodies
-	a := &app{
-		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
-		files:     files,
-		envKey:    takeEnv(keyring.EnvVarKey),
-		envOld:    takeEnv(keyring.EnvVarPrevious),
+	a := appOf(files, streams)
+	a.envKey, a.envOld = takeEnv(keyring.EnvVarKey), takeEnv(keyring.EnvVarPrevious)
+	if err := refuseDebugging(os.Getenv("GODEBUG")); err != nil {
+		return a.exit(err)
 	}
-	a.console = newConsole(a.ErrOut)
+	rest.SetDefaultWarningHandler(cluster.Warnings(func(text string) { a.console.say("Warning: " + text) }))
+	a.heard = overhear(a.console)
+	defer a.heard.stop()
 	ctx, stop := interruptible()
 	defer stop()
 	return a.run(ctx, args)
@@ -89,6 +96,23 @@ func Main(files atomicfile.FS, args []string) (code int) {
 // collectAt makes the garbage collector run a little more often than by default: what
 // a long ledger leaves behind while it is read is most of what this program has.
 const collectAt = 60
+
+// appOf makes an app of its streams.
+func appOf(files atomicfile.FS, streams genericiooptions.IOStreams) *app {
+	a := &app{IOStreams: streams, product: streams.Out, files: files, console: newConsole(streams.ErrOut)}
+	a.Out = redact.Writer(streams.Out)
+	return a
+}
+
+// refuseDebugging refuses the settings of GODEBUG with which Go's HTTP client writes
+// each request to stderr, its credentials and its body too. They are in effect when
+// main begins, so that they can no longer be taken away.
+func refuseDebugging(settings string) error {
+	if !strings.Contains(settings, "http2debug=1") && !strings.Contains(settings, "http2debug=2") {
+		return nil
+	}
+	return withHint(errors.New("GODEBUG=http2debug shows credentials, keys and tokens of each request"), "unset GODEBUG; -v shows method, path and status of each request")
+}
 
 // takeEnv reads a variable and removes it, because credential plugins inherit
 // our environment.
@@ -119,6 +143,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		cmd, err = root.ExecuteContextC(ctx)
 		err = withRights(err, cmd.Name())
 	}
+	a.heard.drain()
 	a.console.flush()
 	return a.exit(err)
 }
@@ -144,8 +169,8 @@ func (a *app) exit(err error) int {
 		return exitInterrupted
 	}
 	a.console.print("error: " + oneLine(err.Error()) + "\n")
-	if hint := hintOf(err); hint != "" {
-		a.console.print("hint: " + oneLine(hint) + "\n")
+	if way := hintOf(err); way != "" {
+		a.console.print("hint: " + oneLine(way) + "\n")
 	}
 	return exitFailed
 }
@@ -154,32 +179,24 @@ func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
-// hinted is an error with the way out of it.
-type hinted struct {
-	error
-	hint string
-}
+// withHint adds the way out to an error: a constant with words that are quoted.
+var withHint = hint.With
 
-func (h hinted) Unwrap() error { return h.error }
-
-func withHint(err error, format string, args ...any) error {
-	return hinted{err, fmt.Sprintf(format, args...)}
-}
-
+// hintOf gives the way out that an error knows, or nothing.
 func hintOf(err error) string {
-	var h hinted
+	var with interface{ Hint() hint.Text }
 	var e *envfile.Error
 	var c *cluster.Error
 	var l *ledger.Error
 	switch {
-	case errors.As(err, &h):
-		return h.hint
+	case errors.As(err, &with):
+		return string(with.Hint())
 	case errors.As(err, &e):
-		return e.Hint
+		return string(e.Hint)
 	case errors.As(err, &c):
-		return c.Hint
+		return string(c.Hint)
 	case errors.As(err, &l):
-		return l.Hint
+		return string(l.Hint)
 	default:
 		return ""
 	}
@@ -204,7 +221,7 @@ func reportPanic(w io.Writer, r any) int {
 
 // Command gives the command tree, for what is generated from it.
 func Command() *cobra.Command {
-	return (&app{files: atomicfile.OS, console: newConsole(io.Discard)}).command()
+	return appOf(atomicfile.OS, genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: io.Discard}).command()
 }
 
 func (a *app) command() *cobra.Command {
@@ -231,7 +248,7 @@ language opens with the key. The key is the one secret left to look after.`,
 	a.connect.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().IntVarP(&a.verbose, "v", "v", 0, "show each request on stderr: method, path, status; never a body")
 	root.SetOut(a.Out)
-	root.SetErr(a.ErrOut)
+	root.SetErr(redact.Writer(a.ErrOut))
 	root.SetFlagErrorFunc(a.flagError)
 	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
 		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newAdopt(a, a.adopt), newRBAC(a), newVersion(a), newCompletion(a))
@@ -239,21 +256,23 @@ language opens with the key. The key is the one secret left to look after.`,
 	return root
 }
 
-// noArguments refuses an argument without repeating it: it may be a secret that
-// slipped into the wrong place.
+// noArguments refuses an argument. It repeats a command that it does not know, and
+// nothing that stands behind one that it knows.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	path := hint.Text(cmd.CommandPath())
 	if cmd.HasSubCommands() {
+		err := errors.New("unknown command" + repeated(" %q", args[0]))
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return withHint(fmt.Errorf("unknown command for %q", cmd.CommandPath()), "did you mean: %s %s", cmd.CommandPath(), near[0])
+			return withHint(err, "did you mean: %s %s", path, near[0])
 		}
-		return withHint(fmt.Errorf("unknown command for %q", cmd.CommandPath()), "%s --help", cmd.CommandPath())
+		return withHint(err, "%s --help", path)
 	}
 	err := fmt.Errorf("%s takes no arguments, only flags", cmd.CommandPath())
 	if _, statErr := os.Stat(args[0]); statErr == nil && cmd.Flags().Lookup("env") != nil {
-		return withHint(err, "%s --env %s", cmd.CommandPath(), shellWord(args[0]))
+		return withHint(err, "%s --env %s", path, args[0])
 	}
-	return withHint(err, "%s --help", cmd.CommandPath())
+	return withHint(err, "%s --help", path)
 }

@@ -34,8 +34,8 @@ const (
 // newApp gives an app that writes into buffers.
 func newApp() (a *app, out, errOut *bytes.Buffer) {
 	out, errOut = &bytes.Buffer{}, &bytes.Buffer{}
-	a = &app{IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: out, ErrOut: errOut}, files: atomicfile.OS, connect: genericclioptions.NewConfigFlags(false)}
-	a.console = newConsole(errOut)
+	a = appOf(atomicfile.OS, genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: out, ErrOut: errOut})
+	a.connect = genericclioptions.NewConfigFlags(false)
 	return a, out, errOut
 }
 
@@ -197,10 +197,11 @@ func TestMayRevealNamesVerbs(t *testing.T) {
 	}
 }
 
+// A command that nobody knows is repeated, what stands behind one is not.
 func TestArgumentsAreNotRepeated(t *testing.T) {
 	for _, c := range []struct{ args, stderr string }{
-		{canary, "error: unknown command for \"kubectl fernet\"\nhint: kubectl fernet --help\n"},
-		{"pish", "error: unknown command for \"kubectl fernet\"\nhint: did you mean: kubectl fernet push\n"},
+		{"something", "error: unknown command \"something\"\nhint: kubectl fernet --help\n"},
+		{"pish", "error: unknown command \"pish\"\nhint: did you mean: kubectl fernet push\n"},
 		{"push " + canary, "error: kubectl fernet push takes no arguments, only flags\nhint: kubectl fernet push --help\n"},
 		{"completion " + canary, "error: no completion script for that shell\nhint: one of: kubectl, bash, zsh, fish\n"},
 		{"version -o " + canary, "error: -o: no such output format\nhint: one of: json, yaml\n"},

@@ -5,9 +5,10 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // kubectlComplete is what kubectl runs, under the name kubectl_complete-fernet
@@ -39,16 +40,16 @@ With "kubectl" it is the script that kubectl itself runs to complete
 			root := cmd.Root()
 			switch args[0] {
 			case "kubectl":
-				_, err := fmt.Fprint(a.Out, kubectlComplete)
+				_, err := fmt.Fprint(a.product, kubectlComplete)
 				return err
 			case "bash":
-				return root.GenBashCompletionV2(a.Out, true)
+				return root.GenBashCompletionV2(a.product, true)
 			case "zsh":
-				return root.GenZshCompletion(a.Out)
+				return root.GenZshCompletion(a.product)
 			case "fish":
-				return root.GenFishCompletion(a.Out, true)
+				return root.GenFishCompletion(a.product, true)
 			default:
-				return withHint(errors.New("no completion script for that shell"), "one of: %s", strings.Join(cmd.ValidArgs, ", "))
+				return withHint(errors.New("no completion script for that shell"), "one of: %s", hint.List(cmd.ValidArgs))
 			}
 		},
 	}

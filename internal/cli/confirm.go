@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // errNotConfirmed is the answer no.
@@ -22,7 +24,7 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 }
 
 // confirmFor is confirm for a verb whose --yes needs more; command is what to type.
-func (a *app) confirmFor(ctx context.Context, yes bool, question, command string) error {
+func (a *app) confirmFor(ctx context.Context, yes bool, question string, command hint.Text) error {
 	if yes {
 		return nil
 	}

@@ -9,6 +9,10 @@ package cli
 //   the order in which they were found, then errors with their hints, last the
 //   summary. A progress bar shows there only on a terminal, only after a
 //   second, and leaves no trace.
+//
+// Whatever a text comes from, a terminal obeys nothing of it: the console shows
+// control characters as escapes, line breaks within a line too, and app.Out does the
+// same for stdout. Only app.product, for objects, scripts and values, is exact.
 
 import (
 	"fmt"
@@ -19,6 +23,9 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // console writes the conversation. It holds what is said before the target is
@@ -74,6 +81,9 @@ func (c *console) flush() {
 func (c *console) warn(format string, args ...any) { c.say("warning: " + fmt.Sprintf(format, args...)) }
 func (c *console) note(format string, args ...any) { c.say("note: " + fmt.Sprintf(format, args...)) }
 
+func (c *console) hint(text hint.Text) { c.say("hint: " + string(text)) }
+func (c *console) next(text hint.Text) { c.print("next: " + string(text) + "\n") }
+
 func (c *console) say(line string) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -95,7 +105,8 @@ func (c *console) write(text string) {
 		_, _ = io.WriteString(c.w, "\r\x1b[K")
 		c.bar = false
 	}
-	_, _ = io.WriteString(c.w, text)
+	line := strings.TrimRight(text, "\n")
+	_, _ = io.WriteString(c.w, redact.Visible(line)+text[len(line):])
 }
 
 // progress gives a function to call with the count of what is done; it draws a

@@ -94,7 +94,7 @@ type diffItem struct {
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
 	offline := o.against == fromLedger
-	if out, ok := a.Out.(*os.File); o.showValues && (!ok || !term.IsTerminal(int(out.Fd()))) { // #nosec G115 -- a file descriptor fits
+	if out, ok := a.product.(*os.File); o.showValues && (!ok || !term.IsTerminal(int(out.Fd()))) { // #nosec G115 -- a file descriptor fits
 		if err := a.confirm(ctx, o.yes, "the output is no terminal: write plaintext values to it?"); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 const execEnvLong = `Run a local command with the secrets in its environment.
@@ -49,7 +50,7 @@ func newExecEnv(a *app, run func(context.Context, *execEnvOptions) error) *cobra
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.complete()
 			if cmd.ArgsLenAtDash() != 0 || len(args) == 0 {
-				return withHint(errors.New("no command to run"), "%s -- COMMAND", cmd.CommandPath())
+				return withHint(errors.New("no command to run"), "%s -- COMMAND", hint.Text(cmd.CommandPath()))
 			}
 			o.command = args
 			if err := o.validate(*a.connect.Namespace); err != nil {
@@ -82,6 +83,7 @@ func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 		entries = append(entries, v.entry)
 	}
 	a.console.flush()
+	a.heard.stop()
 	err = replaceProcess(path, o.command, environOf(os.Environ(), entries)) // without the keys: they were taken out at the start
 	if errors.Is(err, syscall.E2BIG) {
 		largest := slices.MaxFunc(entries, func(a, b envfile.Entry) int { return cmp.Compare(a.Value.Len(), b.Value.Len()) })
@@ -91,18 +93,19 @@ func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 	return err
 }
 
+const noCommand = "a command of your PATH, or a path with a / in it"
+
 // notRunnable says what LookPath found instead of a command.
 func notRunnable(command string, err error) error {
-	hint := "a command of your PATH, or a path with a / in it"
 	switch {
 	case errors.Is(err, syscall.EISDIR):
-		return withHint(fmt.Errorf("%s: it is a directory", command), "%s", hint)
+		return withHint(fmt.Errorf("%s: it is a directory", command), noCommand)
 	case errors.Is(err, fs.ErrPermission):
-		return withHint(fmt.Errorf("%s: it is not executable", command), "chmod +x %s", shellWord(command))
+		return withHint(fmt.Errorf("%s: it is not executable", command), "chmod +x %s", command)
 	case errors.Is(err, exec.ErrDot):
-		return withHint(fmt.Errorf("%s: your PATH finds it in the current folder alone", command), "%s", shellWord("./"+command))
+		return withHint(fmt.Errorf("%s: your PATH finds it in the current folder alone", command), "%s", "./"+command)
 	default:
-		return withHint(fmt.Errorf("%s: no such command", command), "%s", hint)
+		return withHint(fmt.Errorf("%s: no such command", command), noCommand)
 	}
 }
 

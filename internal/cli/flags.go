@@ -3,103 +3,91 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// refuseSecrets refuses a Fernet key or token among the arguments: by then it
-// is in the shell's history and in the process list. kubectl's own --token is
-// the API server's bearer token and passes.
+// refuseSecrets refuses a Fernet key or token among the arguments, in whatever form:
+// by then it is in the shell's history and in the process list, and it is repeated
+// nowhere. kubectl's own --token is the API server's bearer token and passes; behind
+// "--" stand a command, which is looked at, and its arguments, which are not.
 func refuseSecrets(args []string) error {
 	previous := ""
 	for i, arg := range args {
-		if arg == "--" {
+		isBearer := previous == bearer || strings.HasPrefix(arg, bearer+"=")
+		kind := secretIn(arg)
+		if kind != "" && !isBearer {
+			return withHint(fmt.Errorf("argument %d is a Fernet %s: it is now in your shell's history and was visible in the process list", i+1, kind),
+				"remove it from the history; keys belong into .env, a --key-file or FERNET_KEY")
+		}
+		if previous == "--" {
 			return nil
 		}
-		isBearer := previous == bearer || strings.HasPrefix(arg, bearer+"=")
 		previous = arg
-		kind := secretIn(arg)
-		if kind == "" || isBearer {
-			continue
-		}
-		return withHint(fmt.Errorf("argument %d is a Fernet %s: it is now in your shell's history and was visible in the process list", i+1, kind),
-			"remove it from the history; keys belong into .env, a --key-file or FERNET_KEY")
 	}
 	return nil
 }
 
-// secretIn looks at an argument as a whole, behind each of its "=", and behind
-// a short flag that it may be attached to (-nVALUE).
-func secretIn(arg string) string {
-	candidates := []string{arg}
-	if len(arg) > 2 && arg[0] == '-' {
-		candidates = append(candidates, arg[2:])
+// secretIn says what an argument holds, as it is or percent-encoded.
+func secretIn(arg string) string { return cmp.Or(token.Kind(arg), token.Kind(unescaped(arg))) }
+
+var percent = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+func unescaped(text string) string {
+	return percent.ReplaceAllStringFunc(text, func(code string) string {
+		c, _ := strconv.ParseUint(code[1:], 16, 8)
+		return string([]byte{byte(c)})
+	})
+}
+
+// longestWord is more than any command or flag has.
+const longestWord = 64
+
+// repeated formats a word that nobody knows, or gives nothing where it could be
+// part of a secret.
+func repeated(format, word string) string {
+	if len(word) > longestWord || token.Encoded(word) {
+		return ""
 	}
-	for rest, more := arg, true; more; {
-		_, rest, more = strings.Cut(rest, "=")
-		candidates = append(candidates, rest)
-	}
-	for _, c := range candidates {
-		if kind := secretKind(c); kind != "" {
-			return kind
-		}
-	}
-	return ""
+	return fmt.Sprintf(format, word)
 }
 
 // bearer is kubectl's flag for the API server's bearer token.
 const bearer = "--token"
 
 // commandLine writes the arguments as they could be typed again, but for what
-// may not be printed: a bearer token, and a password in a URL.
-func commandLine(args []string) string {
-	words := []string{"kubectl fernet"}
+// may not be printed: a bearer token, a password in a URL, and what holds a key.
+func commandLine(args []string) hint.Text {
+	line := hint.Text("kubectl fernet")
 	previous := ""
 	for _, arg := range args {
 		switch {
 		case previous == bearer:
-			words = append(words, `"$TOKEN"`)
+			line += ` "$TOKEN"`
 		case strings.HasPrefix(arg, bearer+"="):
-			words = append(words, bearer+`="$TOKEN"`)
+			line += " " + bearer + `="$TOKEN"`
+		case secretIn(arg) != "":
+			line += " …"
 		default:
-			words = append(words, shellWord(userInfo.ReplaceAllString(arg, "://…@")))
+			line += hint.Format(" %s", userInfo.ReplaceAllString(arg, "://…@"))
 		}
 		previous = arg
 	}
-	return strings.Join(words, " ")
+	return line
 }
 
-var (
-	shellSafe = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)
-	userInfo  = regexp.MustCompile(`://[^/@]*@`)
-)
-
-// shellWord quotes a word so that a shell reads it as it is.
-func shellWord(word string) string {
-	if shellSafe.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-func secretKind(arg string) string {
-	if _, err := decrypt.ParseKeys(arg); err == nil {
-		return "key"
-	}
-	if _, err := token.Parse(arg); err == nil {
-		return "token"
-	}
-	return ""
-}
+var userInfo = regexp.MustCompile(`://[^/@]*@`)
 
 // options are the flags of a verb.
 type options interface {
@@ -121,20 +109,18 @@ func runs[O options](a *app, o O, run func(context.Context, O) error) func(*cobr
 
 // flagError names the flag and says what is wrong without quoting the value.
 func (a *app) flagError(cmd *cobra.Command, err error) error {
-	help := cmd.CommandPath() + " --help"
+	help := hint.Text(cmd.CommandPath()) + " --help"
 	var missing *pflag.NotExistError
 	if errors.As(err, &missing) {
-		if missing.GetSpecifiedShortnames() != "" {
-			return withHint(errors.New("unknown short flag"), "%s", help)
-		}
 		name := missing.GetSpecifiedName()
-		if len(name) > longestFlag {
-			return withHint(errors.New("unknown flag"), "%s", help)
+		if missing.GetSpecifiedShortnames() != "" {
+			return withHint(fmt.Errorf("unknown flag -%s", name), "%s", help)
 		}
+		unknown := errors.New("unknown flag" + repeated(" --%s", name))
 		if near := nearest(name, flagNames(cmd)); near != "" {
-			return withHint(fmt.Errorf("unknown flag --%s", name), "did you mean --%s?", near)
+			return withHint(unknown, "did you mean --%s?", near)
 		}
-		return withHint(fmt.Errorf("unknown flag --%s", name), "%s", help)
+		return withHint(unknown, "%s", help)
 	}
 	var bad *pflag.InvalidValueError
 	if errors.As(err, &bad) {
@@ -151,10 +137,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 }
 
 // samples are values of the types of flags that nobody guesses.
-var samples = map[string]string{"age": "90d, 12w or 36h", "duration": "90s or 5m"}
-
-// longestFlag is more than any flag has; a longer one may be a secret.
-const longestFlag = 30
+var samples = map[string]hint.Text{"age": "90d, 12w or 36h", "duration": "90s or 5m"}
 
 func flagNames(cmd *cobra.Command) []string {
 	var names []string

@@ -26,8 +26,9 @@ func TestSecretsOnTheCommandLineAreRefused(t *testing.T) {
 		{"push --token-file=" + testToken, 2, "token"},
 		{"push --token " + testToken, 0, ""}, // the API server's
 		{"push --token=" + testKey, 0, ""},
-		{"exec-env -- " + testKey, 0, ""}, // somebody else's argument
-		{"push --env .env --match SECRET_* " + testKey[1:], 0, ""},
+		{"exec-env -- " + testKey, 3, "key"},  // the command's name is repeated
+		{"exec-env -- cmd " + testKey, 0, ""}, // somebody else's argument
+		{"push --env .env --match SECRET_* " + testKey[4:], 0, ""},
 		{"", 0, ""},
 	} {
 		err := refuseSecrets(strings.Fields(c.args))
@@ -52,7 +53,7 @@ func TestCommandLineCanBeTyped(t *testing.T) {
 	for b := 1; b < 256; b++ {
 		args = append(args, "x"+string([]byte{byte(b)})+"y")
 	}
-	out, err := exec.Command("sh", "-c", `kubectl() { printf '%s\0' "$@"; }; `+commandLine(args)).Output()
+	out, err := exec.Command("bash", "-c", `kubectl() { printf '%s\0' "$@"; }; `+string(commandLine(args))).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

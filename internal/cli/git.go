@@ -3,16 +3,23 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // gitWarnings warns when the .env is in git, or could get there by an `add .`.
 func (a *app) gitWarnings(env string) {
 	switch gitState(env) {
 	case gitTracked:
-		a.console.warn("%s is tracked by git: its values and its key are in the history; `git rm --cached %s`, then kubectl fernet rotate%s", env, shellWord(env), envFlag(env))
+		a.console.warn("%s is tracked by git: its values and its key are in the history; `git rm --cached %s`, then kubectl fernet rotate%s", env, hint.Word(env), envFlag(env))
 	case gitVisible:
 		a.console.warn("%s is not ignored by git: add it to .gitignore", env)
 	}
@@ -24,42 +31,130 @@ const (
 	gitVisible = "not ignored"
 )
 
-// gitState gives one of these, or nothing where git has nothing to do with it.
+// gitState gives one of these, or nothing where git has nothing to do with it, or
+// cannot say.
 func gitState(file string) string {
 	_, err := exec.LookPath("git")
-	switch {
-	case err != nil || !inWorkTree(file):
+	repo, found := repositoryOf(file)
+	if err != nil || !found {
 		return ""
-	case gitAgrees(file, "ls-files", "--error-unmatch"):
+	}
+	bare, err := repo.withoutPowers()
+	defer func() { _ = os.RemoveAll(bare) }()
+	if err != nil {
+		return ""
+	}
+	switch {
+	case repo.agrees(bare, file, "--literal-pathspecs", "ls-files", "--error-unmatch"):
 		return gitTracked
-	case !gitAgrees(file, "check-ignore", "--quiet"):
+	case !repo.agrees(bare, file, "check-ignore", "--no-index", "--quiet"):
 		return gitVisible
 	default:
 		return ""
 	}
 }
 
-// inWorkTree says whether a file lies in a git work tree, without running git.
+// repository is where a work tree and its data are; with `git worktree` the data
+// are in two folders.
+type repository struct{ tree, data, common string }
+
+// inWorkTree says whether a file lies in a git work tree.
 func inWorkTree(file string) bool {
+	_, found := repositoryOf(file)
+	return found
+}
+
+// repositoryOf finds the work tree that a file lies in, without running git.
+func repositoryOf(file string) (repository, bool) {
 	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
-		return false
+		return repository{}, false
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
-			return true
+		if data := dataOf(dir); data != "" {
+			common := data
+			if elsewhere, err := os.ReadFile(filepath.Join(data, "commondir")); err == nil {
+				common = from(data, strings.TrimSpace(string(elsewhere)))
+			}
+			return repository{dir, data, common}, true
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return false
+			return repository{}, false
 		}
 		dir = parent
 	}
 }
 
-// gitAgrees runs a git question about a file. Without git, or where it fails
-// for any reason, the answer is no.
-func gitAgrees(file string, question ...string) bool {
-	args := append([]string{"-C", filepath.Dir(file)}, question...)
-	return exec.Command("git", append(args, "--", filepath.Base(file))...).Run() == nil // #nosec G204 -- arguments, no shell
+// dataOf gives the folder with git's data of a work tree, or nothing where none begins.
+func dataOf(tree string) string {
+	data := filepath.Join(tree, ".git")
+	if info, err := os.Stat(data); err == nil && info.Mode().IsRegular() {
+		text, _ := os.ReadFile(data)
+		elsewhere, found := strings.CutPrefix(string(text), "gitdir: ")
+		if !found {
+			return ""
+		}
+		data = from(tree, strings.TrimSpace(elsewhere))
+	}
+	if _, err := os.Stat(filepath.Join(data, "HEAD")); err != nil { // #nosec G703 -- whether it is there is all that is asked
+		return ""
+	}
+	return data
+}
+
+// from resolves a path that may be relative to a folder.
+func from(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+var sha256Objects = regexp.MustCompile(`(?i)objectformat\s*=\s*sha256`)
+
+// withoutPowers makes an empty repository to ask in place of the real one. Whoever
+// made a checkout also wrote its configuration, and that can run anything (fsmonitor,
+// hooks, filters, a pager, whatever comes next), so git does not get to see it: only
+// the index and the patterns of what is ignored, which are data.
+func (r repository) withoutPowers() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "kubectl-fernet-git-"); err != nil {
+		return "", err
+	}
+	config := "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
+	if real, _ := os.ReadFile(filepath.Join(r.common, "config")); sha256Objects.Match(real) {
+		config = "[core]\n\trepositoryformatversion = 1\n\tbare = false\n[extensions]\n\tobjectformat = sha256\n"
+	}
+	exclude, _ := os.ReadFile(filepath.Join(r.common, "info", "exclude"))
+	write := func(name, text string) error {
+		return os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600) // #nosec G703 -- in the folder that was just made
+	}
+	err = errors.Join(
+		os.Mkdir(filepath.Join(dir, "objects"), 0o700), os.Mkdir(filepath.Join(dir, "refs"), 0o700), os.Mkdir(filepath.Join(dir, "info"), 0o700),
+		write("HEAD", "ref: refs/heads/none\n"), write("config", config), write(filepath.Join("info", "exclude"), string(exclude)))
+	shared, _ := filepath.Glob(filepath.Join(r.data, "sharedindex.*"))
+	for _, index := range shared {
+		_ = os.Symlink(index, filepath.Join(dir, filepath.Base(index)))
+	}
+	return dir, err
+}
+
+// gitLimit is how long git may think about one file.
+const gitLimit = 10 * time.Second
+
+// agrees runs a git question about a file. Where git fails for any reason, the
+// answer is no.
+func (r repository) agrees(bare, file string, question ...string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), gitLimit)
+	defer cancel()
+	args := append([]string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "--no-pager", "-C", filepath.Dir(file)}, question...)
+	cmd := exec.CommandContext(ctx, "git", append(args, "--", "./"+filepath.Base(file))...) // #nosec G204 -- arguments, no shell
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "GIT_") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GIT_DIR="+bare, "GIT_WORK_TREE="+r.tree, "GIT_INDEX_FILE="+filepath.Join(r.data, "index"),
+		"GIT_OBJECT_DIRECTORY="+filepath.Join(r.common, "objects"), "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
+	return cmd.Run() == nil
 }

@@ -16,8 +16,10 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const (
@@ -83,7 +85,7 @@ func (a *app) init(env string) error {
 	}
 	a.narrowed(env, was)
 	a.gitWarnings(env)
-	_, err = fmt.Fprintf(a.Out, "%s %s with key %s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", env, did, key.ID(), shellWord(env))
+	_, err = fmt.Fprintf(a.Out, "%s %s with key %s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", redact.Visible(env), did, key.ID(), hint.Word(env))
 	return err
 }
 
@@ -117,7 +119,7 @@ func (a *app) narrowed(path string, was fs.FileMode) {
 // of its next content.
 func (a *app) lockFor(env string) (unlock func(), err error) {
 	if _, err := os.Stat(filepath.Dir(env)); err != nil {
-		return nil, withHint(fmt.Errorf("%s: its folder does not exist", env), "mkdir -p %s", shellWord(filepath.Dir(env)))
+		return nil, withHint(fmt.Errorf("%s: its folder does not exist", env), "mkdir -p %s", filepath.Dir(env))
 	}
 	guard, err := ledger.Lock(filepath.Join(filepath.Dir(env), defaultLedger))
 	if err != nil {
@@ -144,7 +146,7 @@ func existing(env string) ([]byte, error) {
 	}
 	for _, name := range []string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext} {
 		if e, ok := file.Lookup(name); ok {
-			return nil, withHint(fmt.Errorf("%s:%d: it has a %s already; nothing was written", env, e.Line, name), "kubectl fernet push --env %s", shellWord(env))
+			return nil, withHint(fmt.Errorf("%s:%d: it has a %s already; nothing was written", env, e.Line, name), "kubectl fernet push --env %s", env)
 		}
 	}
 	return raw, nil

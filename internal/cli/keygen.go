@@ -25,7 +25,7 @@ Its key id, which is safe to show, goes to stderr.`,
 				return err
 			}
 			a.console.note("key id %s", key.ID())
-			_, err = fmt.Fprintln(a.Out, text)
+			_, err = fmt.Fprintln(a.product, text)
 			return err
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 func newLint(a *app) *cobra.Command {
@@ -29,7 +30,7 @@ those. Exit code 1 when there is something.`,
 			}
 			findings := envfile.Lint(file)
 			for _, f := range findings {
-				if _, err := fmt.Fprintln(a.Out, place(file.Path, f.Line, f.Name)+": "+f.Cause); err != nil {
+				if _, err := fmt.Fprintln(a.Out, place(redact.Visible(file.Path), f.Line, f.Name)+": "+f.Cause); err != nil {
 					return err
 				}
 			}

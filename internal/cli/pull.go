@@ -17,9 +17,11 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const pullLong = `Bring into the .env what the ledger or the cluster has and the .env lacks.
@@ -116,7 +118,7 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 	if err := a.writePulled(o.out, old, data); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", o.out, counted(len(values), "entry"))
+	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", redact.Visible(o.out), counted(len(values), "entry"))
 	return err
 }
 
@@ -156,11 +158,11 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 	if len(variables) > 0 {
 		a.console.note("%s had no %s: added", o.out, strings.Join(namesOf(variables), ", "))
 	}
-	if _, err := fmt.Fprintf(a.Out, "%s: %s\n", o.out, m); err != nil || len(m.differ) == 0 {
+	if _, err := fmt.Fprintf(a.Out, "%s: %s\n", redact.Visible(o.out), m); err != nil || len(m.differ) == 0 {
 		return err
 	}
 	a.console.flush()
-	a.console.print("hint: to take the recorded values: " + a.typed + " --force\n")
+	a.console.print("hint: " + string(hint.Format("to take the recorded values: %s --force", a.typed)) + "\n")
 	return errFindings
 }
 
@@ -190,7 +192,7 @@ func mergeOf(file *envfile.File, values []value) (m merge, err error) {
 		case ok:
 			m.differ = append(m.differ, v)
 		case near:
-			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.entry.Name, Hint: "spell it as it was pushed: " + v.entry.Name}
+			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.entry.Name, Hint: hint.Format("spell it as it was pushed: %s", v.entry.Name)}
 		default:
 			m.added = append(m.added, v)
 		}
@@ -301,7 +303,7 @@ func (o *pullOptions) checkOut() error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return withHint(fmt.Errorf("%s: is a directory", o.out), "--out %s", shellWord(filepath.Join(o.out, defaultEnv)))
+		return withHint(fmt.Errorf("%s: is a directory", o.out), "--out %s", filepath.Join(o.out, defaultEnv))
 	case !info.Mode().IsRegular():
 		return withHint(fmt.Errorf("%s: not a regular file", o.out), anotherOut)
 	case info.Size() > envfile.MaxSize:
@@ -329,7 +331,7 @@ func (a *app) present(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case errors.Is(err, fs.ErrPermission):
-		return nil, withHint(fmt.Errorf("%s: permission denied", path), "chmod 600 %s; or %s", shellWord(path), anotherOut)
+		return nil, withHint(fmt.Errorf("%s: permission denied", path), "chmod 600 %s; or %s", path, hint.Text(anotherOut))
 	case err != nil:
 		return nil, err
 	case beginsLikeLedger(old):

@@ -187,7 +187,7 @@ func (r *pushRun) decide(ctx context.Context) ([]plan.Decision, error) {
 func (r *pushRun) checkRevert() error {
 	for _, name := range r.o.revert {
 		if !slices.ContainsFunc(r.source.wanted, func(w plan.Wanted) bool { return w.EnvKey == name }) {
-			return withHint(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", r.o.env), "%s --help", "kubectl fernet push")
+			return withHint(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", r.o.env), "kubectl fernet push --help")
 		}
 	}
 	return nil

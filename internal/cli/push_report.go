@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -80,7 +81,7 @@ func (r *pushRun) products(results []plan.Decision) error {
 				objects = append(objects, manifest.Secret(d.Row))
 			}
 		}
-		return r.o.print.objects(r.Out, objects)
+		return r.o.print.objects(r.product, objects)
 	}
 	return r.lines(results)
 }
@@ -127,22 +128,22 @@ func (w *work) explain(results []plan.Decision) {
 			line = fmt.Sprintf("error: secret/%s: %s", few(names[c]), oneLine(c.reason))
 		}
 		w.console.say(line)
-		if hint := w.hint(first[c]); hint != "" {
-			w.console.say("hint: " + hint)
+		if way := w.hint(first[c]); way != "" {
+			w.console.hint(way)
 		}
 	}
 }
 
-func (w *work) hint(d plan.Decision) string {
+func (w *work) hint(d plan.Decision) hint.Text {
 	switch d.Outcome {
 	case plan.Differs:
 		return w.update
 	case plan.Stale:
-		return "kubectl fernet pull" + envFlag(w.o.env) + " --force gets the current value; to publish the older one on purpose: kubectl fernet push" + envFlag(w.o.env) + " --revert " + d.Row.EnvKey
+		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", envFlag(w.o.env), envFlag(w.o.env), d.Row.EnvKey)
 	case plan.Superseded:
-		ids := strings.Join(w.source.ring.IDs(), ", ")
+		ids := hint.List(w.source.ring.IDs())
 		if d.ByRow {
-			return "if the key was rotated, get the current .env (this one has " + ids + "); if that row is not true, --ignore-key " + d.Row.KeyID
+			return hint.Format("if the key was rotated, get the current .env (this one has %s); if that row is not true, --ignore-key %s", ids, d.Row.KeyID)
 		}
 		return "the key was rotated: get the current .env; this one has " + ids
 	case plan.Blocked:
@@ -151,9 +152,9 @@ func (w *work) hint(d plan.Decision) string {
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:
 		if d.Row.Generation == 1 {
-			return "look before you touch it: kubectl describe secret " + d.Row.Secret + " -n " + d.Row.Namespace + "; kubectl fernet adopt " + d.Row.Secret + " takes over a token that you know"
+			return hint.Format("look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s takes over a token that you know", d.Row.Secret, d.Row.Namespace, d.Row.Secret)
 		}
-		return "look before you touch it: kubectl describe secret " + d.Row.Secret + " -n " + d.Row.Namespace + "; a token was copied to this name, or its binding was edited"
+		return hint.Format("look before you touch it: kubectl describe secret %s -n %s; a token was copied to this name, or its binding was edited", d.Row.Secret, d.Row.Namespace)
 	case plan.Unproven:
 		return "with the key that signed those rows in KEY_PREVIOUS they can be restored"
 	default:

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
@@ -72,8 +73,8 @@ func withRights(err error, verb string) error {
 }
 
 // roleHint says where the rights are found that a verb needs.
-func roleHint(verb string) string {
-	return "kubectl fernet rbac --for " + verb + " prints the Role that it needs"
+func roleHint(verb string) hint.Text {
+	return hint.Format("kubectl fernet rbac --for %s prints the Role that it needs", verb)
 }
 
 func newRBAC(a *app) *cobra.Command {
@@ -97,10 +98,10 @@ the Role of rollout too.`,
 		RunE: func(*cobra.Command, []string) error {
 			rules, known := rights[verb]
 			if verb == "" {
-				return withHint(errors.New("--for VERB is missing"), "one of: %s", strings.Join(verbsWithRights(), ", "))
+				return withHint(errors.New("--for VERB is missing"), "one of: %s", hint.List(verbsWithRights()))
 			}
 			if !known {
-				return withHint(errors.New("--for: no verb that needs rights"), "one of: %s", strings.Join(verbsWithRights(), ", "))
+				return withHint(errors.New("--for: no verb that needs rights"), "one of: %s", hint.List(verbsWithRights()))
 			}
 			role := rbacv1.Role{
 				TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -115,7 +116,7 @@ func openAll(found []plan.Recalled, s *source) (values []value, err error) {
 		plain, err := door.Open(r.Token)
 		if err != nil {
 			return nil, withHint(fmt.Errorf("%s in namespace %q of cluster %q: %w", r.Token.EnvKey, r.Token.Namespace, r.Cluster, err),
-				"this keyring has %s", strings.Join(s.ring.IDs(), ", "))
+				"this keyring has %s", hint.List(s.ring.IDs()))
 		}
 		v := value{r, envfile.Entry{Name: r.Token.EnvKey, Value: plain}}
 		values = append(values, v)
@@ -326,8 +327,8 @@ func (w *work) nothing(views []plan.View) error {
 }
 
 // bytesHint names the command that still gives a value which does not fit.
-func (o *recallOptions) bytesHint(name string) string {
-	return fmt.Sprintf("kubectl fernet reveal %s%s >FILE gives its bytes", name, envFlag(o.env))
+func (o *recallOptions) bytesHint(name string) hint.Text {
+	return hint.Format("kubectl fernet reveal %s%s >FILE gives its bytes", name, envFlag(o.env))
 }
 
 // agreed gives one value for each name, and refuses where places differ, be it in

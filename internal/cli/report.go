@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // reportVersion is the version of the reports' JSON forms.
@@ -36,7 +37,7 @@ func printReport[T any](w *work, format, kind string, items []T) (done bool, err
 		return false, nil
 	}
 	if err == nil {
-		_, err = w.Out.Write(text)
+		_, err = w.product.Write(text)
 	}
 	return true, err
 }
@@ -46,5 +47,5 @@ func checkFormat(format string, known ...string) error {
 	if format == "" || slices.Contains(known, format) {
 		return nil
 	}
-	return withHint(errors.New("-o: no such output format"), "one of: %s", strings.Join(known, ", "))
+	return withHint(errors.New("-o: no such output format"), "one of: %s", hint.List(known))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -166,7 +167,7 @@ func (r *restoreRun) ask(ctx context.Context, decisions []plan.Decision) error {
 	}
 	command := r.typed + " --yes"
 	if *r.connect.Namespace == "" && len(r.o.namespaces) == 0 {
-		command = r.typed + " -n " + r.target.namespaces[0] + " --yes"
+		command = hint.Format("%s -n %s --yes", r.typed, r.target.namespaces[0])
 	}
 	return r.confirmFor(ctx, r.o.yes || n == 0 || r.o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", counted(n, "Secret"), r.places()), command)
 }

@@ -346,7 +346,7 @@ func (r *retireRun) report() {
 	}
 	r.explain(r.skipped)
 	if slices.ContainsFunc(r.items, func(i *retired) bool { return i.outcome == outcomeHistory }) {
-		r.console.say("hint: " + r.typed + " --drop-rollback gives the way back to those revisions up")
+		r.console.hint(r.typed + " --drop-rollback gives the way back to those revisions up")
 	}
 	for _, namespace := range r.target.namespaces {
 		if kinds := r.denied[namespace]; len(kinds) > 0 {

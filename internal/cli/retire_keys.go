@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -99,7 +100,7 @@ func (k *keyDrop) drop(ctx context.Context, holder holder) (dropped bool, err er
 func (r *retireRun) keyringNote(dropped []string) {
 	for _, held := range r.held {
 		if slices.ContainsFunc(held.IDs, func(id string) bool { return slices.Contains(dropped, id) }) {
-			r.console.print(fmt.Sprintf("next: secret/%s in namespace %q still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s\n",
+			r.console.next(hint.Format("secret/%s in namespace %s still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s",
 				held.Name, held.Namespace, envFlag(r.o.env), envFlag(r.o.env)))
 		}
 	}
@@ -140,7 +141,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 			k.keep("cluster %q has none of the Secrets that the ledger recorded there, so it may be another one", name)
 		}
 		if k.found[name] <= 0 && name != k.target.cluster {
-			k.console.say("hint: --forget-cluster " + shellWord(name) + " if it is gone for good")
+			k.console.hint(hint.Format("--forget-cluster %s if it is gone for good", name))
 		}
 	}
 	for _, name := range sortedKeys(clients) {
@@ -225,7 +226,7 @@ func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledge
 	k.ended = append(k.ended, use.Close...)
 	if len(use.Lost) > 0 {
 		k.keep("%s: gone, and comes back only with a previous key: %s", where, secrets(use.Lost))
-		k.console.say(fmt.Sprintf("hint: kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", shellWord(namespace), envFlag(k.o.env), shellWord(namespace)))
+		k.console.hint(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, envFlag(k.o.env), namespace))
 	}
 	if len(use.Opened) > 0 {
 		k.keep("%s: does not open with KEY alone: %s", where, secrets(use.Opened))
@@ -253,7 +254,7 @@ func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, cluste
 		found, err := client.Labelled(ctx, "", manifest.LabelKeyID+"="+id)
 		if err != nil {
 			k.keep("the Secrets of all namespaces of cluster %q could not be listed, so a copy elsewhere is not ruled out: %s", clusterName, oneLine(err.Error()))
-			k.console.say("hint: --skip-cluster-check if nobody copies Secrets to other namespaces there")
+			k.console.hint("--skip-cluster-check if nobody copies Secrets to other namespaces there")
 			return ctx.Err()
 		}
 		if err := k.copies(ctx, client, clusterName, "", id, found); err != nil {
@@ -308,7 +309,7 @@ func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterNam
 	}
 	if len(mirrored) > 0 {
 		k.keep("cluster %q: opens with key %s, and was made for another place: %s", clusterName, id, few(mirrored))
-		k.console.say("hint: copy the current generation there; or --ignore " + shellWord(mirrored[0]) + " if nothing opens it any more")
+		k.console.hint(hint.Format("copy the current generation there; or --ignore %s if nothing opens it any more", mirrored[0]))
 	}
 	if len(foreign) > 0 {
 		k.console.note("cluster %q: %s the id of key %s and does not open with it: %s", clusterName, counted(len(foreign), "Secret")+" with", id, few(foreign))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -65,7 +66,7 @@ func oneName(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		return nil
 	}
-	return withHint(fmt.Errorf("%s takes one name", cmd.CommandPath()), "%s --help", cmd.CommandPath())
+	return withHint(fmt.Errorf("%s takes one name", cmd.CommandPath()), "%s --help", hint.Text(cmd.CommandPath()))
 }
 
 // checkGeneration brings the flag and the generation of a full name together.
@@ -105,6 +106,6 @@ func (a *app) reveal(ctx context.Context, o *revealOptions) error {
 	if _, named := manifest.SplitName(o.name); named > 1 && named != values[0].Generation {
 		return withHint(errors.New("that generation is not the current one in the cluster"), "the ledger may have it: leave out --from cluster")
 	}
-	_, err = io.WriteString(a.Out, values[0].entry.Value.Reveal())
+	_, err = io.WriteString(a.product, values[0].entry.Value.Reveal())
 	return err
 }

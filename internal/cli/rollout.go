@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -132,7 +133,7 @@ type keyringPlace struct{ namespace, base string }
 // be finished, and then goes through them one by one.
 func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
 	if o.appsHold != "" && !w.source.ring.Has(o.appsHold) {
-		return withHint(fmt.Errorf("--apps-hold %s: this keyring has no such key", o.appsHold), "it has %s", strings.Join(w.source.ring.IDs(), ", "))
+		return withHint(fmt.Errorf("--apps-hold %s: this keyring has no such key", o.appsHold), "it has %s", hint.List(w.source.ring.IDs()))
 	}
 	r := &rolloutRun{work: w, o: o, generations: map[string]plan.Generations{}}
 	views, err := w.lookAll(ctx)
@@ -186,7 +187,7 @@ func (r *rolloutRun) plan(ctx context.Context, view plan.View) error {
 	if len(denied) > 0 {
 		r.findings, r.blind = true, true
 		r.console.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(denied, ", "))
-		r.console.say("hint: " + roleHint("rollout"))
+		r.console.hint(roleHint("rollout"))
 	}
 	for _, w := range list {
 		step := plan.Repoint(w, g, r.o.appsHold, r.o.values)
@@ -352,9 +353,9 @@ func (r *rolloutRun) wayBack(step plan.Repointing, failed *cluster.RolloutError)
 	if len(step.Rename) == 0 {
 		return withHint(err, "kubectl rollout status -n %s %s; run the same command again to go on", step.Workload.Namespace, step.Workload)
 	}
-	back := fmt.Sprintf("the way back: kubectl patch -n %s %s --type=json -p %s", step.Workload.Namespace, step.Workload, shellWord(string(step.Workload.Back(step.Rename))))
+	back := hint.Format("the way back: kubectl patch -n %s %s --type=json -p %s", step.Workload.Namespace, step.Workload, string(step.Workload.Back(step.Rename)))
 	for _, pod := range failed.NotReady {
-		back += fmt.Sprintf("; then kubectl delete pod -n %s %s if it is still not Ready", step.Workload.Namespace, pod)
+		back += hint.Format("; then kubectl delete pod -n %s %s if it is still not Ready", step.Workload.Namespace, pod)
 	}
 	return withHint(err, "%s", back)
 }
@@ -365,7 +366,7 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 	if len(step.Changed) > 0 {
 		r.findings = true
 		r.console.say(fmt.Sprintf("differs: %s in namespace %q names %s, whose value is not the current one", w, w.Namespace, few(step.Changed)))
-		r.console.say("hint: kubectl fernet rollout --update lets it follow to the current value")
+		r.console.hint("kubectl fernet rollout --update lets it follow to the current value")
 	}
 	if len(step.Rename) > 0 && !w.Kind.Patchable() {
 		r.line(w, "cannot be patched")
@@ -375,7 +376,7 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 		r.line(w, "left to "+manager)
 	}
 	if len(step.Lacking) > 0 && !r.patchable(step) {
-		r.console.say(fmt.Sprintf("hint: give its pods key %s first, or they cannot open what they then get", strings.Join(step.Lacking, ", ")))
+		r.console.hint(hint.Format("give its pods key %s first, or they cannot open what they then get", hint.List(step.Lacking)))
 	}
 	r.behind(step)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
@@ -253,13 +254,13 @@ func (r *rotateRun) leftToDo(ctx context.Context) error {
 	ids := r.source.ring.IDs()
 	r.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
 		r.places(), ids[0], strings.Join(r.source.ring.Previous(), ", ")))
-	r.console.print("next: " + nextSteps(r.o.sourceOptions, ids[0]) + "; to start another rotation all the same: kubectl fernet rotate --new-key\n")
+	r.console.next(nextSteps(r.o.sourceOptions, ids[0]) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
 	return errFindings
 }
 
-func nextSteps(o sourceOptions, id string) string {
+func nextSteps(o sourceOptions, id string) hint.Text {
 	flags := envFlag(o.env)
-	return fmt.Sprintf("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
+	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
 }
 
 func (w *work) places() string {
@@ -301,10 +302,10 @@ func (r *rotateRun) prepare(ctx context.Context) error {
 		return err
 	}
 	if r.o.keySecret != "" {
-		r.console.print("next: kubectl fernet rollout" + envFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + envFlag(r.o.env) + "\n")
+		r.console.next("kubectl fernet rollout" + envFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + envFlag(r.o.env))
 		return nil
 	}
-	r.console.print(fmt.Sprintf("next: give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s\n",
+	r.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s",
 		r.holder.path, envFlag(r.o.env), envFlag(r.o.env), staged))
 	return nil
 }
@@ -397,11 +398,11 @@ func (r *rotateRun) finish(ctx context.Context) error {
 		if err := r.work.rollout(ctx, r.o.rolloutOptions, true); err != nil {
 			return err
 		}
-		r.console.print("next: kubectl fernet retire" + flags + "\n")
+		r.console.next("kubectl fernet retire" + flags)
 	case r.o.keySecret != "":
-		r.console.print("next: kubectl fernet rollout" + flags + ", then kubectl fernet retire" + flags + "\n")
+		r.console.next("kubectl fernet rollout" + flags + ", then kubectl fernet retire" + flags)
 	default:
-		r.console.print("next: " + nextSteps(r.o.sourceOptions, id) + "\n")
+		r.console.next(nextSteps(r.o.sourceOptions, id))
 	}
 	return nil
 }

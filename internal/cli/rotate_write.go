@@ -156,7 +156,7 @@ func (r *rotateRun) stopped(results []cluster.Result, by cluster.Result) {
 	if by.Fate == cluster.Taken {
 		r.console.say(fmt.Sprintf("error: somebody else is rotating %s: Secret %s is there already, under key %s; nothing else was written",
 			by.Object.Namespace, by.Object.Name, cmp.Or(by.Object.KeyID, "unknown")))
-		r.console.say("hint: wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + envFlag(r.o.env) + ", to have your own key back")
+		r.console.hint("wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + envFlag(r.o.env) + ", to have your own key back")
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -158,11 +159,11 @@ func (a *app) fileWarnings(file *envfile.File) {
 }
 
 // envFlag gives the --env to type for a file.
-func envFlag(env string) string {
+func envFlag(env string) hint.Text {
 	if env == defaultEnv {
 		return ""
 	}
-	return " --env " + shellWord(env)
+	return hint.Format(" --env %s", env)
 }
 
 // choose picks the entries that match and checks their names and values.
@@ -191,20 +192,20 @@ func (s *source) choose() error {
 
 func (s *source) check(e envfile.Entry) error {
 	if e.Value.IsEmpty() && !s.options.allowEmpty {
-		return s.at(e, e.Name+" has no value", "give it one, or add --allow-empty")
+		return s.at(e, e.Label()+" has no value", "give it one, or add --allow-empty")
 	}
 	err := seal.CheckValue(s.ring, e.Value)
 	switch {
 	case errors.Is(err, seal.ErrSealed):
-		return s.at(e, e.Name+" "+err.Error(), "write the plaintext here; push seals it")
+		return s.at(e, e.Label()+" "+err.Error(), "write the plaintext here; push seals it")
 	case err != nil:
-		return s.at(e, e.Name+" "+err.Error(), "take it out of this file, or leave it out with --match")
+		return s.at(e, e.Label()+" "+err.Error(), "take it out of this file, or leave it out with --match")
 	default:
 		return nil
 	}
 }
 
-func (s *source) at(e envfile.Entry, message, hint string) error {
+func (s *source) at(e envfile.Entry, message string, hint hint.Text) error {
 	return &envfile.Error{Path: s.file.Path, Line: e.Line, Message: message, Hint: hint}
 }
 
@@ -266,7 +267,7 @@ func (a *app) nothingMatches(s *source, unmatched []string) string {
 	}
 	flags := ""
 	for _, name := range unmatched[:min(len(unmatched), fewNames)] {
-		flags += fmt.Sprintf(" --match '%s'", name)
+		flags += string(hint.Format(" --match %s", name))
 	}
 	return fmt.Sprintf("%s; it has %s. To push them: %s%s", text, few(unmatched), a.typed, flags)
 }

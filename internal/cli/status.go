@@ -393,15 +393,15 @@ func (r *statusRun) next() error {
 	case len(r.items) == 0:
 		r.console.note("nothing of this .env is in %s", r.places())
 	case count[plan.StateMissing] > 0:
-		r.console.print("next: kubectl fernet restore" + flags + " puts back what is missing\n")
+		r.console.next("kubectl fernet restore" + flags + " puts back what is missing")
 	case count[plan.StateUnfinished] > 0:
-		r.console.print("next: kubectl fernet rotate" + flags + " finishes the rotation\n")
+		r.console.next("kubectl fernet rotate" + flags + " finishes the rotation")
 	case count[plan.StateRollout] > 0:
-		r.console.print("next: kubectl fernet rollout" + flags + " points the workloads to the current generations\n")
+		r.console.next("kubectl fernet rollout" + flags + " points the workloads to the current generations")
 	case over > 0:
-		r.console.print("next: kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags + "\n")
+		r.console.next("kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags)
 	case count[plan.StateRetire] > 0 || !previous.Value.IsEmpty():
-		r.console.print("next: kubectl fernet retire" + flags + " deletes what nothing uses any more\n")
+		r.console.next("kubectl fernet retire" + flags + " deletes what nothing uses any more")
 	}
 	if over+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
 		return errFindings

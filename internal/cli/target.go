@@ -16,6 +16,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // target is where a run goes: which context of the kubeconfig, under which
@@ -82,6 +83,7 @@ func (r targetRequest) resolve() (target, error) {
 			return target{}, err
 		}
 	}
+	redact.Name(append(t.namespaces, t.context, t.cluster)...)
 	return t, nil
 }
 
@@ -132,7 +134,7 @@ func (r targetRequest) agree(context string, kubeconfig clientcmdapi.Config) (ta
 	}
 	if chosen != "" && len(kubeconfig.Contexts) > 0 && !slices.Contains(append(names, chosen), r.clusterName) {
 		return target{}, withHint(fmt.Errorf("%s is cluster %q, but CLUSTER_NAME is %q", flag, chosen, r.clusterName),
-			"leave %s out to go to %q, or add --ignore-cluster-name", strings.Fields(flag)[0], r.clusterName)
+			"leave %s out to go to %s, or add --ignore-cluster-name", strings.Fields(flag)[0], r.clusterName)
 	}
 	t.cluster = r.clusterName
 	return t, nil
@@ -215,5 +217,5 @@ func kubeconfigError(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
 		return withHint(errors.New("no cluster: the kubeconfig is missing or empty"), "pass --kubeconfig, or set KUBECONFIG")
 	}
-	return withHint(fmt.Errorf("kubeconfig: %w", err), "`kubectl config view` shows what kubectl makes of it")
+	return withHint(errors.New("kubeconfig: "+redact.Clean(err.Error())), "`kubectl config view` shows what kubectl makes of it")
 }

@@ -98,7 +98,7 @@ func TestTargetIsChosen(t *testing.T) {
 func TestTargetIsRefused(t *testing.T) {
 	for _, c := range []struct{ kubeconfig, request, err, hint string }{
 		{usual, "NAME=shared", `CLUSTER_NAME "shared" is a cluster that several contexts use: admin, ops, prod`, "choose one: --context admin"},
-		{usual, "--context=solo NAME=prod", `--context solo is cluster "alone", but CLUSTER_NAME is "prod"`, `leave --context out to go to "prod", or add --ignore-cluster-name`},
+		{usual, "--context=solo NAME=prod", `--context solo is cluster "alone", but CLUSTER_NAME is "prod"`, `leave --context out to go to prod, or add --ignore-cluster-name`},
 		{usual, "--context=admin NAME=prod", `--context admin is cluster "shared", but CLUSTER_NAME is "prod"`, "leave --context out"},
 		{usual, "--context=solo NAME=nothing", `--context solo is cluster "alone", but CLUSTER_NAME is "nothing"`, "leave --context out"},
 		{usual, "--context=sol", `--context "sol"` + itHas, "did you mean solo?"},
@@ -106,8 +106,8 @@ func TestTargetIsRefused(t *testing.T) {
 		{usual, "--context=nothing-like-it NAME=prod ignore", `--context "nothing-like-it"` + itHas, "--context admin"},
 		{usual, "NAME=prd", `CLUSTER_NAME "prd"` + itHas, "did you mean prod?"},
 		{usual, "NAME=nothing", `CLUSTER_NAME "nothing"` + itHas, "correct CLUSTER_NAME, or add --ignore-cluster-name"},
-		{usual, "NAME=prod --cluster=alone", `--cluster alone is cluster "alone", but CLUSTER_NAME is "prod"`, `leave --cluster out to go to "prod"`},
-		{usual, "NAME=prod --server=https://u:p@h", `--server https://h is cluster "https://h", but CLUSTER_NAME is "prod"`, `leave --server out to go to "prod"`},
+		{usual, "NAME=prod --cluster=alone", `--cluster alone is cluster "alone", but CLUSTER_NAME is "prod"`, `leave --cluster out to go to prod`},
+		{usual, "NAME=prod --server=https://u:p@h", `--server https://h is cluster "https://h", but CLUSTER_NAME is "prod"`, `leave --server out to go to prod`},
 		{"", "NAME=prod", noCluster, "pass --kubeconfig or --context"},
 		{"", "", noCluster, "pass --kubeconfig or --context"},
 		{"a=x b=x", "", noCluster, "pass --kubeconfig or --context"},

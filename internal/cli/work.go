@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -92,8 +93,8 @@ type work struct {
 	blank   bool            // the ledger had no evidence when it was opened
 
 	unlisted map[string]bool // namespaces in which Secrets may not be listed
-	again    string          // the command that puts back what was deleted
-	update   string          // the command that publishes changed values
+	again    hint.Text       // the command that puts back what was deleted
+	update   hint.Text       // the command that publishes changed values
 }
 
 // placeRecords are what the ledger had of one namespace when it was opened.
@@ -264,9 +265,9 @@ func (w *work) checkKeys() error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	ids := few(sortedKeys(unknown))
+	ids := hint.List(sortedKeys(unknown))
 	return withHint(fmt.Errorf("the keys of %s are %s, but the ledger's tokens here are under %s", w.o.env, strings.Join(w.source.ring.IDs(), ", "), ids),
-		"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", ids)
+		"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", hint.List(sortedKeys(unknown)))
 }
 
 // connectTo makes the client of the target's cluster.
@@ -302,7 +303,7 @@ func (w *work) located(err error) error {
 	var spelling *plan.SpellingError
 	if errors.As(err, &spelling) {
 		e, _ := w.source.file.Lookup(spelling.Want.EnvKey)
-		return w.source.at(e, spelling.Error(), "spell it as it was pushed: "+spelling.Spelling)
+		return w.source.at(e, spelling.Error(), hint.Format("spell it as it was pushed: %s", spelling.Spelling))
 	}
 	return err
 }

@@ -57,6 +57,7 @@ func (c *Client) CreateSecret(ctx context.Context, sent *corev1.Secret, dryRun b
 	if ctx.Err() != nil {
 		return Result{Fate: NotSent, Err: context.Cause(ctx)}
 	}
+	know(sent)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLimit)
 	defer cancel()
 	var doubt atomic.Bool

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
@@ -114,7 +115,7 @@ func explainDelete(err error) error {
 }
 
 // explainFor is explain for others than push: they need other rights.
-func explainFor(err error, rights string) error {
+func explainFor(err error, rights hint.Text) error {
 	err = explain(err)
 	var e *Error
 	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Hint != "" {

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,20 +15,28 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
-// Error is what an API server or the way to it said, in words that quote no
-// object. Hint is what to do about it, if there is something to do.
+// Error is what an API server or the way to it said, without anything that this
+// process knows to be secret. Hint is what to do about it, if there is something to do.
 type Error struct {
-	Message, Hint string
-	Rights        bool          // the user may not do this, says the API server's RBAC
-	status        metav1.Status // zero when no API server answered
+	Message string
+	Hint    hint.Text
+	Rights  bool          // the user may not do this, says the API server's RBAC
+	status  metav1.Status // zero when no API server answered
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// explain rewrites an error of client-go. The texts of 422 and of admission
-// webhooks may quote the object; only their structure is kept.
+// outside is the one way for a text of others into an error or a warning. What they
+// say may quote what they were sent.
+func outside(text string) string { return redact.Clean(text) }
+
+// explain rewrites an error of client-go. What an API server, an admission policy or
+// a webhook says is shown as it is.
 func explain(err error) error {
 	switch {
 	case err == nil:
@@ -40,25 +49,39 @@ func explain(err error) error {
 		return explainTransport(err)
 	}
 	s := status.Status()
-	e := &Error{status: s, Message: redact(s.Message)}
+	e := &Error{status: s, Message: cmp.Or(outside(s.Message), fmt.Sprintf("the API server answered HTTP %d", s.Code))}
 	switch {
 	case foreign(s):
 		e.Message = fmt.Sprintf("the server answered HTTP %d and is no Kubernetes API server", s.Code)
 		e.Hint = "check the server's address in the kubeconfig"
 	case s.Reason == metav1.StatusReasonInvalid:
-		e.Message = "the API server refuses the object: " + fields(s)
+		e.Message = "the API server refuses the object: " + cmp.Or(outside(s.Message), fields(s))
 	case hasCause(s, corev1.NamespaceTerminatingCause):
 		e.Message, e.Hint = "the namespace is being deleted", "wait until it is gone, then create it again"
 	case s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces":
-		e.Message = "the namespace does not exist"
-		e.Hint = "kubectl create namespace " + redact(s.Details.Name)
+		said := e.Message
+		if e.Message = "the namespace does not exist"; s.Message != fmt.Sprintf("namespaces %q not found", s.Details.Name) {
+			e.Message += ": " + said
+		}
+		e.Hint = hint.Format("kubectl create namespace %s", outside(s.Details.Name))
 	case s.Reason == metav1.StatusReasonUnauthorized:
-		e.Message, e.Hint = "the API server does not accept these credentials", "log in again: they are missing, wrong or expired"
-	case s.Reason == metav1.StatusReasonForbidden && strings.Contains(s.Message, "cannot "):
+		e.Hint = "log in again: they are missing, wrong or expired"
+		said := e.Message
+		e.Message = "the API server does not accept these credentials"
+		if said != unauthorized && !hasCause(s, metav1.CauseTypeUnexpectedServerResponse) {
+			e.Message += ": " + said
+		}
+	case s.Reason == metav1.StatusReasonForbidden && byRBAC.MatchString(s.Message):
 		e.Rights, e.Hint = true, "ask for that verb in this namespace"
 	}
 	return e
 }
+
+// unauthorized is all that an API server says to who is not logged in.
+const unauthorized = "Unauthorized"
+
+// byRBAC is how an API server's RBAC refuses, and no policy or webhook.
+var byRBAC = regexp.MustCompile(`^\S+( "[^"]*")? is forbidden: User "[^"]*" cannot |^forbidden: User "[^"]*" cannot `)
 
 // foreign says that the answer is no API server's. A 401 may come from one that
 // has no more to say, and an API server or what stands before it throttles (429)
@@ -80,16 +103,16 @@ func absent(err error) bool {
 var undecoded = regexp.MustCompile(`serializer for .* doesn't exist|get version/kind|'Kind' is missing|^0-length response`)
 
 func explainTransport(err error) error {
-	text := err.Error()
+	way, text := "", err.Error()
 	var at *url.Error
 	if errors.As(err, &at) { // its text is the whole address, query and all
 		text = at.Err.Error()
 		if u, parseErr := url.Parse(at.URL); parseErr == nil {
-			text = "cannot reach " + u.Scheme + "://" + u.Host + ": " + text
+			way = "cannot reach " + u.Scheme + "://" + u.Host + ": "
 		}
 	}
 	text, _, _ = strings.Cut(text, "\n") // credential plugins' errors go on with advice
-	e := &Error{Message: redact(text)}
+	e := &Error{Message: way + outside(text)}
 	switch {
 	case undecoded.MatchString(text):
 		e.Message = "the server's answer is no Kubernetes object"
@@ -118,7 +141,7 @@ func hasCause(s metav1.Status, want metav1.CauseType) bool {
 	return false
 }
 
-// fields lists the fields that a 422 complains of, without its words.
+// fields lists the fields that a 422 without a message complains of.
 func fields(s metav1.Status) string {
 	var parts []string
 	if s.Details != nil {
@@ -129,7 +152,7 @@ func fields(s metav1.Status) string {
 	if len(parts) == 0 {
 		return "HTTP 422"
 	}
-	return redact(strings.Join(parts, ", "))
+	return outside(strings.Join(parts, ", "))
 }
 
 // RefusesAll says of a Refused result that no other create can succeed in that
@@ -144,19 +167,5 @@ func RefusesAll(err error) bool {
 	return s.Reason == metav1.StatusReasonUnauthorized ||
 		hasCause(s, corev1.NamespaceTerminatingCause) ||
 		s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces" ||
-		s.Reason == metav1.StatusReasonForbidden && strings.Contains(s.Message, "cannot create resource")
-}
-
-// Tokens begin with version 0x80 and a time before 2106: gAAAA in base64, and
-// Z0FBQU once more in base64, as the API server writes data.
-var tokenLike = regexp.MustCompile(`(gAAAA|Z0FBQU)[A-Za-z0-9_+/=-]{8,}`)
-
-const longestMessage = 500
-
-func redact(text string) string {
-	text = tokenLike.ReplaceAllString(text, "[token]")
-	if len(text) > longestMessage {
-		text = strings.ToValidUTF8(text[:longestMessage], "") + "…"
-	}
-	return text
+		byRBAC.MatchString(s.Message) && strings.Contains(s.Message, "cannot create resource")
 }

@@ -62,6 +62,7 @@ func (c *Client) each(ctx context.Context, namespace, selector string, visit fun
 			return err
 		}
 		for i := range page.Items {
+			know(&page.Items[i])
 			visit(&page.Items[i])
 		}
 		if opts.Continue = page.Continue; opts.Continue == "" {
@@ -204,6 +205,7 @@ func (c *Client) get(ctx context.Context, namespace, name string) (*manifest.Obj
 	if err != nil {
 		return nil, err
 	}
+	know(s)
 	o := manifest.FromSecret(s)
 	return &o, nil
 }

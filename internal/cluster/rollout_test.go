@@ -240,7 +240,7 @@ func TestRepointThatIsRefused(t *testing.T) {
 	l := newLab(t)
 	w := l.store(t, deployment("web", 0, everywhere()))
 	_, err := l.client.Repoint(t.Context(), w, map[string]string{"secret-a": "Not_A_Name"}, false)
-	says(t, explained(t, cluster.Result{Err: err}), "the API server refuses the object: spec.template.spec.", "")
+	says(t, explained(t, cluster.Result{Err: err}), "the API server refuses the object: Deployment.apps \"web\" is invalid: [spec.template.spec.", "")
 	rule := rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}}
 	user := load(t, testkube.User(t, l.namespace, "reader-"+l.namespace, rule))
 	for _, dryRun := range []bool{true, false} {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 )
@@ -103,7 +104,7 @@ func (c *Client) Walk(ctx context.Context, namespace string, names func(string) 
 		}
 		for i, l := range listings {
 			if l.denied != nil {
-				batch[i].Err = explainFor(l.denied, "retire needs the verb list on "+batch[i].String()+" in this namespace")
+				batch[i].Err = explainFor(l.denied, hint.Format("retire needs the verb list on %s in this namespace", batch[i]))
 				walk.Denied = append(walk.Denied, batch[i])
 				continue
 			}

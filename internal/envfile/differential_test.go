@@ -265,6 +265,7 @@ func examples(rows []difference) (inputs []string) {
 // refusals tells the class of an input from our error about it.
 var refusals = []struct{ id, message string }{
 	{"no-equals", "no `=`"},
+	{"rest", "end of a value"},
 	{"name", " name"},
 	{"duplicate", " already"},
 	{"open-quote", "never closed"},

@@ -5,13 +5,15 @@ package envfile
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 const byteOrderMark = "\ufeff"
 
 // checkEncoding refuses everything that is not UTF-8 text with LF or CRLF.
 func checkEncoding(path string, data []byte) error {
-	at := func(offset int, message, hint string) error {
+	at := func(offset int, message string, hint hint.Text) error {
 		line := 1 + bytes.Count(data[:offset], []byte("\n"))
 		return &Error{Path: path, Line: line, Message: message, Hint: hint}
 	}

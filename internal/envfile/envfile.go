@@ -6,10 +6,16 @@
 // silence (a line without `=`, a name given twice, a quote left open, text that
 // is not UTF-8) is refused here, with file and line. Edits keep every byte that
 // they are not about. Errors, warnings and findings never hold any text of a
-// value. docs/env-format.md describes the dialect.
+// value; and as a line may be nothing but a key, a token or the end of a longer
+// value, no name that comes out of here is one of those. docs/env-format.md describes the dialect.
 package envfile
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
 
 // File is a parsed .env.
 type File struct {
@@ -27,6 +33,17 @@ type Entry struct {
 	Line  int // where the name stands, from 1
 
 	written Value // everything after `=`, as it stands in the file; for SecondOpinion
+}
+
+// Label is how a message calls an entry whose value is refused: by its name, unless
+// that looks like a piece of base64.
+func (e Entry) Label() string { return label(e.Name) }
+
+func label(name string) string {
+	if token.Encoded(name) {
+		return "this entry"
+	}
+	return name
 }
 
 // Warning is about something that was read, but may have been meant otherwise.
@@ -52,7 +69,7 @@ type Error struct {
 	Line    int // from 1; 0: about the file
 	Column  int // in characters, from 1; 0: none
 	Message string
-	Hint    string // the way out; may be empty
+	Hint    hint.Text // the way out; may be empty
 
 	cause error
 }

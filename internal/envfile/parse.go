@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // blanks are the only characters that are trimmed.
@@ -24,6 +26,7 @@ type parser struct {
 	pos   int // begin of a line
 	line  int // its number
 	lines map[string]int
+	above bareAbove
 }
 
 // Parse reads the bytes of an .env; path is for messages only. It stops at the
@@ -61,16 +64,20 @@ func (p *parser) statement() error {
 	}
 	after := p.pos + len(left) + len("=")
 	start := after + blankPrefix(line[len(left)+1:])
-	value, end, err := p.value(name, start)
+	value, end, err := p.value(label(name), start)
 	if err != nil {
 		return err
+	}
+	if end-start == len(value) && p.continues(name, value) {
+		return p.fail(0, "it looks like the end of a value of several lines, and not like a name", "write that value on one line, or put quotes around all of it; if it is a name, put quotes behind its `=`")
 	}
 	s := span{line: p.pos, value: start, end: end, next: p.nextLine(end)}
 	p.warn(name, value, s)
 	p.lines[name] = p.line
 	written := strings.TrimRight(p.text[after:s.next], "\r\n")
-	p.file.Entries = append(p.file.Entries, Entry{Name: name, Value: NewValue(value), Line: p.line, written: NewValue(written)})
+	p.file.Entries = append(p.file.Entries, Entry{Name: name, Value: NewValue(value), Line: p.line, written: hidden(written)})
 	p.file.spans = append(p.file.spans, s)
+	p.above = bareAbove{line: p.line + 1, value: p.text[start:end]}
 	p.advance(end)
 	return nil
 }
@@ -106,7 +113,7 @@ func (p *parser) quoted(name string, start int) (value string, end int, err erro
 	length := closingQuote(p.text[start+1:], quote)
 	if length < 0 {
 		return "", 0, p.fail(0, fmt.Sprintf("%s: the quote %c that opens here is never closed", name, quote),
-			fmt.Sprintf(`close it; inside, write \%c for the quote and \\ for a backslash before it`, quote))
+			hint.Text(fmt.Sprintf(`close it; inside, write \%c for the quote and \\ for a backslash before it`, quote)))
 	}
 	end = start + 1 + length + 1
 	tail := strings.Trim(p.restOfLine(end), blanks)
@@ -122,7 +129,7 @@ func (p *parser) textAfterQuote(name string, quote byte, below int) error {
 		message = fmt.Sprintf("%s of the value that begins on line %d", message, p.line)
 	}
 	p.line += below
-	return p.fail(0, message, fmt.Sprintf(`write \%c for a quote inside the value; a comment begins with a blank and #`, quote))
+	return p.fail(0, message, hint.Text(fmt.Sprintf(`write \%c for a quote inside the value; a comment begins with a blank and #`, quote)))
 }
 
 func closingQuote(text string, quote byte) int {
@@ -180,9 +187,6 @@ func (p *parser) warn(name, value string, s span) {
 		add(name, "the value begins with #; it is not a comment here: quote it, or leave nothing after `=`")
 	case strings.ContainsRune("\u2018\u2019\u201c\u201d", first) && value != "":
 		add(name, fmt.Sprintf("the value begins with U+%04X, which is no quote but part of it", first))
-	case value != "" && strings.Trim(value, "=") == "":
-		// The name may be the last line of a secret: it is not told.
-		add("", "the value is nothing but `=`: the end of a base64 text that needs quotes?")
 	}
 	if i := strings.IndexFunc(value, oddBlank); i >= 0 {
 		r, _ := utf8.DecodeRuneInString(value[i:])
@@ -221,6 +225,6 @@ func (p *parser) advance(from int) {
 	p.pos = next
 }
 
-func (p *parser) fail(column int, message, hint string) error {
+func (p *parser) fail(column int, message string, hint hint.Text) error {
 	return &Error{Path: p.file.Path, Line: p.line, Column: column, Message: message, Hint: hint}
 }

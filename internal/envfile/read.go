@@ -8,9 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"runtime"
 	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // MaxSize is the most that an .env may have, in bytes.
@@ -45,7 +46,7 @@ func ReadFile(path string) (*File, []byte, error) {
 		return nil, nil, err
 	}
 	if mode := before.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		open := Warning{Message: fmt.Sprintf("not only its owner has access (mode %04o): chmod 600 %s", mode, shellWord(path))}
+		open := Warning{Message: fmt.Sprintf("not only its owner has access (mode %04o): chmod 600 %s", mode, hint.Word(path))}
 		file.Warnings = append([]Warning{open}, file.Warnings...)
 	}
 	return file, data, nil
@@ -61,7 +62,7 @@ func openError(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		e.Message, e.Hint = "no such file", "kubectl fernet init"+envFlag(path)
 	case errors.Is(err, fs.ErrPermission):
-		e.Message, e.Hint = "permission denied", "chmod 600 "+shellWord(path)
+		e.Message, e.Hint = "permission denied", hint.Format("chmod 600 %s", path)
 	case errors.As(err, &p):
 		e.Message = p.Err.Error()
 	}
@@ -74,7 +75,7 @@ func checkKind(path string, mode fs.FileMode) error {
 	case mode.IsRegular():
 		return nil
 	case mode.IsDir():
-		return &Error{Path: path, Message: "is a directory", Hint: "name the file in it: --env " + shellWord(strings.TrimRight(path, "/")+"/.env")}
+		return &Error{Path: path, Message: "is a directory", Hint: hint.Format("name the file in it: --env %s", strings.TrimRight(path, "/")+"/.env")}
 	case mode&fs.ModeNamedPipe != 0:
 		what = "is a pipe"
 	case mode&fs.ModeSocket != 0:
@@ -115,19 +116,9 @@ func readWhole(path string, before fs.FileInfo, f fs.File) ([]byte, error) {
 }
 
 // envFlag is the --env to type for a path.
-func envFlag(path string) string {
+func envFlag(path string) hint.Text {
 	if path == ".env" {
 		return ""
 	}
-	return " --env " + shellWord(path)
-}
-
-var shellSafe = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-]+$`)
-
-// shellWord quotes a path for a hint that can be typed as it stands.
-func shellWord(path string) string {
-	if shellSafe.MatchString(path) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return hint.Format(" --env %s", path)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const redacted = "[redacted]"
@@ -21,8 +23,13 @@ type Value struct {
 	text *string
 }
 
-// NewValue hides a text.
-func NewValue(text string) Value { return Value{text: &text} }
+// NewValue hides a text, and has it cut out of what comes from outside.
+func NewValue(text string) Value {
+	redact.Add(text)
+	return hidden(text)
+}
+
+func hidden(text string) Value { return Value{text: &text} }
 
 // Reveal returns the text; the zero Value has the empty one.
 func (v Value) Reveal() string {

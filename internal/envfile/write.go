@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // Quote gives the text after `=` that reads back as exactly v: bare where every
@@ -33,10 +35,22 @@ func Quote(v string) (string, error) {
 	}
 }
 
+// quoteFor is Quote, but an empty value gets quotes where the name could be taken
+// for the end of a longer value.
+func quoteFor(name, v string) (string, error) {
+	if v == "" && token.Encoded(name) {
+		return "''", nil
+	}
+	return Quote(v)
+}
+
+// onlyPadding says whether v is nothing but what ends base64.
+func onlyPadding(v string) bool { return v != "" && strings.Trim(v, "=") == "" }
+
 // bare says whether v can stand without quotes: no blanks but inner spaces, no
 // quote at its begin, and no `#`, with which Node's dotenv ends it anywhere.
 func bare(v string) bool {
-	if strings.Trim(v, " ") != v || strings.Contains(v, "#") || strings.IndexAny(v, "'\"`") == 0 || strings.HasPrefix(v, "-----BEGIN ") {
+	if strings.Trim(v, " ") != v || onlyPadding(v) || strings.Contains(v, "#") || strings.IndexAny(v, "'\"`") == 0 || strings.HasPrefix(v, "-----BEGIN ") {
 		return false
 	}
 	return !strings.ContainsFunc(v, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) })
@@ -52,11 +66,11 @@ func Format(entries []Entry) ([]byte, error) {
 	var b bytes.Buffer
 	seen := map[string]bool{}
 	for i, e := range entries {
-		if !validName.MatchString(e.Name) || seen[e.Name] {
+		if !validName.MatchString(e.Name) || token.Kind(e.Name) != "" || seen[e.Name] {
 			return nil, fmt.Errorf("entry %d: its name is not valid, or there twice", i+1)
 		}
 		seen[e.Name] = true
-		text, err := Quote(e.Value.Reveal())
+		text, err := quoteFor(e.Name, e.Value.Reveal())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.Name, err)
 		}
@@ -180,10 +194,10 @@ func (f *File) edit(data []byte, c Change) ([]byte, error) {
 
 // newLine gives the line of an entry that the file does not have.
 func newLine(c Change) (string, error) {
-	if !validName.MatchString(c.name) {
+	if !validName.MatchString(c.name) || token.Kind(c.name) != "" {
 		return "", errors.New("not a valid name for an entry")
 	}
-	text, err := Quote(c.value.Reveal())
+	text, err := quoteFor(c.name, c.value.Reveal())
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", c.name, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // The variables that hold keys in an .env or a key file, and in the environment.
@@ -37,7 +38,7 @@ type place struct {
 
 func (p place) there() bool { return p.name != "" }
 
-func (p place) errorf(message, hint string) error {
+func (p place) errorf(message string, hint hint.Text) error {
 	return &envfile.Error{Path: p.path, Line: p.line, Message: p.name + ": " + message, Hint: hint}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/fernet/fernet-go"
 
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // Key is one Fernet key. The bytes are behind a function because fmt prints the
@@ -42,6 +43,7 @@ func newKey(text string) (Key, error) {
 	if _, err := base64.URLEncoding.Strict().Decode(raw[:], []byte(text)); err != nil {
 		return Key{}, errors.New("not a Fernet key") // unreachable after ParseKeys; the cause may quote the key
 	}
+	redact.Add(text, string(raw[:]))
 	return Key{raw: func() *fernet.Key { return raw }, id: ring.KeyIDs()[0]}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // Error says what is wrong with a ledger and what to do about it. It never holds
@@ -19,7 +20,7 @@ type Error struct {
 	Path    string
 	Line    int // from 1; 0: about the file
 	Message string
-	Hint    string // the way out; may be empty
+	Hint    hint.Text // the way out; may be empty
 
 	cause error
 }
@@ -51,7 +52,7 @@ func systemError(path string, err error) *Error {
 	case errors.Is(err, atomicfile.ErrDangling):
 		e.Message, e.Hint = atomicfile.ErrDangling.Error(), "make that file, or remove the link"
 	case errors.Is(err, fs.ErrPermission):
-		e.Message, e.Hint = "permission denied", "chmod u+rw "+path
+		e.Message, e.Hint = "permission denied", hint.Format("chmod u+rw %s", path)
 	case errors.As(err, &p):
 		e.Message = p.Err.Error()
 	}
@@ -81,7 +82,7 @@ func otherSeparator(line []byte) string {
 
 // explainLine words what is wrong with a line that is no row. record is what
 // encoding/csv made of it, err what it or checkCells said.
-func explainLine(line []byte, record []string, err error) (message, hint string) {
+func explainLine(line []byte, record []string, err error) (message string, way hint.Text) {
 	var cell *cellError
 	separator := otherSeparator(line)
 	switch {
@@ -102,7 +103,7 @@ func explainLine(line []byte, record []string, err error) (message, hint string)
 }
 
 // explainHeader words what is wrong with a first line that is not the header.
-func explainHeader(line []byte, record []string, err error) (message, hint string) {
+func explainHeader(line []byte, record []string, err error) (message string, way hint.Text) {
 	known := 0
 	for _, name := range record {
 		if slices.Contains(columns, name) {
@@ -117,12 +118,12 @@ func explainHeader(line []byte, record []string, err error) (message, hint strin
 	case conflicted(line), otherSeparator(line) != "":
 		return explainLine(line, record, err)
 	case known == 0:
-		return "no header line", "is this the right file? the first line of a ledger is: " + strings.TrimSpace(headerLine)
+		return "no header line", hint.Text("is this the right file? the first line of a ledger is: " + strings.TrimSpace(headerLine))
 	}
 	return explainColumns(record)
 }
 
-func explainColumns(header []string) (message, hint string) {
+func explainColumns(header []string) (message string, way hint.Text) {
 	unknown := 0
 	for i, name := range header {
 		switch {

@@ -92,7 +92,7 @@ func FuzzDamage(f *testing.F) {
 		}
 		for n := 1; n <= 3; n++ {
 			for i := range len(tokenOf(n)) - 6 {
-				if window := tokenOf(n)[i : i+6]; strings.Contains(e.Error()+e.Hint, window) {
+				if window := tokenOf(n)[i : i+6]; strings.Contains(e.Error()+string(e.Hint), window) {
 					t.Fatalf("%q of a token in: %v", window, e)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // LockSuffix is what the lock file's name has after the ledger's.
@@ -144,7 +145,7 @@ func notOurs(name string) error {
 func lockError(path string, err error) error {
 	e := systemError(path, err)
 	if errors.Is(err, fs.ErrNotExist) {
-		e.Message, e.Hint = "no such directory", "mkdir -p "+filepath.Dir(path)
+		e.Message, e.Hint = "no such directory", hint.Format("mkdir -p %s", filepath.Dir(path))
 	}
 	return e
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/gocarina/gocsv"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 const (
@@ -107,7 +109,7 @@ func newDecoder(name string, in io.Reader) *decoder {
 }
 
 // fail is an error about the current line.
-func (d *decoder) fail(message, hint string) error {
+func (d *decoder) fail(message string, hint hint.Text) error {
 	return &Error{Path: d.name, Line: d.lines.number, Message: message, Hint: hint}
 }
 
