@@ -214,6 +214,9 @@ func (r *statusRun) gather(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if r.unlisted[namespace] {
+			r.console.warn("namespace %q: not allowed to list Secrets: only what the ledger and the .env name is shown", namespace)
+		}
 		views = append(views, view)
 		all = append(all, view.Objects...)
 	}
