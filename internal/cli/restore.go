@@ -117,6 +117,7 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err != nil {
 		return err
 	}
+	r.records = plan.StillCreated(r.records, w.target.cluster, live)
 	if err := r.settleConflicts(live); err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (r *restoreRun) rebind() error {
 		if err != nil {
 			return err
 		}
-		r.records[i].Namespace, r.records[i].Binding = t.Namespace, binding
+		r.records[i] = r.records[i].Moved(t.Namespace, binding)
 	}
 	return nil
 }

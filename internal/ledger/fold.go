@@ -71,6 +71,13 @@ func (r Record) Observed(uid string) Record {
 	return r
 }
 
+// Moved gives the record as it is for another namespace, where no object of it is
+// known yet.
+func (r Record) Moved(namespace, binding string) Record {
+	r.Namespace, r.Binding, r.uids = namespace, binding, nil
+	return r
+}
+
 func (r Record) everDeleted() bool {
 	return slices.ContainsFunc(r.uids, func(u uidState) bool { return u.state == Deleted })
 }

@@ -30,5 +30,5 @@ func (k Keys) standing(row *Row) Standing {
 	if k.Verify == nil {
 		return Evidence
 	}
-	return k.Verify(row.cells(), row.MAC)
+	return k.Verify(row.Cells(), row.MAC)
 }

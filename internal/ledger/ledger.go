@@ -237,7 +237,7 @@ func (l *Ledger) complete(row *Row, i int) {
 	row.Time = row.Time.UTC().Truncate(time.Second)
 	row.Line = max(l.lines, 1) + i + 1
 	if row.MAC = ""; l.sign != nil {
-		row.MAC = l.sign(row.cells())
+		row.MAC = l.sign(row.Cells())
 	}
 }
 

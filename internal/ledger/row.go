@@ -60,8 +60,8 @@ type Row struct {
 	Line int `csv:"-"` // in the file, from 1; 0 for a row that was not read from one
 }
 
-// cells gives the cells that a mac is made over: all but the last, as they stand in the file.
-func (r *Row) cells() []string {
+// Cells gives the cells that a mac is made over: all but the last, as they stand in the file.
+func (r *Row) Cells() []string {
 	return []string{
 		r.Time.Format(time.RFC3339), string(r.Operation), string(r.State), r.Cluster, r.Namespace, r.Secret, strconv.Itoa(r.Generation),
 		r.EnvKey, r.KeyID, r.Token, r.Binding, r.UID, strconv.Itoa(r.Since),

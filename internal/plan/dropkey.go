@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -14,7 +15,7 @@ import (
 type KeyUse struct {
 	Opened  []string // live, and open only with one of these keys
 	Lost    []string // created above the current generation, and not there
-	Planned []string // planned above the current generation: the create may still land
+	Planned []string // planned above the current generation, and the create may land or have landed
 
 	Recorded int          // how many Secrets the evidence has as created
 	Live     int          // how many of them are there
@@ -29,18 +30,20 @@ func (u KeyUse) Needed() bool { return len(u.Opened)+len(u.Lost)+len(u.Planned) 
 // be deleted, forgotten that what is not there is lost for good. The view has the
 // live Secrets that the evidence names.
 func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.Object) bool, forgotten bool) (u KeyUse) {
-	current := map[string]int{} // by base name: the highest generation that is there and ours
-	live := map[[2]string]bool{}
+	current := map[string]int{} // by base name: the highest generation that is there and proven ours
+	bindings, live := bindingsIn(view.Records), map[[2]string]bool{}
 	for _, o := range view.Objects {
 		if o.Token == "" {
 			continue
 		}
 		live[[2]string{o.Name, o.Token}] = true
-		v := judge(TokenOfObject(o))
-		if v.Opens && v.Binding != BindingWrong {
+		t := TokenOfObject(o)
+		t.Binding = cmp.Or(t.Binding, bindings[[3]string{o.Name, o.EnvKey, o.Token}])
+		v := judge(t)
+		if v.Opens && v.Binding == BindingHolds {
 			current[o.Base] = max(current[o.Base], o.Generation)
 		}
-		if v.Opens && !alone(TokenOfObject(o)).Opens && !going(o) {
+		if v.Opens && !alone(t).Opens && !going(o) {
 			u.Opened = append(u.Opened, o.Name)
 		}
 	}
@@ -65,13 +68,25 @@ func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.
 		case r.Hint || there || !slices.Contains(ids, r.KeyID):
 		case r.State == ledger.Created && above:
 			u.Lost = append(u.Lost, r.Secret)
-		case r.State == ledger.Planned && above:
+		case above && (r.State == ledger.Planned || r.State == ledger.Failed):
 			u.Planned = append(u.Planned, r.Secret)
-		case r.State == ledger.Created:
+		default: // also where only the look at the cluster ended the record
 			u.Close = append(u.Close, deletedRows(r)...)
 		}
 	}
 	return u
+}
+
+// bindingsIn gives the bindings of the evidence, by Secret, data key and token: they
+// stand for annotations that are absent.
+func bindingsIn(records []ledger.Record) map[[3]string]string {
+	bindings := map[[3]string]string{}
+	for _, r := range records {
+		if !r.Hint {
+			bindings[[3]string{r.Secret, r.EnvKey, r.Token}] = r.Binding
+		}
+	}
+	return bindings
 }
 
 // deletedRows gives the rows that end a record whose object is not there.

@@ -9,6 +9,22 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
+// StillCreated drops the records that a look at the target cluster ends: an object
+// that was retired once, and put back by another run, is not to come back after it
+// is gone. Of another cluster nothing was looked at, and all its records stay.
+func StillCreated(records []ledger.Record, cluster string, live []manifest.Object) (still []ledger.Record) {
+	uids := map[[4]string]string{}
+	for _, o := range live {
+		uids[[4]string{o.Namespace, o.Name, o.EnvKey, o.Token}] = o.UID
+	}
+	for _, r := range records {
+		if r.Cluster != cluster || r.Observed(uids[[4]string{r.Namespace, r.Secret, r.EnvKey, r.Token}]).State == ledger.Created {
+			still = append(still, r)
+		}
+	}
+	return still
+}
+
 // Restore gives, for records that were created and not deleted, what has to be
 // there again in the target cluster. live are the Secrets of the records'
 // namespaces that are there now. Rows keep names, tokens and bindings.

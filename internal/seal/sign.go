@@ -55,7 +55,7 @@ func (d *Door) Ledger() ledger.Keys {
 		Verify: verifier(d.ring),
 		Keep: func(row ledger.Row) bool {
 			at := [3]string{row.Cluster, row.Namespace, row.EnvKey}
-			if oldest, ok := kept[at]; ok && oldest <= row.Generation {
+			if oldest, ok := kept[at]; ok && oldest < row.Generation {
 				return false
 			}
 			if _, ours := d.values[row.EnvKey]; !ours || !d.Judge(plan.TokenOfRow(row)).Same {
