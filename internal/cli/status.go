@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
@@ -295,17 +296,8 @@ func (r *statusRun) used(ctx context.Context, namespace string, objects []manife
 
 // judgeAges marks what is older than allowed.
 func (r *statusRun) judgeAges(now time.Time) {
-	over := func(since *time.Time, limit age) bool {
-		return limit > 0 && since != nil && now.Sub(*since) > time.Duration(limit)
-	}
 	for i := range r.items {
-		s := &r.items[i]
-		if over(s.KeySince, r.o.maxAge) {
-			s.OverAge = append(s.OverAge, "key")
-		}
-		if over(s.ValueSince, r.o.maxValueAge) {
-			s.OverAge = append(s.OverAge, "value")
-		}
+		r.items[i].JudgeTimes(now, time.Duration(r.o.maxAge), time.Duration(r.o.maxValueAge))
 	}
 }
 
@@ -343,6 +335,9 @@ func (r *statusRun) table(now time.Time) error {
 		state := string(s.State)
 		if len(s.OverAge) > 0 {
 			state += ", " + strings.Join(s.OverAge, " and ") + " over age"
+		}
+		if len(s.Future) > 0 {
+			state += ", " + strings.Join(s.Future, " and ") + " from the future"
 		}
 		older := make([]string, len(s.Older))
 		for i, o := range s.Older {
@@ -386,10 +381,11 @@ func list(names []string, wide bool) string {
 
 // next says what to do, and gives the exit code.
 func (r *statusRun) next() error {
-	count, over := map[plan.State]int{}, 0
+	count, over, future := map[plan.State]int{}, 0, 0
 	for _, s := range r.items {
 		count[s.State]++
 		over += len(s.OverAge)
+		future += len(s.Future)
 	}
 	flags := envFlag(r.o.env)
 	switch previous, _ := r.source.file.Lookup(keyring.VarPrevious); {
@@ -406,7 +402,10 @@ func (r *statusRun) next() error {
 	case count[plan.StateRetire] > 0 || !previous.Value.IsEmpty():
 		r.console.next("kubectl fernet retire" + flags + " deletes what nothing uses any more")
 	}
-	if over+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
+	if future > 0 {
+		r.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", envFlag(r.o.env)))
+	}
+	if over+future+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
 		return errFindings
 	}
 	return nil

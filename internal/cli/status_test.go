@@ -41,12 +41,12 @@ func statusItems() []plan.Status {
 	web, none := []string{"deployment/web", "pod/web-6d5c-x7x2p", "cronjob/tick"}, []string{}
 	return []plan.Status{
 		{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(400 * day), UsedBy: web,
-			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, OverAge: none},
+			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, OverAge: none, Future: none},
 		{Namespace: "prod", EnvKey: "SECRET_B", Secret: "secret-b-g3", Generation: 3, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(2 * time.Hour), UsedBy: none,
-			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRollout, OverAge: none},
-		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.StateUnfinished, OverAge: none},
-		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.StateMissing, OverAge: none},
-		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateCurrent, OverAge: none},
+			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRollout, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.StateUnfinished, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.StateMissing, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateCurrent, OverAge: none, Future: none},
 	}
 }
 

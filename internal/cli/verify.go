@@ -137,6 +137,12 @@ func (r *verifyRun) rows() {
 	if more > 0 {
 		r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Detail: fmt.Sprintf("%s: %s more", r.o.ledger, counted(more, "row"))})
 	}
+	first := r.book.FirstUse(r.target.cluster)
+	for _, id := range sortedKeys(first) {
+		if plan.FromFuture(first[id], time.Now()) {
+			r.found = append(r.found, plan.Finding{Code: finding.Future, Detail: fmt.Sprintf("%s: the first row under key %s", r.o.ledger, id)})
+		}
+	}
 	if unsigned, line := r.book.Unsigned(); unsigned > 0 {
 		r.found = append(r.found, plan.Finding{Code: finding.Unsigned, Detail: fmt.Sprintf("%s:%d: %s", r.o.ledger, line, counted(unsigned, "row"))})
 	}

@@ -41,6 +41,7 @@ type Status struct {
 	Older      []Older    `json:"older"`
 	State      State      `json:"state"`
 	OverAge    []string   `json:"overAge"` // key, value
+	Future     []string   `json:"future"`  // key, value: what no clock that is nearly right can have written
 }
 
 // Older is an older generation that is still there, and why.
@@ -88,7 +89,7 @@ func StatusOf(view View, mine func(base string) bool, used map[string][]string, 
 }
 
 func (k *known) status(used map[string][]string, since map[string]time.Time) Status {
-	s := Status{Namespace: k.view.Namespace, EnvKey: k.want.EnvKey, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, OverAge: []string{}}
+	s := Status{Namespace: k.view.Namespace, EnvKey: k.want.EnvKey, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, OverAge: []string{}, Future: []string{}}
 	for _, g := range k.generations() {
 		o, live := k.object(g)
 		switch {
@@ -98,9 +99,7 @@ func (k *known) status(used map[string][]string, since map[string]time.Time) Sta
 		case s.Secret == "":
 			s.Secret, s.Generation, s.KeyID = o.Name, g, k.keyID(o)
 			s.UsedBy = append(s.UsedBy, used[o.Name]...)
-			if info, err := token.Parse(o.Token); err == nil {
-				s.ValueSince = &info.Time
-			}
+			s.setValueSince(o.Token)
 		default:
 			s.Older = append(s.Older, Older{Secret: o.Name, KeyID: k.keyID(o), UsedBy: append([]string{}, used[o.Name]...)})
 		}
@@ -115,6 +114,36 @@ func (k *known) status(used map[string][]string, since map[string]time.Time) Sta
 		}
 	}
 	return s
+}
+
+// lastYear is the last one that RFC 3339, and so JSON, can write.
+const lastYear = 9999
+
+// setValueSince takes the time of a token, whose maker may have put any into it.
+func (s *Status) setValueSince(text string) {
+	switch info, err := token.Parse(text); {
+	case err != nil:
+	case info.Time.Year() > lastYear || info.Time.Year() < 0:
+		s.Future = append(s.Future, "value")
+	default:
+		s.ValueSince = &info.Time
+	}
+}
+
+// JudgeTimes marks what is older than a limit, if one is given, and what is from the
+// future: that has no age, so it never passes.
+func (s *Status) JudgeTimes(now time.Time, maxKey, maxValue time.Duration) {
+	judge := func(what string, since *time.Time, limit time.Duration) {
+		switch {
+		case since == nil:
+		case FromFuture(*since, now):
+			s.Future = append(s.Future, what)
+		case limit > 0 && now.Sub(*since) > limit:
+			s.OverAge = append(s.OverAge, what)
+		}
+	}
+	judge("key", s.KeySince, maxKey)
+	judge("value", s.ValueSince, maxValue)
 }
 
 // absent says what it means that a generation above all live ones is not there.
