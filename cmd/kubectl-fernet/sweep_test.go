@@ -593,8 +593,16 @@ func (s *site) checkRetired() {
 // file system it dies, and whether after that call: "7,true".
 const killVariable = "FERNET_TEST_KILL_CALL"
 
-// plugin is the plugin's main, or with killVariable the plugin that dies.
+// plugin is the plugin's main, or with killVariable the plugin that dies, or with
+// fullVariable the one whose disk is full.
 func plugin() {
+	if text, ok := os.LookupEnv(fullVariable); ok {
+		at, err := strconv.Atoi(text)
+		if err != nil {
+			panic(err)
+		}
+		os.Exit(cli.Main(&fullFS{FS: atomicfile.OS, at: at}, os.Args[1:]))
+	}
 	text, ok := os.LookupEnv(killVariable)
 	if !ok {
 		main()
