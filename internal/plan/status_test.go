@@ -151,3 +151,34 @@ func TestStatusAges(t *testing.T) {
 		t.Errorf("ages of nothing: %+v", items)
 	}
 }
+
+// A time that no clock can have shown has no age, and never passes.
+func TestTimesFromTheFuture(t *testing.T) {
+	now := hour(12)
+	at := func(d time.Duration) *time.Time { t := now.Add(d); return &t }
+	for _, tt := range []struct {
+		name         string
+		key, value   *time.Time
+		over, future string
+	}{
+		{"young", at(-time.Hour), at(-time.Minute), "", ""},
+		{"over age", at(-100 * time.Hour), at(-100 * time.Hour), "key value", ""},
+		{"a clock that is a little ahead", at(time.Hour), at(23 * time.Hour), "", ""},
+		{"from the future", at(25 * time.Hour), at(1000 * time.Hour), "", "key value"},
+		{"no times", nil, nil, "", ""},
+	} {
+		s := plan.Status{KeySince: tt.key, ValueSince: tt.value}
+		s.JudgeTimes(now, 50*time.Hour, 50*time.Hour)
+		if over, future := strings.Join(s.OverAge, " "), strings.Join(s.Future, " "); over != tt.over || future != tt.future {
+			t.Errorf("%s: over age %q, future %q", tt.name, over, future)
+		}
+	}
+	const far = "gEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==" // 2^62 seconds
+	o := live(1, far)
+	o.KeyID = "k-new"
+	view := plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{o}}
+	items := plan.StatusOf(view, func(string) bool { return true }, nil, nil)
+	if len(items) != 1 || items[0].ValueSince != nil || strings.Join(items[0].Future, " ") != "value" {
+		t.Errorf("a time that JSON cannot write: %+v", items)
+	}
+}
