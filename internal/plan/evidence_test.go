@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+func outcomes(decisions []plan.Decision) string {
+	var out []string
+	for _, d := range decisions {
+		out = append(out, d.Row.Secret+" "+string(d.Outcome))
+	}
+	return strings.Join(out, ", ")
+}
+
+// A hint holds back the name that it names, and no other; a live Secret holds back
+// its namespace.
+func TestHintsHoldBackTheirNameAlone(t *testing.T) {
+	wanted := []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a"}, {EnvKey: "SECRET_B", Base: "secret-b"}}
+	view := plan.View{Cluster: "c", Namespace: "ns", Ledger: "l.csv", Records: hints(row(3, ledger.Created, alien))}
+	view.Records[0].Line = 7
+	got, err := plan.Push(view, wanted, judge, ring{}, plan.PushOptions{})
+	if err != nil || outcomes(got) != "secret-a-g3 superseded, secret-b created" || !got[0].ByRow || !strings.Contains(got[0].Reason, "l.csv:7: ") {
+		t.Errorf("%s, %v: %s", outcomes(got), err, got[0].Reason)
+	}
+	view.Ignore = []string{"k-lost"}
+	if got, _ = plan.Push(view, wanted, judge, ring{}, plan.PushOptions{}); outcomes(got) != "secret-a created, secret-b created" {
+		t.Errorf("ignored: %s", outcomes(got))
+	}
+	view.Objects = []manifest.Object{live(3, alien)}
+	if got, _ = plan.Push(view, wanted, judge, ring{}, plan.PushOptions{}); outcomes(got) != "secret-a-g3 superseded, secret-b held" {
+		t.Errorf("live: %s", outcomes(got))
+	}
+	moves, err := plan.Rotate(plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{live(1, previous)}, Records: hints(row(3, ledger.Created, alien))},
+		secretA, judge, ring{}, sameValue, anyName)
+	if err != nil || len(moves) != 1 || moves[0].Outcome != plan.Superseded || !moves[0].ByRow {
+		t.Errorf("rotate: %+v, %v", moves, err)
+	}
+}
+
+// Hints permit nothing: no base name becomes ours, nothing is missing, lost, resent
+// or compared because of them.
+func TestHintsPermitNothing(t *testing.T) {
+	foreign := hints(row(1, ledger.Created, current), row(2, ledger.Planned, "k-new/other"))
+	view := plan.View{Cluster: "c", Namespace: "ns", Records: foreign}
+	if mine := plan.Mine(foreign, nil); len(mine) != 0 {
+		t.Errorf("mine: %v", mine)
+	}
+	if found := plan.Verify(view, nil, judge, ring{}, hour(1)); len(found) != 0 {
+		t.Errorf("found: %v", found)
+	}
+	if err := plan.CheckCluster(view); err != nil {
+		t.Error(err)
+	}
+	if in := plan.InterestOf(foreign, nil, nil); len(in.Names) != 0 {
+		t.Errorf("interest: %v", in.Names)
+	}
+	if got := plan.Recall(foreign, 0); len(got) != 0 {
+		t.Errorf("recalled: %v", got)
+	}
+	if got := plan.Offline("c", "ns", foreign, nil); len(got.Objects) != 0 {
+		t.Errorf("offline: %v", got.Objects)
+	}
+	got, err := plan.Push(view, secretA, judge, ring{}, plan.PushOptions{})
+	if err != nil || outcomes(got) != "secret-a created" || got[0].Resend {
+		t.Errorf("push: %+v, %v", got, err)
+	}
+	if retired, _ := plan.Retire(view, secretA, judge, ring{}, func(string) bool { return true }); len(retired) != 0 {
+		t.Errorf("retire: %v", retired)
+	}
+}
+
+func TestRestoreCreatesWhatIsProven(t *testing.T) {
+	wrong := row(1, ledger.Created, current)
+	wrong.Binding = "of another"
+	for _, tt := range []struct {
+		name    string
+		records []ledger.Record
+		objects []manifest.Object
+		keyless bool
+		want    string
+	}{
+		{name: "evidence", records: records(row(1, ledger.Created, current)), want: "secret-a created"},
+		{name: "a hint", records: hints(row(1, ledger.Created, current)), want: "secret-a unproven"},
+		{name: "a hint about what is there", records: hints(row(1, ledger.Created, current)), objects: []manifest.Object{live(1, current)}},
+		{name: "a hint that is history", records: append(hints(row(1, ledger.Created, alien)), records(row(2, ledger.Created, current))...), want: "secret-a-g2 created"},
+		{name: "its token opens with no key", records: records(row(1, ledger.Created, alien)), want: "secret-a unproven"},
+		{name: "its binding is of another place", records: records(wrong), want: "secret-a unproven"},
+		{name: "without a key", records: append(records(row(1, ledger.Created, alien)), records(wrong)...), keyless: true, want: "secret-a created, secret-a created"},
+		{name: "there already", records: records(row(1, ledger.Created, current)), objects: []manifest.Object{live(1, current)}, want: "secret-a unchanged"},
+		{name: "other bytes", records: records(row(1, ledger.Created, current)), objects: []manifest.Object{live(1, changed)}, want: "secret-a foreign"},
+		{name: "being deleted", records: records(row(1, ledger.Created, current)), objects: []manifest.Object{live(1, current, deleting)}, want: "secret-a failed"},
+	} {
+		j := judge
+		if tt.keyless {
+			j = nil
+		}
+		if got := outcomes(plan.Restore(tt.records, "c", tt.objects, j)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestOldestFirst(t *testing.T) {
+	b := live(1, current, func(o *manifest.Object) { o.Base, o.Name = "secret-b", "secret-b" })
+	objects := []manifest.Object{live(3, current), live(1, current), b, live(2, current)}
+	var steps []string
+	for _, step := range plan.OldestFirst(objects, func(o manifest.Object) manifest.Object { return o }) {
+		var names []string
+		for _, o := range step {
+			names = append(names, o.Name)
+		}
+		steps = append(steps, strings.Join(names, " "))
+	}
+	if got := strings.Join(steps, ", "); got != "secret-a secret-b, secret-a-g2, secret-a-g3" {
+		t.Error(got)
+	}
+}
+
+func TestSameSince(t *testing.T) {
+	for _, tt := range []struct {
+		since, generation, otherSince, other int
+		want                                 bool
+	}{
+		{1, 1, 1, 2, true},  // 2 was rotated from 1
+		{1, 2, 1, 3, true},  // both from 1
+		{2, 2, 2, 3, true},  // 3 from 2, which has a value of its own
+		{3, 4, 1, 3, true},  // 4 says 3, which says 1
+		{1, 3, 3, 4, true},  // the same, the other way round
+		{1, 1, 2, 2, false}, // another value
+		{1, 2, 3, 3, false},
+		{1, 4, 2, 3, false}, // no range: 3 lies between and is none of 1 to 4
+	} {
+		if got := plan.SameSince(tt.since, tt.generation, tt.otherSince, tt.other); got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
+}
+
+// A generation that is gone, and whose key is gone too, is compared by its since.
+func TestSuccessorOfWhatWasRetired(t *testing.T) {
+	for _, tt := range []struct{ since, currentSince int }{{1, 1}, {1, 2}} {
+		old, now := row(1, ledger.Deleted, alien), rotated(2, ledger.Created, current)
+		old.Since, now.Since = tt.since, tt.currentSince
+		view := plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{live(2, current)}, Records: records(now)}
+		_, view.Past = bookOf(list(old)).At("c", "ns")
+		s, older := plan.Successors(view, secretA, judge, ring{}, sameValue).Older("secret-a")
+		if want := tt.currentSince == 1; !older || s.SameValue != want || s.Name != "secret-a-g2" || s.OldKey != "k-lost" || s.NewKey != "k-new" {
+			t.Errorf("%+v: %+v, %t", tt, s, older)
+		}
+	}
+}
+
+// Numbers of hints count up to 1,000 above the evidence; what is over is known by
+// name and token; evidence of a deletion ends a hint, and drops its key.
+func TestBook(t *testing.T) {
+	standings := map[string]ledger.Standing{"": ledger.Unsigned, "ours": ledger.Evidence, "theirs": ledger.Hint, "edited": ledger.Edited}
+	book := ledger.NewBook(ledger.Keys{Verify: func(_ []string, mac string) ledger.Standing { return standings[mac] }})
+	add := func(mac string, r ledger.Row) {
+		r.MAC, r.Line = mac, r.Generation+1
+		book.Add(r)
+	}
+	add("ours", row(2, ledger.Created, current))
+	add("ours", row(3, ledger.Deleted, previous))
+	add("theirs", row(3, ledger.Created, previous))
+	add("theirs", row(1003, ledger.Planned, alien))
+	add("theirs", row(1004, ledger.Planned, alien))
+	add("theirs", row(4, ledger.Deleted, alien))
+	add("", row(7, ledger.Created, current))
+	add("edited", row(8, ledger.Created, current))
+	got, past := book.At("c", "ns")
+	var out []string
+	for _, r := range got {
+		out = append(out, fmt.Sprintf("%s %s hint=%t", r.Secret, r.State, r.Hint))
+	}
+	if text := strings.Join(out, ", "); text != "secret-a-g1003 planned hint=true, secret-a-g1004 planned hint=true, secret-a-g2 created hint=false" {
+		t.Error(text)
+	}
+	if past.Top("secret-a") != 1003 || past.Known("secret-a") != 3 || past.Top("secret-b") != 0 {
+		t.Errorf("top %d, known %d", past.Top("secret-a"), past.Known("secret-a"))
+	}
+	if !past.Dropped("k-old") || past.Dropped("k-lost") || !past.Deleted("secret-a-g3", "SECRET_A", "k-old", previous, "holds") || past.Deleted("secret-a-g4", "SECRET_A", "k-lost", alien, "holds") {
+		t.Error("what is over")
+	}
+	edited, more := book.Edited()
+	rows, line := book.Unsigned()
+	if len(edited) != 1 || edited[0].Line != 9 || more != 0 || rows != 1 || line != 8 || book.EditedKey("k-new") != 9 || book.EditedKey("k-old") != 0 {
+		t.Errorf("edited %+v and %d, unsigned %d from line %d", edited, more, rows, line)
+	}
+}
