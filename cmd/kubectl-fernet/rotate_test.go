@@ -305,6 +305,33 @@ func TestTwoCheckoutsRotateAtOnce(t *testing.T) {
 	winner.settled()
 }
 
+// A colleague who rotates between the first look and the moment in which the new key
+// is durable is seen by the second look: nothing is planned and nothing created.
+func TestRotationLooksAgain(t *testing.T) {
+	late := newSite(t)
+	early, proxy, release := late.checkout(), startProxy(t), make(chan struct{})
+	proxy.Reset(faultproxy.First(1, on(http.MethodPost, "/secrets", faultproxy.Hold(release, nil)))) // the dry run
+	run := start(late.plugin(proxyKubeconfig(t, proxy), "rotate", "--yes"))
+	run.await(t, func() bool {
+		return slices.ContainsFunc(proxy.Requests(), func(r faultproxy.Request) bool { return r.Method == http.MethodPost })
+	})
+	early.must("rotate", "--yes")
+	before := read(t, filepath.Join(late.dir, ledgerName))
+	close(release)
+	if code, out := run.ended(t); code != 1 || !strings.Contains(out, "superseded: secret-00-g2") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if len(proxy.Writes()) != 0 || !bytes.Equal(before, read(t, filepath.Join(late.dir, ledgerName))) {
+		t.Error("it went on")
+	}
+	late.takesItBack()
+	late.take(early, ".env")
+	late.must("push")
+	late.settled()
+	early.settled()
+	early.checkRotated()
+}
+
 // takesItBack aborts a rotation of which nothing was sent.
 func (s *site) takesItBack() {
 	s.t.Helper()
@@ -323,7 +350,7 @@ func (s *site) takesItBack() {
 func TestPlansOfALostRotation(t *testing.T) {
 	winner := newSite(t)
 	loser := winner.checkout()
-	const request = 4 // two LISTs, a dry run, the lock
+	const request = 6 // two LISTs, a dry run, two LISTs again, the lock
 	if killed, _ := loser.killAtRequest(rotation.args(loser), request, false); !killed || bytes.Count(read(t, filepath.Join(loser.dir, ledgerName)), []byte(",rotate,planned,")) != 5 {
 		t.Fatal("not killed between its plans and its first create")
 	}

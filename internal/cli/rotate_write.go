@@ -18,8 +18,8 @@ import (
 
 // carryOut writes the rotation. Its order is the promise: ask, let the API server
 // judge the creates while they still carry the old tokens, make the new key
-// durable, seal, make the planned rows durable, create one Secret of each
-// namespace, then the others, read them back, record them. e is nil where the
+// durable, look again, seal, make the planned rows durable, create one Secret of
+// each namespace, then the others, read them back, record them. e is nil where the
 // key is there already.
 func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 	to := r.source.ring
@@ -46,6 +46,10 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 		if err := r.save(*e); err != nil {
 			return err
 		}
+		if err := r.lookAgain(ctx); err != nil {
+			return err
+		}
+		_, at = r.drafts()
 	}
 	rows, err := r.reseal(at)
 	if err != nil {
@@ -59,6 +63,24 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 		err = withHint(err, "what was created is in the cluster; rotate again to complete the ledger")
 	}
 	return cmp.Or(err, r.told(ctx))
+}
+
+// lookAgain decides once more, now that the new key is durable: another process may
+// have pushed or rotated since the first look.
+func (r *rotateRun) lookAgain(ctx context.Context) error {
+	views := make([]plan.View, len(r.views))
+	for i, view := range r.views {
+		var err error
+		if views[i], err = r.look(ctx, view.Namespace, plan.Mine(view.Records, r.source.wanted)); err != nil {
+			return err
+		}
+	}
+	moves, err := r.work.moves(views)
+	if err != nil {
+		return err
+	}
+	r.views, r.moves = views, moves
+	return r.obstacles()
 }
 
 // drafts are the rows to create, still with the tokens that the cluster has
