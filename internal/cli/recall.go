@@ -148,7 +148,7 @@ func (a *app) recallRecorded(ctx context.Context, o recallOptions, s *source) ([
 	records := book.Records()
 	found := slices.DeleteFunc(plan.Recall(records, o.generation), func(r plan.Recalled) bool { return !asked(r.Cluster, r.Token.Namespace) })
 	if len(found) > 0 && o.generation == 0 {
-		a.compareLive(ctx, o, s, found)
+		a.compareLive(ctx, o, s, book, found)
 	}
 	others := map[string]bool{}
 	for _, r := range records {
@@ -171,12 +171,13 @@ const liveLimit = 3 * time.Second
 
 // compareLive warns where the cluster, if it can be asked, has newer values than
 // the ledger: rows may have been removed from it, or it is not the current one.
-func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, found []plan.Recalled) {
+func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, book *ledger.Book, found []plan.Recalled) {
 	quiet := *a
 	quiet.console = newConsole(io.Discard)
 	w, err := quiet.aimAt(o.workOptions, s, false)
 	if err == nil {
-		_, err = w.open(false)
+		w.book = book
+		err = w.index()
 	}
 	if err != nil {
 		return
