@@ -181,7 +181,7 @@ func (k *keyDrop) files() {
 		}
 		for _, d := range decisions {
 			if d.Outcome == plan.Stale {
-				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, envFlag(k.o.env))
+				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, k.aimed(d.Row.Namespace))
 			}
 		}
 	}
