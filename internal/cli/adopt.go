@@ -151,9 +151,9 @@ func (w *work) notOpened(o manifest.Object) error {
 	return withHint(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", hint.List(w.source.ring.IDs()))
 }
 
-// recordedAs compares a Secret with what the ledger has of its base name. A token
-// that the ledger knows in another place of the same entry may be an old value; one
-// under a name that had other bytes is not what was written there. known says that
+// recordedAs compares a Secret with what the ledger has. A token is made for one place:
+// one that the ledger knows in another was copied, and may be an old value, or
+// another entry's; one under a name that had other bytes is not what was written there. known says that
 // it is ours already, in the ledger too.
 func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, known bool, err error) {
 	at := w.known[o.Namespace]
@@ -161,11 +161,11 @@ func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, kn
 	for _, r := range at.records {
 		base, _ := manifest.SplitName(r.Secret)
 		switch {
+		case r.Token == o.Token && (r.Secret != o.Name || r.EnvKey != o.EnvKey):
+			elsewhere = r.Secret
 		case base != o.Base:
 		case r.Token != o.Token:
 			other = other || r.State == ledger.Created
-		case r.Secret != o.Name:
-			elsewhere = r.Secret
 		case !r.Hint:
 			same = true
 			known = known || r.State == ledger.Created && o.Managed && v.Binding == plan.BindingHolds

@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -139,11 +140,15 @@ func (w *work) hint(d plan.Decision) hint.Text {
 	case plan.Differs:
 		return w.update
 	case plan.Stale:
-		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", envFlag(w.o.env), envFlag(w.o.env), d.Row.EnvKey)
+		at := w.aimed(d.Row.Namespace)
+		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", at, at, d.Row.EnvKey)
 	case plan.Superseded:
 		ids := hint.List(w.source.ring.IDs())
 		if d.ByRow {
 			return hint.Format("if the key was rotated, get the current .env (this one has %s); if that row is not true, --ignore-key %s", ids, d.Row.KeyID)
+		}
+		if slices.Contains(w.source.ring.Previous(), d.Row.KeyID) {
+			return hint.Format("get the current .env; or, if KEY and KEY_PREVIOUS were swapped, make the key %s KEY again", d.Row.KeyID)
 		}
 		return "the key was rotated: get the current .env; this one has " + ids
 	case plan.Blocked:
@@ -151,8 +156,8 @@ func (w *work) hint(d plan.Decision) hint.Text {
 	case plan.Foreign:
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:
-		if d.Row.Generation == 1 {
-			return hint.Format("look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s takes over a token that you know", d.Row.Secret, d.Row.Namespace, d.Row.Secret)
+		if d.Adoptable {
+			return hint.Format("look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s%s takes over a token that you know", d.Row.Secret, d.Row.Namespace, d.Row.Secret, w.aimed(d.Row.Namespace))
 		}
 		return hint.Format("look before you touch it: kubectl describe secret %s -n %s; a token was copied to this name, or its binding was edited", d.Row.Secret, d.Row.Namespace)
 	case plan.Unproven:

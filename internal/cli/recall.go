@@ -148,7 +148,8 @@ func (a *app) recallRecorded(ctx context.Context, o recallOptions, s *source) ([
 	records := book.Records()
 	found := slices.DeleteFunc(plan.Recall(records, o.generation), func(r plan.Recalled) bool { return !asked(r.Cluster, r.Token.Namespace) })
 	if len(found) > 0 && o.generation == 0 {
-		a.compareLive(ctx, o, s, book, found)
+		rotated := a.warnRotated(o, records, found)
+		a.compareLive(ctx, o, s, book, found, rotated)
 	}
 	others := map[string]bool{}
 	for _, r := range records {
@@ -166,12 +167,36 @@ func (a *app) recallRecorded(ctx context.Context, o recallOptions, s *source) ([
 	return found, nil
 }
 
+// warnRotated warns of values that may be old: rows signed by a key that this keyring
+// lacks have newer generations of them. Such rows prove nothing, so they change nothing.
+func (a *app) warnRotated(o recallOptions, records []ledger.Record, found []plan.Recalled) bool {
+	type entry struct{ cluster, namespace, envKey string }
+	newest := map[entry]ledger.Record{}
+	for _, r := range records {
+		at := entry{r.Cluster, r.Namespace, r.EnvKey}
+		if r.Hint && r.State == ledger.Created && r.Generation > newest[at].Generation {
+			newest[at] = r
+		}
+	}
+	var names []string
+	for _, f := range found {
+		if r := newest[entry{f.Cluster, f.Token.Namespace, f.Token.EnvKey}]; r.Generation > f.Generation {
+			names = append(names, fmt.Sprintf("%s (%s in namespace %q, under key %s)", r.EnvKey, r.Secret, r.Namespace, r.KeyID))
+		}
+	}
+	if len(names) > 0 {
+		a.console.warn("%s has newer generations that this keyring cannot open: %s; if the key was rotated, get the current .env", o.ledger, few(names))
+	}
+	return len(names) > 0
+}
+
 // liveLimit is how long a verb that needs no cluster waits for one.
 const liveLimit = 3 * time.Second
 
 // compareLive warns where the cluster, if it can be asked, has newer values than
 // the ledger: rows may have been removed from it, or it is not the current one.
-func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, book *ledger.Book, found []plan.Recalled) {
+// What the ledger itself has newer was said before.
+func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, book *ledger.Book, found []plan.Recalled, rotated bool) {
 	quiet := *a
 	quiet.console = newConsole(io.Discard)
 	w, err := quiet.aimAt(o.workOptions, s, false)
@@ -184,19 +209,26 @@ func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, book 
 	}
 	ctx, cancel := context.WithTimeout(ctx, liveLimit)
 	defer cancel()
-	newer := make(chan []string, 1)
-	go func() { newer <- w.newerLive(ctx, found) }() // a credential plugin heeds no context
+	looked := make(chan newerValues, 1)
+	go func() { looked <- w.newerLive(ctx, found) }() // a credential plugin heeds no context
 	select {
-	case names := <-newer:
-		if len(names) > 0 {
-			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, few(names))
+	case newer := <-looked:
+		if len(newer.opened) > 0 {
+			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, few(newer.opened))
+		}
+		if len(newer.closed) > 0 && !rotated {
+			a.console.warn("the cluster has newer generations than %s, and they do not tell their value: %s", o.ledger, few(newer.closed))
 		}
 	case <-ctx.Done():
 	}
 }
 
+// newerValues names what a cluster has newer than the ledger: opened, and what does
+// not tell its value.
+type newerValues struct{ opened, closed []string }
+
 // newerLive names what the cluster has newer than the ledger, or besides.
-func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer []string) {
+func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer newerValues) {
 	err := w.connectQuietly()
 	recorded := map[[2]string]plan.Recalled{} // by namespace and env key
 	namespaces := map[string]bool{}
@@ -214,11 +246,17 @@ func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer []st
 		if view, err = w.labelled(ctx, namespace, plan.Mine(w.recordsIn(namespace), nil)); err != nil {
 			return newer
 		}
-		live, _ := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, w.source.ring)
+		live, unknown := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, w.source.ring)
+		for _, u := range unknown {
+			r, known := recorded[[2]string{namespace, u.Token.EnvKey}]
+			if _, generation := manifest.SplitName(u.Token.Secret); known && generation > r.Generation {
+				newer.closed = append(newer.closed, fmt.Sprintf("%s (secret/%s in namespace %q: %s)", u.Token.EnvKey, u.Token.Secret, namespace, u.Reason))
+			}
+		}
 		for _, l := range live {
 			r, known := recorded[[2]string{namespace, l.Token.EnvKey}]
 			if !known || l.Generation > r.Generation && !w.door.SameValue(l.Token, r.Token) {
-				newer = append(newer, fmt.Sprintf("%s (secret/%s in namespace %q)", l.Token.EnvKey, l.Token.Secret, namespace))
+				newer.opened = append(newer.opened, fmt.Sprintf("%s (secret/%s in namespace %q)", l.Token.EnvKey, l.Token.Secret, namespace))
 			}
 		}
 	}

@@ -167,8 +167,10 @@ func (r *restoreRun) ask(ctx context.Context, decisions []plan.Decision) error {
 		return withHint(errors.New("--yes without a key goes only together with -n or --namespaces"), "name the namespaces that are to be restored, or give the key: --key-file, FERNET_KEY")
 	}
 	command := r.typed + " --yes"
-	if *r.connect.Namespace == "" && len(r.o.namespaces) == 0 {
+	if named := *r.connect.Namespace != "" || len(r.o.namespaces) > 0; !named && len(r.target.namespaces) == 1 {
 		command = hint.Format("%s -n %s --yes", r.typed, r.target.namespaces[0])
+	} else if !named {
+		command = hint.Format("%s --namespaces %s --yes", r.typed, strings.Join(r.target.namespaces, ","))
 	}
 	return r.confirmFor(ctx, r.o.yes || n == 0 || r.o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", counted(n, "Secret"), r.places()), command)
 }
@@ -180,6 +182,11 @@ func (r *restoreRun) choose() error {
 	all := slices.DeleteFunc(r.book.Records(), func(record ledger.Record) bool { return record.State != ledger.Created })
 	for _, record := range all {
 		if !record.Hint {
+			clusters[record.Cluster] = true
+		}
+	}
+	if len(clusters) == 0 { // nothing will be created; the list says why
+		for _, record := range all {
 			clusters[record.Cluster] = true
 		}
 	}

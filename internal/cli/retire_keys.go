@@ -26,14 +26,23 @@ type keyDrop struct {
 	*retireRun
 	previous []string
 	alone    plan.Judge
-	reasons  []string
+	reasons  []kept
 	ended    []ledger.Row   // of what is gone: written before the keys go
 	found    map[string]int // recorded Secrets that are there, by cluster; -1: not looked at
 }
 
-func (k *keyDrop) keep(format string, args ...any) {
-	k.reasons = append(k.reasons, fmt.Sprintf(format, args...))
+// kept is a reason to keep a key, and the way out where there is one.
+type kept struct {
+	reason string
+	way    hint.Text
 }
+
+func (k *keyDrop) keep(format string, args ...any) {
+	k.reasons = append(k.reasons, kept{reason: fmt.Sprintf(format, args...)})
+}
+
+// unless gives the way out of the last reason.
+func (k *keyDrop) unless(way hint.Text) { k.reasons[len(k.reasons)-1].way = way }
 
 // dropKeys throws the previous keys away, if it is proven that nothing which the
 // ledger's evidence has, or that the clusters show, needs them.
@@ -51,8 +60,11 @@ func (r *retireRun) dropKeys(ctx context.Context) error {
 	if err := k.search(ctx); err != nil {
 		return err
 	}
-	for _, reason := range slices.Compact(k.reasons) {
-		r.console.say("key kept: " + reason)
+	for _, because := range slices.Compact(k.reasons) {
+		r.console.say("key kept: " + because.reason)
+		if because.way != "" {
+			r.console.hint(because.way)
+		}
 	}
 	if len(k.reasons) > 0 {
 		r.left = true
@@ -127,6 +139,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 		if err != nil {
 			k.found[name] = -1
 			k.keep("cluster %q of the ledger was not reached: %s", name, oneLine(err.Error()))
+			k.unless(k.forgetting(name))
 			continue
 		}
 		clients[name] = client
@@ -139,9 +152,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(k.found)) {
 		if k.found[name] == 0 {
 			k.keep("cluster %q has none of the Secrets that the ledger recorded there, so it may be another one", name)
-		}
-		if k.found[name] <= 0 && name != k.target.cluster {
-			k.console.hint(hint.Format("--forget-cluster %s if it is gone for good", name))
+			k.unless(k.forgetting(name))
 		}
 	}
 	for _, name := range sortedKeys(clients) {
@@ -150,6 +161,14 @@ func (k *keyDrop) search(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// forgetting is the way out of a cluster that cannot be looked at, but for the target's.
+func (k *keyDrop) forgetting(name string) hint.Text {
+	if name == k.target.cluster {
+		return ""
+	}
+	return hint.Format("--forget-cluster %s if it is gone for good", name)
 }
 
 // files looks at the .env and at the ledger: a stale value could not be compared any
@@ -162,7 +181,7 @@ func (k *keyDrop) files() {
 		}
 		for _, d := range decisions {
 			if d.Outcome == plan.Stale {
-				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, envFlag(k.o.env))
+				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, k.aimed(d.Row.Namespace))
 			}
 		}
 	}
@@ -216,6 +235,7 @@ func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledge
 	if err != nil {
 		k.found[clusterName] = -1
 		k.keep("%s could not be looked at: %s", where, oneLine(err.Error()))
+		k.unless(k.forgetting(clusterName))
 		return ctx.Err()
 	}
 	if was := k.found[clusterName]; was >= 0 {
@@ -226,7 +246,7 @@ func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledge
 	k.ended = append(k.ended, use.Close...)
 	if len(use.Lost) > 0 {
 		k.keep("%s: gone, and comes back only with a previous key: %s", where, secrets(use.Lost))
-		k.console.hint(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, envFlag(k.o.env), namespace))
+		k.unless(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, envFlag(k.o.env), namespace))
 	}
 	if len(use.Opened) > 0 {
 		k.keep("%s: does not open with KEY alone: %s", where, secrets(use.Opened))
@@ -254,7 +274,7 @@ func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, cluste
 		found, err := client.Labelled(ctx, "", manifest.LabelKeyID+"="+id)
 		if err != nil {
 			k.keep("the Secrets of all namespaces of cluster %q could not be listed, so a copy elsewhere is not ruled out: %s", clusterName, oneLine(err.Error()))
-			k.console.hint("--skip-cluster-check if nobody copies Secrets to other namespaces there")
+			k.unless("--skip-cluster-check if nobody copies Secrets to other namespaces there")
 			return ctx.Err()
 		}
 		if err := k.copies(ctx, client, clusterName, "", id, found); err != nil {
@@ -284,7 +304,8 @@ func (k *keyDrop) looked(ctx context.Context, client *cluster.Client, clusterNam
 // copies judges the Secrets that carry the id of a previous key, in one namespace or
 // with "" in all.
 func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterName, namespace, id string, found []manifest.Object) error {
-	var ours, mirrored, foreign []string
+	var ours []manifest.Object
+	var mirrored, foreign []string
 	keyrings := false
 	for _, o := range found {
 		name := o.Namespace + "/" + o.Name
@@ -292,32 +313,54 @@ func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterNam
 		case k.willGo(o):
 		case o.Kind == manifest.KindKeyring:
 			keyrings = true
-		case slices.Contains(k.o.ignore, name):
 		default:
 			switch plan.CopyOf(o, id, k.door.Judge) {
 			case plan.CopyOurs:
-				ours = append(ours, name)
+				ours = append(ours, o)
 			case plan.CopyMirrored:
-				mirrored = append(mirrored, name)
+				if !slices.Contains(k.o.ignore, name) {
+					mirrored = append(mirrored, name)
+				}
 			case plan.CopyForeign:
 				foreign = append(foreign, name)
 			}
 		}
 	}
-	if len(ours) > 0 {
-		k.keep("cluster %q: opens with key %s: %s", clusterName, id, few(ours))
-	}
+	k.needed(clusterName, id, ours)
 	if len(mirrored) > 0 {
 		k.keep("cluster %q: opens with key %s, and was made for another place: %s", clusterName, id, few(mirrored))
-		k.console.hint(hint.Format("copy the current generation there; or --ignore %s if nothing opens it any more", mirrored[0]))
+		k.unless(hint.Format("copy the current generation there; or --ignore %s if nothing opens it any more", mirrored[0]))
 	}
 	if len(foreign) > 0 {
-		k.console.note("cluster %q: %s the id of key %s and does not open with it: %s", clusterName, counted(len(foreign), "Secret")+" with", id, few(foreign))
+		k.console.note("cluster %q: labelled with key %s, and not opened by it: %s", clusterName, id, few(foreign))
 	}
 	if !keyrings {
 		return nil
 	}
 	return k.keyringsUnder(ctx, client, clusterName, namespace, id)
+}
+
+// needed keeps a key for Secrets of ours. --ignore does not go past them: a copy can
+// be made again, these cannot.
+func (k *keyDrop) needed(clusterName, id string, ours []manifest.Object) {
+	if len(ours) == 0 {
+		return
+	}
+	var names, ignored []string
+	for _, o := range ours {
+		name := o.Namespace + "/" + o.Name
+		names = append(names, name)
+		if slices.Contains(k.o.ignore, name) {
+			ignored = append(ignored, name)
+		}
+	}
+	k.keep("cluster %q: opens with key %s: %s", clusterName, id, few(names))
+	if len(ignored) > 0 {
+		k.console.note("--ignore is for copies; this was made for its place: %s", few(ignored))
+	}
+	if at := ours[0].Namespace; !slices.Contains(k.target.namespaces, at) {
+		k.unless(hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", at, envFlag(k.o.env), at, envFlag(k.o.env)))
+	}
 }
 
 // keyringsUnder names the keyring Secrets of ours whose first key is a previous one.

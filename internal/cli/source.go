@@ -166,6 +166,16 @@ func envFlag(env string) hint.Text {
 	return hint.Format(" --env %s", env)
 }
 
+// aimed gives the flags with which a command of a hint works on the same .env and, where
+// one was named, in this namespace.
+func (w *work) aimed(namespace string) hint.Text {
+	flags := envFlag(w.o.env)
+	if *w.connect.Namespace != "" || len(w.o.namespaces) > 0 {
+		flags += hint.Format(" -n %s", namespace)
+	}
+	return flags
+}
+
 // choose picks the entries that match and checks their names and values.
 func (s *source) choose() error {
 	lines := map[string]envfile.Entry{} // by base name

@@ -87,6 +87,9 @@ type Decision struct {
 	// ByRow says of a superseded entry that only rows of the ledger say so: it
 	// alone is held back, and nothing beside it.
 	ByRow bool
+	// Adoptable says of a misplaced Secret that only its metadata is missing, as far
+	// as the ledger tells.
+	Adoptable bool
 	// Reason explains every outcome that needs somebody to act.
 	Reason string
 }

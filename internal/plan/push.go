@@ -101,7 +101,7 @@ func (p *pusher) decide() (Decision, error) {
 		c, v := p.classify(o)
 		switch {
 		case c == classMisplaced:
-			return p.report(Misplaced, o, p.misplacedReason(o, v)), nil
+			return p.misplaced(o, v), nil
 		case c == classForeign && g == 1 && !p.leftOver(o, current):
 			return p.report(Foreign, o, "the name is taken by a Secret that this tool did not make with these keys"), nil
 		case c == classOurs && o.EnvKey != p.want.EnvKey:
@@ -117,6 +117,13 @@ func (p *pusher) decide() (Decision, error) {
 func (p *pusher) leftOver(o, current manifest.Object) bool {
 	_, recorded := p.record(o)
 	return (o.Managed || recorded) && (current.Name != "" || p.view.Past.Dropped(o.KeyID))
+}
+
+// misplaced reports a token that opens, in a place that nothing proves to be its own.
+func (p *pusher) misplaced(o manifest.Object, v Verdict) Decision {
+	d := p.report(Misplaced, o, p.misplacedReason(o, v))
+	d.Adoptable = v.Binding == BindingAbsent && o.Generation == 1 && len(p.records) == 0 && p.view.Past.Known(p.want.Base) == 0
+	return d
 }
 
 // misplacedReason says what is wrong with the place of a token that opens.
@@ -209,7 +216,9 @@ func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, b
 			older = older || r.KeyID == primary && (r.State == ledger.Created || r.State == ledger.Deleted)
 		}
 		if older {
-			return p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary), true
+			d := p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary)
+			d.Row.KeyID = keyID
+			return d, true
 		}
 	}
 	if byRow != nil {

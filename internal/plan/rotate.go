@@ -58,7 +58,7 @@ func Rotate(view View, mine []Wanted, judge Judge, keys Keys, same Same, inEnv f
 		current, verdict, misplaced := p.current()
 		if misplaced.Name != "" {
 			_, v := p.classify(misplaced)
-			moves = append(moves, Move{Decision: p.report(Misplaced, misplaced, p.misplacedReason(misplaced, v))})
+			moves = append(moves, Move{Decision: p.misplaced(misplaced, v)})
 		}
 		m, err := p.rotate(current, verdict, same, inEnv(w.EnvKey))
 		if err != nil {
