@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,7 +161,7 @@ func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, kn
 	for _, r := range at.records {
 		base, _ := manifest.SplitName(r.Secret)
 		switch {
-		case base != o.Base:
+		case base != o.Base, r.Hint && slices.Contains(w.o.ignoreKeys, r.KeyID):
 		case r.Token != o.Token:
 			other = other || r.State == ledger.Created
 		case r.Secret != o.Name:

@@ -187,7 +187,7 @@ func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, found
 	select {
 	case names := <-newer:
 		if len(names) > 0 {
-			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, few(names))
+			a.console.warn("the cluster has newer values than %s, or may have them: %s; --from cluster gets them, or says why not", o.ledger, few(names))
 		}
 	case <-ctx.Done():
 	}
@@ -196,15 +196,13 @@ func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, found
 // newerLive names what the cluster has newer than the ledger, or besides.
 func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer []string) {
 	err := w.connectQuietly()
-	recorded := map[[2]string]plan.Recalled{} // by namespace and env key
-	namespaces := map[string]bool{}
+	recorded := map[string][]plan.Recalled{} // by namespace
 	for _, r := range found {
 		if r.Cluster == w.target.cluster {
-			recorded[[2]string{r.Token.Namespace, r.Token.EnvKey}] = r
-			namespaces[r.Token.Namespace] = true
+			recorded[r.Token.Namespace] = append(recorded[r.Token.Namespace], r)
 		}
 	}
-	for _, namespace := range sortedKeys(namespaces) {
+	for _, namespace := range sortedKeys(recorded) {
 		if err != nil {
 			return newer
 		}
@@ -212,12 +210,13 @@ func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer []st
 		if view, err = w.labelled(ctx, namespace, plan.Mine(w.recordsIn(namespace), nil)); err != nil {
 			return newer
 		}
-		live, _ := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, w.source.ring)
-		for _, l := range live {
-			r, known := recorded[[2]string{namespace, l.Token.EnvKey}]
-			if !known || l.Generation > r.Generation && !w.door.SameValue(l.Token, r.Token) {
-				newer = append(newer, fmt.Sprintf("%s (secret/%s in namespace %q)", l.Token.EnvKey, l.Token.Secret, namespace))
+		live, unknown := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, w.source.ring)
+		for _, n := range plan.Newer(recorded[namespace], live, unknown, w.door.SameValue) {
+			why := ""
+			if n.Reason != "" {
+				why = ": " + n.Reason
 			}
+			newer = append(newer, fmt.Sprintf("%s (secret/%s in namespace %q%s)", n.Token.EnvKey, n.Token.Secret, namespace, why))
 		}
 	}
 	return newer

@@ -345,12 +345,14 @@ func (g *group) settle() {
 
 // result gives the records of a place, and its past.
 func (p *place) result(b *Book) ([]Record, *Past) {
-	used := map[[2]int32]bool{} // base and generation of names that were deleted
+	used := map[[2]int32]bool{} // base and generation of names that were deleted, by the evidence
 	for _, over := range p.past {
-		used[[2]int32{over.base, over.generation}] = true
+		if !over.hint {
+			used[[2]int32{over.base, over.generation}] = true
+		}
 	}
 	for _, g := range p.groups {
-		if g.State == Deleted {
+		if g.State == Deleted && !g.Hint {
 			used[[2]int32{g.base, int32(g.Generation)}] = true // #nosec G115 -- at most MaxGeneration
 		}
 	}
