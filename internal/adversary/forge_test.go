@@ -8,7 +8,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 // strangers are the ids of keys that nobody of this world has.
@@ -154,6 +153,19 @@ func (p *project) thin() {
 	p.rows = left
 }
 
-func tokenOf(m made) plan.Token {
-	return plan.Token{Namespace: m.namespace, Secret: m.name, EnvKey: m.envKey, Token: m.token, Binding: m.binding}
+// forget removes all rows about a Secret that is there, and perhaps what its
+// annotations prove.
+func (p *project) forget() {
+	all := p.names()
+	if len(all) == 0 {
+		return
+	}
+	at := choose(p.world, all)
+	p.rows = slices.DeleteFunc(slices.Clone(p.rows), func(row ledger.Row) bool { return place{row.Namespace, row.Secret} == at })
+	o := p.live[at]
+	if p.random.IntN(2) == 0 {
+		o.Binding = choose(p.world, []string{"", p.live[choose(p.world, all)].Binding})
+	}
+	p.live[at] = o
+	p.log("meddling: no row of %s, its binding is %q", at, o.Binding)
 }
