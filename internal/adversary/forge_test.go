@@ -168,4 +168,8 @@ func (p *project) forget() {
 	}
 	p.live[at] = o
 	p.log("meddling: no row of %s, its binding is %q", at, o.Binding)
+	if len(p.entries) > 1 && p.random.IntN(3) == 0 {
+		p.entries = slices.DeleteFunc(slices.Clone(p.entries), func(entry string) bool { return entry == o.EnvKey })
+		p.log("%s leaves the .env", o.EnvKey)
+	}
 }

@@ -377,7 +377,7 @@ func (r *run) dropKeys() (dropped []string) {
 // step is one thing that a project does.
 func (p *project) step() {
 	namespace, entry := choose(p.world, p.namespaces), choose(p.world, p.entries)
-	switch p.random.IntN(8) {
+	switch p.random.IntN(9) {
 	case 0, 1:
 		p.log("%s: push to %s", p.name, namespace)
 		p.open(p.rows).push(namespace, false, false)
@@ -391,6 +391,10 @@ func (p *project) step() {
 		p.open(p.rows).push(namespace, true, true)
 	case 5:
 		p.log("%s: rotate", p.name)
+		p.rotate()
+	case 6: // a lost namespace is left out of a rotation, and needs the key before it
+		p.log("%s: %s is lost; rotate", p.name, namespace)
+		maps.DeleteFunc(p.live, func(at place, _ manifest.Object) bool { return at.namespace == namespace })
 		p.rotate()
 	default:
 		p.log("%s: retire", p.name)
