@@ -161,13 +161,17 @@ func (p *project) forget() {
 		return
 	}
 	at := choose(p.world, all)
-	p.rows = slices.DeleteFunc(slices.Clone(p.rows), func(row ledger.Row) bool { return place{row.Namespace, row.Secret} == at })
 	o := p.live[at]
+	whole := p.random.IntN(2) == 0
+	p.rows = slices.DeleteFunc(slices.Clone(p.rows), func(row ledger.Row) bool {
+		base, _ := manifest.SplitName(row.Secret)
+		return row.Namespace == at.namespace && (row.Secret == at.name || whole && base == o.Base)
+	})
 	if p.random.IntN(2) == 0 {
 		o.Binding = choose(p.world, []string{"", p.live[choose(p.world, all)].Binding})
 	}
 	p.live[at] = o
-	p.log("meddling: no row of %s, its binding is %q", at, o.Binding)
+	p.log("meddling: no row of %s (or any generation: %v), its binding is %q", at, whole, o.Binding)
 	if len(p.entries) > 1 && p.random.IntN(3) == 0 {
 		p.entries = slices.DeleteFunc(slices.Clone(p.entries), func(entry string) bool { return entry == o.EnvKey })
 		p.log("%s leaves the .env", o.EnvKey)
