@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,7 +164,7 @@ func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, kn
 		switch {
 		case r.Token == o.Token && (r.Secret != o.Name || r.EnvKey != o.EnvKey):
 			elsewhere = r.Secret
-		case base != o.Base:
+		case base != o.Base, r.Hint && slices.Contains(w.o.ignoreKeys, r.KeyID):
 		case r.Token != o.Token:
 			other = other || r.State == ledger.Created
 		case !r.Hint:

@@ -230,15 +230,13 @@ type newerValues struct{ opened, closed []string }
 // newerLive names what the cluster has newer than the ledger, or besides.
 func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer newerValues) {
 	err := w.connectQuietly()
-	recorded := map[[2]string]plan.Recalled{} // by namespace and env key
-	namespaces := map[string]bool{}
+	recorded := map[string][]plan.Recalled{} // by namespace
 	for _, r := range found {
 		if r.Cluster == w.target.cluster {
-			recorded[[2]string{r.Token.Namespace, r.Token.EnvKey}] = r
-			namespaces[r.Token.Namespace] = true
+			recorded[r.Token.Namespace] = append(recorded[r.Token.Namespace], r)
 		}
 	}
-	for _, namespace := range sortedKeys(namespaces) {
+	for _, namespace := range sortedKeys(recorded) {
 		if err != nil {
 			return newer
 		}
@@ -247,16 +245,11 @@ func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer newe
 			return newer
 		}
 		live, unknown := plan.Live(view, plan.Evident(view, plan.Mine(view.Records, nil), w.door.Judge), w.door.Judge, w.source.ring)
-		for _, u := range unknown {
-			r, known := recorded[[2]string{namespace, u.Token.EnvKey}]
-			if _, generation := manifest.SplitName(u.Token.Secret); known && generation > r.Generation {
-				newer.closed = append(newer.closed, fmt.Sprintf("%s (secret/%s in namespace %q: %s)", u.Token.EnvKey, u.Token.Secret, namespace, u.Reason))
-			}
-		}
-		for _, l := range live {
-			r, known := recorded[[2]string{namespace, l.Token.EnvKey}]
-			if !known || l.Generation > r.Generation && !w.door.SameValue(l.Token, r.Token) {
-				newer.opened = append(newer.opened, fmt.Sprintf("%s (secret/%s in namespace %q)", l.Token.EnvKey, l.Token.Secret, namespace))
+		for _, n := range plan.Newer(recorded[namespace], live, unknown, w.door.SameValue) {
+			if n.Reason == "" {
+				newer.opened = append(newer.opened, fmt.Sprintf("%s (secret/%s in namespace %q)", n.Token.EnvKey, n.Token.Secret, namespace))
+			} else {
+				newer.closed = append(newer.closed, fmt.Sprintf("%s (secret/%s in namespace %q: %s)", n.Token.EnvKey, n.Token.Secret, namespace, n.Reason))
 			}
 		}
 	}

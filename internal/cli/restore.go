@@ -207,7 +207,10 @@ func (r *restoreRun) choose() error {
 	for _, record := range all {
 		if record.Cluster == from && (len(namespaces) == 0 || slices.Contains(namespaces, record.Namespace)) {
 			r.records = append(r.records, record)
-			known[record.Namespace] = true
+			// Where only hints name a namespace, nothing is asked of it: they may name any.
+			if !record.Hint || len(namespaces) > 0 {
+				known[record.Namespace] = true
+			}
 		}
 	}
 	if len(r.records) == 0 {

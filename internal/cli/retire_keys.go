@@ -201,7 +201,7 @@ func (k *keyDrop) clusters(book *ledger.Book) []string {
 }
 
 func (k *keyDrop) namespaces(book *ledger.Book, clusterName string) []string {
-	names := book.Namespaces(clusterName)
+	names := book.Proven(clusterName) // others may not exist, or be none of ours
 	if clusterName == k.target.cluster {
 		names = append(names, k.target.namespaces...)
 	}

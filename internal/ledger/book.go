@@ -155,6 +155,13 @@ func (b *Book) Namespaces(cluster string) []string {
 	return names
 }
 
+// Proven names the namespaces of a cluster of which there is evidence, sorted.
+func (b *Book) Proven(cluster string) []string {
+	return slices.DeleteFunc(b.Namespaces(cluster), func(namespace string) bool {
+		return !b.places[placeName{cluster, namespace}].evidence
+	})
+}
+
 // At gives what the rows say of one namespace of a cluster: its records, sorted by
 // Secret and token, and what is over.
 func (b *Book) At(cluster, namespace string) ([]Record, *Past) {

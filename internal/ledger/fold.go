@@ -389,7 +389,8 @@ func (p *place) result(b *Book) ([]Record, *Past) {
 	return records, &Past{place: p, book: b}
 }
 
-// used says of the names of plans which of them were deleted with other bytes.
+// used says of the names of plans which of them were deleted with other bytes, by
+// the evidence.
 func (p *place) used() map[nameID]bool {
 	used := map[nameID]bool{}
 	for _, g := range p.groups {
@@ -406,10 +407,12 @@ func (p *place) used() map[nameID]bool {
 		}
 	}
 	for _, over := range p.past {
-		mark(over.name())
+		if !over.hint {
+			mark(over.name())
+		}
 	}
 	for _, g := range p.groups {
-		if g.State == Deleted {
+		if g.State == Deleted && !g.Hint {
 			mark(g.name())
 		}
 	}

@@ -304,7 +304,7 @@ func CheckCluster(view View) error {
 // recordedElsewhere says whether the ledger knows this object's bytes after
 // all: two ledgers that were merged may have created rows of one name.
 func recordedElsewhere(records []ledger.Record, o manifest.Object) bool {
-	return slices.ContainsFunc(records, func(r ledger.Record) bool { return r.Secret == o.Name && r.Token == o.Token })
+	return slices.ContainsFunc(records, func(r ledger.Record) bool { return !r.Hint && r.Secret == o.Name && r.Token == o.Token })
 }
 
 // Interest says which Secrets of a namespace have to be looked at before a run

@@ -71,8 +71,10 @@ func InOrder(all []Recalled) {
 // Unknown is an entry whose current value the cluster does not tell, and why: an
 // older value would not be it.
 type Unknown struct {
-	Token  Token // the place alone
-	Reason string
+	Token      Token // the place alone
+	Generation int
+	Gone       bool // it is not there
+	Reason     string
 }
 
 // Live gives the current generation of every entry of ours in a view, and the
@@ -82,11 +84,12 @@ func Live(view View, mine []Wanted, judge Judge, keys Keys) (all []Recalled, unk
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
 		current, generation, reason := p.told()
+		_, there := p.object(generation)
 		switch {
 		case reason != "":
 			unknown = append(unknown, Unknown{
-				Token:  Token{Namespace: view.Namespace, Secret: manifest.SecretName(w.Base, generation), EnvKey: w.EnvKey},
-				Reason: reason,
+				Token:      Token{Namespace: view.Namespace, Secret: manifest.SecretName(w.Base, generation), EnvKey: w.EnvKey},
+				Generation: generation, Gone: !there, Reason: reason,
 			})
 		case current.Name != "":
 			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: p.token(current), Order: p.order()})
@@ -103,6 +106,28 @@ func (p *pusher) order() int {
 		}
 	}
 	return 0
+}
+
+// Newer finds what a namespace has newer than what a ledger gave of it, or besides:
+// rows may have been removed, or the ledger is not the current one. What is there
+// and cannot be opened, or not in its place, may be newer too.
+func Newer(recorded, live []Recalled, unknown []Unknown, same Same) (newer []Unknown) {
+	known := map[string]Recalled{} // by env key
+	for _, r := range recorded {
+		known[r.Token.EnvKey] = r
+	}
+	for _, l := range live {
+		r, is := known[l.Token.EnvKey]
+		if !is || l.Generation >= r.Generation && !same(l.Token, r.Token) {
+			newer = append(newer, Unknown{Token: l.Token, Generation: l.Generation})
+		}
+	}
+	for _, u := range unknown {
+		if r, is := known[u.Token.EnvKey]; !u.Gone && (!is || u.Generation >= r.Generation) {
+			newer = append(newer, u)
+		}
+	}
+	return newer
 }
 
 // told gives the newest generation that says what the current value is, or why it
