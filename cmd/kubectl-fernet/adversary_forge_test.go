@@ -91,7 +91,7 @@ func (d *duel) meddle() (meddled bool) {
 		}
 		at := d.choice(slices.Sorted(maps.Keys(all))...)
 		s, other := all[at], d.old[d.random.IntN(len(d.old))]
-		step := "nothing"
+		var step string
 		switch d.random.IntN(4) {
 		case 0: // a copy elsewhere, with its annotations or without
 			base, generation := manifest.SplitName(s.Name)

@@ -95,7 +95,7 @@ func (w *work) lines(results []plan.Decision) error {
 			continue
 		}
 		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome)
-		if len(w.target.namespaces) > 1 {
+		if at := w.target.namespaces; len(at) != 1 || at[0] != d.Row.Namespace {
 			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
 		}
 		out.WriteString(w.o.dryRun.suffix() + "\n")

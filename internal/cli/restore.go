@@ -203,11 +203,12 @@ func (r *restoreRun) choose() error {
 	if *r.connect.Namespace != "" {
 		namespaces = []string{*r.connect.Namespace}
 	}
-	known := map[string]bool{}
+	known, hinted := map[string]bool{}, map[string]bool{}
 	for _, record := range all {
 		if record.Cluster == from && (len(namespaces) == 0 || slices.Contains(namespaces, record.Namespace)) {
 			r.records = append(r.records, record)
 			// Where only hints name a namespace, nothing is asked of it: they may name any.
+			hinted[record.Namespace] = true
 			if !record.Hint || len(namespaces) > 0 {
 				known[record.Namespace] = true
 			}
@@ -216,7 +217,9 @@ func (r *restoreRun) choose() error {
 	if len(r.records) == 0 {
 		return withHint(fmt.Errorf("%s: it records nothing that was created there and not deleted", r.o.ledger), "check --ledger, -n and --from-cluster")
 	}
-	r.target.namespaces = sortedKeys(known)
+	if r.target.namespaces = sortedKeys(known); len(known) == 0 { // as with the clusters
+		r.target.namespaces = sortedKeys(hinted)
+	}
 	if r.o.toNamespace == "" {
 		return nil
 	}
