@@ -125,7 +125,10 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if keyless {
 		judge = nil
 	}
-	decisions := plan.Restore(r.records, w.target.cluster, live, judge)
+	decisions, err := r.heldBack(ctx, plan.Restore(r.records, w.target.cluster, live, judge))
+	if err != nil {
+		return err
+	}
 	r.announce(decisions)
 	if err := r.ask(ctx, decisions); err != nil {
 		return err
@@ -135,6 +138,30 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 		return err
 	}
 	return cmp.Or(err, r.report(ctx, decisions))
+}
+
+// heldBack creates nothing in a namespace where a newer generation is live that this
+// keyring lacks the key of: what it knows was retired, and would come back.
+func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([]plan.Decision, error) {
+	if r.keyless {
+		return decisions, nil
+	}
+	wanted := map[string][]plan.Wanted{} // by namespace
+	for _, d := range decisions {
+		base, _ := manifest.SplitName(d.Row.Secret)
+		w := plan.Wanted{EnvKey: d.Row.EnvKey, Base: base}
+		if d.Outcome == plan.Created && !slices.ContainsFunc(wanted[d.Row.Namespace], func(has plan.Wanted) bool { return has.Base == base }) {
+			wanted[d.Row.Namespace] = append(wanted[d.Row.Namespace], w)
+		}
+	}
+	for _, namespace := range sortedKeys(wanted) {
+		view, err := r.observe(ctx, namespace, wanted[namespace], false)
+		if err != nil {
+			return nil, err
+		}
+		decisions = plan.HoldBack(decisions, plan.Rotated(view, wanted[namespace], r.door.Judge, r.source.ring))
+	}
+	return decisions, nil
 }
 
 // announce says what is about to be created: rows may have been removed from a
@@ -346,7 +373,7 @@ func (r *restoreRun) report(ctx context.Context, decisions []plan.Decision) erro
 		return errInterrupted
 	case count[plan.Failed] > 0:
 		return errEntries
-	case count[plan.Foreign]+count[plan.Unproven] > 0, r.edited():
+	case count[plan.Foreign]+count[plan.Unproven]+count[plan.Superseded]+count[plan.Held] > 0, r.edited():
 		return errFindings
 	default:
 		return nil
