@@ -85,9 +85,10 @@ func (o *restoreOptions) validate(namespace string) error {
 // restoreRun is one restore under way.
 type restoreRun struct {
 	*work
-	o       *restoreOptions
-	keyless bool
-	records []ledger.Record
+	o         *restoreOptions
+	keyless   bool
+	records   []ledger.Record
+	confirmed []ledger.Row // that the ledger lacks of what is there
 }
 
 func (a *app) restore(ctx context.Context, o *restoreOptions) error {
@@ -141,26 +142,35 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 }
 
 // heldBack creates nothing in a namespace where a newer generation is live that this
-// keyring lacks the key of: what it knows was retired, and would come back.
+// keyring lacks the key of: what it knows was retired, and would come back. What is
+// there and proven, and not recorded yet, is confirmed.
 func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([]plan.Decision, error) {
 	if r.keyless {
 		return decisions, nil
 	}
-	wanted := map[string][]plan.Wanted{} // by namespace
-	for _, d := range decisions {
-		base, _ := manifest.SplitName(d.Row.Secret)
-		w := plan.Wanted{EnvKey: d.Row.EnvKey, Base: base}
-		if d.Outcome == plan.Created && !slices.ContainsFunc(wanted[d.Row.Namespace], func(has plan.Wanted) bool { return has.Base == base }) {
-			wanted[d.Row.Namespace] = append(wanted[d.Row.Namespace], w)
+	for _, namespace := range r.target.namespaces {
+		wanted := plan.Mine(r.recordsIn(namespace), nil)
+		for _, d := range decisions {
+			base, _ := manifest.SplitName(d.Row.Secret)
+			known := slices.ContainsFunc(wanted, func(has plan.Wanted) bool { return has.Base == base })
+			if d.Row.Namespace == namespace && d.Outcome == plan.Created && !known {
+				wanted = append(wanted, plan.Wanted{EnvKey: d.Row.EnvKey, Base: base})
+			}
 		}
-	}
-	for _, namespace := range sortedKeys(wanted) {
-		view, err := r.observe(ctx, namespace, wanted[namespace], false)
+		view, err := r.observe(ctx, namespace, wanted, false)
 		if err != nil {
 			return nil, err
 		}
-		decisions = plan.HoldBack(decisions, plan.Rotated(view, wanted[namespace], r.door.Judge, r.source.ring))
+		superseded := plan.Rotated(view, wanted, r.door.Judge, r.source.ring)
+		if decisions = plan.HoldBack(decisions, superseded); len(superseded) == 0 {
+			r.confirmed = append(r.confirmed, r.work.confirmed(view)...)
+		}
 	}
+	r.confirmed = slices.DeleteFunc(r.confirmed, func(row ledger.Row) bool {
+		return slices.ContainsFunc(decisions, func(d plan.Decision) bool {
+			return d.Complete && d.Row.Namespace == row.Namespace && d.Row.Secret == row.Secret
+		})
+	})
 	return decisions, nil
 }
 
@@ -334,7 +344,7 @@ func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) (sent
 	}
 	record, closed := func(ledger.Row) {}, func() error { return nil }
 	if r.o.dryRun == dryRunNone {
-		if err := r.ledger.Append(durable...); err != nil {
+		if err := r.ledger.Append(slices.Concat(durable, r.confirmed)...); err != nil {
 			return false, err
 		}
 		recorder := newRecorder(r.ledger, len(rows))
