@@ -67,6 +67,7 @@ type app struct {
 	envOld                     string // FERNET_KEY_PREVIOUS
 	verbose                    int
 	typed                      hint.Text // the command line, for hints that extend it
+	clusterNewer               bool      // the cluster has newer values than the ledger
 }
 
 // Main runs the plugin with the arguments after its name and gives the exit code.

@@ -162,7 +162,11 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 		return err
 	}
 	a.console.flush()
-	a.console.print("hint: " + string(hint.Format("to take the recorded values: %s --force", a.typed)) + "\n")
+	way := hint.Format("to take the recorded values: %s --force", a.typed)
+	if a.clusterNewer {
+		way = hint.Format("to compare with the cluster, which has newer values: %s --from cluster", a.typed)
+	}
+	a.console.print("hint: " + string(way) + "\n")
 	return errFindings
 }
 

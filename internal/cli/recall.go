@@ -214,6 +214,7 @@ func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, book 
 	select {
 	case newer := <-looked:
 		if len(newer.opened) > 0 {
+			a.clusterNewer = true
 			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, few(newer.opened))
 		}
 		if len(newer.closed) > 0 && !rotated {

@@ -85,9 +85,10 @@ func (o *restoreOptions) validate(namespace string) error {
 // restoreRun is one restore under way.
 type restoreRun struct {
 	*work
-	o       *restoreOptions
-	keyless bool
-	records []ledger.Record
+	o         *restoreOptions
+	keyless   bool
+	records   []ledger.Record
+	confirmed []ledger.Row // that the ledger lacks of what is there
 }
 
 func (a *app) restore(ctx context.Context, o *restoreOptions) error {
@@ -125,7 +126,10 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if keyless {
 		judge = nil
 	}
-	decisions := plan.Restore(r.records, w.target.cluster, live, judge)
+	decisions, err := r.heldBack(ctx, plan.Restore(r.records, w.target.cluster, live, judge))
+	if err != nil {
+		return err
+	}
 	r.announce(decisions)
 	if err := r.ask(ctx, decisions); err != nil {
 		return err
@@ -135,6 +139,39 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 		return err
 	}
 	return cmp.Or(err, r.report(ctx, decisions))
+}
+
+// heldBack creates nothing in a namespace where a newer generation is live that this
+// keyring lacks the key of: what it knows was retired, and would come back. What is
+// there and proven, and not recorded yet, is confirmed.
+func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([]plan.Decision, error) {
+	if r.keyless {
+		return decisions, nil
+	}
+	for _, namespace := range r.target.namespaces {
+		wanted := plan.Mine(r.recordsIn(namespace), nil)
+		for _, d := range decisions {
+			base, _ := manifest.SplitName(d.Row.Secret)
+			known := slices.ContainsFunc(wanted, func(has plan.Wanted) bool { return has.Base == base })
+			if d.Row.Namespace == namespace && d.Outcome == plan.Created && !known {
+				wanted = append(wanted, plan.Wanted{EnvKey: d.Row.EnvKey, Base: base})
+			}
+		}
+		view, err := r.observe(ctx, namespace, wanted, false)
+		if err != nil {
+			return nil, err
+		}
+		superseded := plan.Rotated(view, wanted, r.door.Judge, r.source.ring)
+		if decisions = plan.HoldBack(decisions, superseded); len(superseded) == 0 {
+			r.confirmed = append(r.confirmed, r.work.confirmed(view)...)
+		}
+	}
+	r.confirmed = slices.DeleteFunc(r.confirmed, func(row ledger.Row) bool {
+		return slices.ContainsFunc(decisions, func(d plan.Decision) bool {
+			return d.Complete && d.Row.Namespace == row.Namespace && d.Row.Secret == row.Secret
+		})
+	})
+	return decisions, nil
 }
 
 // announce says what is about to be created: rows may have been removed from a
@@ -313,7 +350,7 @@ func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) (sent
 	}
 	record, closed := func(ledger.Row) {}, func() error { return nil }
 	if r.o.dryRun == dryRunNone {
-		if err := r.ledger.Append(durable...); err != nil {
+		if err := r.ledger.Append(slices.Concat(durable, r.confirmed)...); err != nil {
 			return false, err
 		}
 		recorder := newRecorder(r.ledger, len(rows))
@@ -352,7 +389,7 @@ func (r *restoreRun) report(ctx context.Context, decisions []plan.Decision) erro
 		return errInterrupted
 	case count[plan.Failed] > 0:
 		return errEntries
-	case count[plan.Foreign]+count[plan.Unproven] > 0, r.edited():
+	case count[plan.Foreign]+count[plan.Unproven]+count[plan.Superseded]+count[plan.Held] > 0, r.edited():
 		return errFindings
 	default:
 		return nil

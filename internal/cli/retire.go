@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -103,13 +104,14 @@ func (o *retireOptions) validate(namespace string) error {
 // retireRun is one retire under way.
 type retireRun struct {
 	*work
-	o       *retireOptions
-	items   []*retired
-	held    []keysecret.Held          // the newest keyring Secrets
-	denied  map[string][]cluster.Kind // by namespace
-	skipped []plan.Decision
-	views   []plan.View
-	left    bool // something blocks: exit code 1
+	o        *retireOptions
+	items    []*retired
+	held     []keysecret.Held          // the newest keyring Secrets
+	denied   map[string][]cluster.Kind // by namespace
+	skipped  []plan.Decision
+	returned []manifest.Object // retired before, there again, and opened by no key
+	views    []plan.View
+	left     bool // something blocks: exit code 1
 }
 
 // retired is one Secret that could go.
@@ -215,6 +217,7 @@ func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) erro
 			r.items = append(r.items, &retired{Retirement: c})
 		}
 		r.skipped = append(r.skipped, skipped...)
+		r.returned = append(r.returned, plan.PutBack(view, mine, r.door.Judge, r.source.ring)...)
 		if len(r.o.names) > 0 {
 			continue
 		}
@@ -326,7 +329,7 @@ func (r *retireRun) conclude(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.left || len(r.skipped) > 0 {
+	if r.left || len(r.skipped) > 0 || len(r.returned) > 0 {
 		return errFindings
 	}
 	return nil
@@ -357,8 +360,16 @@ func (r *retireRun) report() {
 			r.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(names, ", "))
 		}
 	}
-	if len(r.items) == 0 && len(r.skipped) == 0 {
+	r.explainReturned()
+	if len(r.items) == 0 && len(r.skipped) == 0 && len(r.returned) == 0 {
 		r.console.note("no older generation is in %s", r.places())
+	}
+}
+
+func (r *retireRun) explainReturned() {
+	for _, o := range r.returned {
+		r.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", o.Name, o.Namespace)
+		r.console.hint(hint.Format("kubectl delete secret %s -n %s if nothing uses it", o.Name, o.Namespace))
 	}
 }
 

@@ -358,9 +358,22 @@ func (k *keyDrop) needed(clusterName, id string, ours []manifest.Object) {
 	if len(ignored) > 0 {
 		k.console.note("--ignore is for copies; this was made for its place: %s", few(ignored))
 	}
-	if at := ours[0].Namespace; !slices.Contains(k.target.namespaces, at) {
-		k.unless(hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", at, envFlag(k.o.env), at, envFlag(k.o.env)))
+	k.unless(k.moving(ours))
+}
+
+// moving is the way out of Secrets of ours that still need a previous key: those of
+// another namespace, or of another .env with the same KEY.
+func (k *keyDrop) moving(ours []manifest.Object) hint.Text {
+	for _, o := range ours {
+		recorded := slices.ContainsFunc(k.recordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
+		switch {
+		case !slices.Contains(k.target.namespaces, o.Namespace):
+			return hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", o.Namespace, envFlag(k.o.env), o.Namespace, envFlag(k.o.env))
+		case !recorded:
+			return hint.Format("secret/%s is not in this ledger: rotate it with the .env that it is from; or kubectl fernet adopt %s -n %s%s, then rotate", o.Name, o.Name, o.Namespace, envFlag(k.o.env))
+		}
 	}
+	return ""
 }
 
 // keyringsUnder names the keyring Secrets of ours whose first key is a previous one.

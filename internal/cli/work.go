@@ -315,10 +315,17 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 	if err != nil || w.client == nil {
 		return view, err
 	}
-	if err := plan.CheckCluster(view); err != nil && !w.o.sameCluster {
+	if err := plan.CheckCluster(view); err != nil && !w.o.sameCluster && !w.rotatedAway(view, err) {
 		return view, withHint(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s", w.again)
 	}
 	return view, nil
+}
+
+// rotatedAway says whether what the ledger recorded is gone because newer generations
+// replaced it, under a key that this keyring lacks: that is no wrong cluster.
+func (w *work) rotatedAway(view plan.View, err error) bool {
+	var wrong *plan.WrongClusterError
+	return errors.As(err, &wrong) && wrong.Secret == "" && w.door != nil && len(plan.Rotated(view, w.source.wanted, w.door.Judge, w.source.ring)) > 0
 }
 
 // observe is look without a judgement whether this is the right cluster; labelled

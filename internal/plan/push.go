@@ -40,6 +40,44 @@ func Push(view View, wanted []Wanted, judge Judge, keys Keys, options PushOption
 	return decisions, nil
 }
 
+// Rotated gives the entries that a live Secret in the namespace supersedes: this
+// keyring is stale, and writes nothing there.
+func Rotated(view View, wanted []Wanted, judge Judge, keys Keys) (superseded []Decision) {
+	byBase := index(view, wanted)
+	for _, w := range wanted {
+		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
+		if d, ok := p.superseded(); ok && !d.ByRow {
+			superseded = append(superseded, d)
+		}
+	}
+	return superseded
+}
+
+// HoldBack puts in the place of what was to be created in a namespace what supersedes it.
+func HoldBack(decisions, superseded []Decision) []Decision {
+	if len(superseded) == 0 {
+		return decisions
+	}
+	namespace, at := superseded[0].Row.Namespace, map[string]bool{}
+	for _, d := range superseded {
+		at[d.Row.EnvKey] = true
+	}
+	var all []Decision
+	var held []Decision
+	for _, d := range decisions {
+		switch {
+		case d.Row.Namespace != namespace:
+			all = append(all, d)
+		case d.Outcome == Created && at[d.Row.EnvKey]:
+			// the newer one is named in its place
+		case d.Outcome != Unproven || !at[d.Row.EnvKey]:
+			held = append(held, d)
+		}
+	}
+	holdBack(held)
+	return slices.Concat(all, superseded, held)
+}
+
 // holdBack turns every write of a namespace into a refusal: a keyring that
 // lacks the newest key of one entry is stale for all of them.
 func holdBack(decisions []Decision) {

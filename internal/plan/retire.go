@@ -50,6 +50,22 @@ func Retire(view View, mine []Wanted, judge Judge, keys Keys, all func(envKey st
 	return retired, skipped
 }
 
+// PutBack gives the live Secrets of these base names that were retired, and that no
+// key opens any more: nothing proves them ours now, so they are for the user to delete.
+func PutBack(view View, mine []Wanted, judge Judge, keys Keys) (back []manifest.Object) {
+	byBase := index(view, mine)
+	for _, o := range view.Objects {
+		k := byBase[o.Base]
+		if k == nil || o.Deleting || !view.Past.Deleted(o.Name, o.EnvKey, o.KeyID, o.Token, o.Binding) {
+			continue
+		}
+		if c, _ := (&pusher{known: k, judge: judge, keys: keys}).classify(o); c == classForeign {
+			back = append(back, o)
+		}
+	}
+	return back
+}
+
 func (p *pusher) retirement(o manifest.Object, v Verdict) Retirement {
 	row, uids := p.createdRow(o, v), []string{o.UID}
 	if r, recorded := p.record(o); recorded {
