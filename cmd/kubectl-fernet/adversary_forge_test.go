@@ -31,6 +31,11 @@ func (d *duel) forge() (removed bool) {
 		rows = slices.DeleteFunc(slices.Clone(rows), func(string) bool { return d.random.IntN(8) == 0 })
 		d.steps = append(d.steps, fmt.Sprintf("%d of %d rows are removed", len(lines)-1-len(rows), len(lines)-1))
 	}
+	if name := d.replaced(rows); name != "" && d.random.IntN(2) == 0 {
+		removed = true
+		rows = slices.DeleteFunc(slices.Clone(rows), func(row string) bool { return strings.Contains(row, name) })
+		d.steps = append(d.steps, "all rows of "+name+" are removed")
+	}
 	for range 1 + d.random.IntN(5) {
 		row := d.forged(strings.Split(lines[1+d.random.IntN(len(lines)-1)], ","))
 		rows = slices.Insert(rows, d.random.IntN(len(rows)+1), strings.Join(row, ","))
@@ -41,6 +46,18 @@ func (d *duel) forge() (removed bool) {
 	}
 	write(d.t, path, header+"\n"+strings.Join(rows, "\n")+"\n")
 	return removed
+}
+
+// replaced finds a Secret of ours that came after another one of its entry: without its
+// rows the ledger has an older value. It gives NAMESPACE,SECRET, as rows have it.
+func (d *duel) replaced(rows []string) string {
+	for _, i := range d.random.Perm(len(rows)) {
+		cells := strings.Split(rows[i], ",")
+		if base, generation := manifest.SplitName(cells[5]); generation > 1 && cells[2] == "created" && slices.Contains(d.ours.entries, cells[7]) && base != "" {
+			return "," + cells[4] + "," + cells[5] + ","
+		}
+	}
+	return ""
 }
 
 // forged makes another row of a row: all but what a mac shows is as it should be.
@@ -82,7 +99,7 @@ func (d *duel) forged(cells []string) []string {
 
 // meddle is what somebody does who may write Secrets.
 func (d *duel) meddle() (meddled bool) {
-	for range d.random.IntN(4) {
+	for range d.random.IntN(6) {
 		meddled = true
 		all := d.there()
 		maps.DeleteFunc(all, func(at string, _ corev1.Secret) bool { return strings.HasPrefix(at, "kube-system/") })
@@ -95,7 +112,7 @@ func (d *duel) meddle() (meddled bool) {
 		switch d.random.IntN(4) {
 		case 0: // a copy elsewhere, with its annotations or without
 			base, generation := manifest.SplitName(s.Name)
-			s.Name, s.Namespace = manifest.SecretName(d.choice(base, "secret-a", "secret-b"), generation+d.random.IntN(3)), d.namespaces[d.random.IntN(2)]
+			s.Name, s.Namespace = manifest.SecretName(d.choice(base, "secret-a", "secret-b"), []int{generation, 1, 2, 3, generation + 1}[d.random.IntN(5)]), d.namespaces[d.random.IntN(2)]
 			if d.random.IntN(2) == 0 {
 				delete(s.Annotations, manifest.AnnotationBinding)
 			}

@@ -261,8 +261,11 @@ func (d *duel) play() {
 	removed := d.forge()
 	meddled := d.meddle()
 	d.checkVerify()
+	for _, namespace := range d.namespaces { // before a verb that writes completes the ledger
+		d.verb(true, "pull", "--out", "out.env", "-n", namespace)
+		d.verb(true, "pull", "--from", "cluster", "--out", "out.env", "-n", namespace)
+	}
 	verbs := [][]string{
-		{"pull", "--out", "out.env", "-n", d.namespaces[0]}, {"pull", "--from", "cluster", "--out", "out.env", "-n", d.namespaces[1]},
 		{"reveal", "SECRET_A", "-n", d.namespaces[0]}, {"exec-env", "-n", d.namespaces[1], "--", "true"},
 		{"status"}, {"diff"}, {"verify"}, {"push"}, {"push", "--namespaces", d.both()}, {"push", "--update", "--namespaces", d.both()},
 		{"adopt", "secret-a", "-n", d.namespaces[0]}, {"adopt", "secret-b-g3", "-n", d.namespaces[1]},

@@ -31,28 +31,92 @@ type Record struct {
 	Line  int // of the row that gives the state; 0 if it was not read from a file
 	Order int // the line of the row that first had its base name there
 
-	uids []uidState
+	uids uids
 }
 
-// uidState is what the rows say of one object. Of one that was deleted the hash
-// is enough.
-type uidState struct {
-	hash  uint64
-	uid   string
-	state State
+// uids are the objects of a record. Of one that was deleted the hash of its UID is
+// enough. Whoever can write a ledger can write many: nothing here looks at all.
+type uids struct {
+	created []uid
+	at      map[uint64]int      // of created, once there are several
+	gone    uint64              // one that was deleted, 0 for none
+	more    map[uint64]struct{} // further ones
+}
+
+type uid struct {
+	hash uint64
+	text string
+}
+
+func (u *uids) wasDeleted(hash uint64) bool {
+	_, more := u.more[hash]
+	return more || hash == u.gone && hash != 0
+}
+
+func (u *uids) everDeleted() bool { return u.gone != 0 }
+
+// find gives where a created one is, -1 where it is not.
+func (u *uids) find(hash uint64) int {
+	if u.at == nil {
+		return slices.IndexFunc(u.created, func(have uid) bool { return have.hash == hash })
+	}
+	if i, known := u.at[hash]; known {
+		return i
+	}
+	return -1
+}
+
+// add adds one that was created; deleted wins.
+func (u *uids) add(hash uint64, text string) {
+	if u.wasDeleted(hash) || u.find(hash) >= 0 {
+		return
+	}
+	u.created = append(u.created, uid{hash, strings.Clone(text)})
+	const several = 8
+	switch n := len(u.created); {
+	case n == several:
+		u.at = make(map[uint64]int, n)
+		for i, have := range u.created {
+			u.at[have.hash] = i
+		}
+	case n > several:
+		u.at[hash] = n - 1
+	}
+}
+
+// end adds one that was deleted.
+func (u *uids) end(hash uint64) {
+	if i := u.find(hash); i >= 0 {
+		last := len(u.created) - 1
+		u.created[i] = u.created[last]
+		u.created = u.created[:last]
+		if u.at != nil {
+			delete(u.at, hash)
+			if i < last {
+				u.at[u.created[i].hash] = i
+			}
+		}
+	}
+	switch {
+	case u.wasDeleted(hash):
+	case u.gone == 0:
+		u.gone = hash
+	case u.more == nil:
+		u.more = map[uint64]struct{}{hash: {}}
+	default:
+		u.more[hash] = struct{}{}
+	}
 }
 
 // UIDs gives, sorted, the UIDs under which the object was created and not
 // deleted by us. A namespace that was lost and restored gives several.
 func (r Record) UIDs() []string {
-	var uids []string
-	for _, u := range r.uids {
-		if u.state == Created {
-			uids = append(uids, u.uid)
-		}
+	var texts []string
+	for _, u := range r.uids.created {
+		texts = append(texts, u.text)
 	}
-	slices.Sort(uids)
-	return uids
+	slices.Sort(texts)
+	return texts
 }
 
 // Observed gives the record as a look at the cluster completes it. uid is that of
@@ -60,26 +124,23 @@ func (r Record) UIDs() []string {
 // none. An object that was retired ends its record, also where it had been created
 // again: what is gone after that is not to come back.
 func (r Record) Observed(uid string) Record {
-	for _, u := range r.uids {
-		if u.uid == uid && u.state == Created {
+	if !r.uids.everDeleted() {
+		return r
+	}
+	for _, u := range r.uids.created {
+		if u.text == uid {
 			return r
 		}
 	}
-	if r.everDeleted() {
-		r.State = Deleted
-	}
+	r.State = Deleted
 	return r
 }
 
 // Moved gives the record as it is for another namespace, where no object of it is
 // known yet.
 func (r Record) Moved(namespace, binding string) Record {
-	r.Namespace, r.Binding, r.uids = namespace, binding, nil
+	r.Namespace, r.Binding, r.uids = namespace, binding, uids{}
 	return r
-}
-
-func (r Record) everDeleted() bool {
-	return slices.ContainsFunc(r.uids, func(u uidState) bool { return u.state == Deleted })
 }
 
 // Past is what is kept of one namespace's deleted objects, and of its numbers. The
@@ -149,7 +210,7 @@ const hintReach = 1000
 type place struct {
 	groups  map[groupID]*group
 	past    map[groupID]past
-	deleted map[groupID][]uint64 // of past: the hashes of further UIDs
+	deleted map[groupID]map[uint64]struct{} // of past: the hashes of further UIDs
 	bases   map[uint64]base
 	dropped map[string]bool // key ids in deleted rows
 
@@ -202,11 +263,11 @@ type group struct {
 	Record
 	base   uint64
 	first  time.Time
-	common State // of the rows without a UID
+	common State // of the rows that create or delete no object
 }
 
 func newPlace() *place {
-	return &place{groups: map[groupID]*group{}, past: map[groupID]past{}, deleted: map[groupID][]uint64{}, bases: map[uint64]base{}, dropped: map[string]bool{}}
+	return &place{groups: map[groupID]*group{}, past: map[groupID]past{}, deleted: map[groupID]map[uint64]struct{}{}, bases: map[uint64]base{}, dropped: map[string]bool{}}
 }
 
 // count takes note of a row's number.
@@ -228,11 +289,9 @@ func (p *place) count(b *Book, row Row, hint bool) (baseID uint64) {
 // add adds a row to its group. A group whose object is deleted becomes a past, and
 // a group again when a row says that the object was created anew.
 //
-// The rows of a group are told apart by UID. The state under one UID is the
-// highest of its rows' (planned < failed < created < deleted); rows without a UID
-// belong to every UID, or stand alone where none is known. The record is created if
-// it is so under any UID (deleted under one, restored under another), else it has
-// the highest of the states.
+// The objects of a group are told apart by UID: what was deleted under one stays
+// deleted. The record is created if it is so under any UID (deleted under one,
+// restored under another), else deleted if any was, else failed or planned.
 func (p *place) add(b *Book, row Row, hint bool) {
 	p.evidence = p.evidence || !hint
 	if row.State == Deleted && !hint {
@@ -252,7 +311,7 @@ func (p *place) add(b *Book, row Row, hint bool) {
 		p.groups[id] = g
 	}
 	if isOver {
-		g.revive(over, append([]uint64{over.uid}, p.deleted[id]...))
+		g.revive(over, p.deleted[id])
 		delete(p.past, id)
 		delete(p.deleted, id)
 	}
@@ -271,13 +330,17 @@ func (p *place) newGroup(b *Book, row Row, hint bool, baseID uint64) *group {
 }
 
 func (p *place) wasDeleted(id groupID, over past, uid uint64) bool {
-	return over.uid == uid || slices.Contains(p.deleted[id], uid)
+	_, more := p.deleted[id][uid]
+	return more || over.uid == uid
 }
 
 // extend adds a row to a group that stays deleted.
 func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 	if row.State == Deleted && !p.wasDeleted(id, over, uid) {
-		p.deleted[id] = append(p.deleted[id], uid)
+		if p.deleted[id] == nil {
+			p.deleted[id] = map[uint64]struct{}{}
+		}
+		p.deleted[id][uid] = struct{}{}
 	}
 	over.since = min(over.since, int32(row.Since)) // #nosec G115 -- at most MaxGeneration
 	if op, at := rankOf(row.Operation), seconds(row.Time); at < over.first || at == over.first && op < over.operation {
@@ -288,33 +351,20 @@ func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 
 // bury turns a group into a past.
 func (p *place) bury(b *Book, id groupID, g *group) {
-	over := past{
-		first: seconds(g.first), operation: rankOf(g.Operation), hint: g.Hint,
+	p.past[id] = past{
+		first: seconds(g.first), operation: rankOf(g.Operation), hint: g.Hint, uid: g.uids.gone,
 		base: g.base, key: b.keyNumber(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most MaxGeneration
 	}
-	var more []uint64
-	for _, u := range g.uids {
-		switch {
-		case u.state != Deleted: // a plan to delete it, say
-		case over.uid == 0:
-			over.uid = u.hash
-		default:
-			more = append(more, u.hash)
-		}
-	}
-	p.past[id] = over
-	if more != nil {
-		p.deleted[id] = more
+	if g.uids.more != nil {
+		p.deleted[id] = g.uids.more
 	}
 	delete(p.groups, id)
 }
 
 // revive gives a group what its past has.
-func (g *group) revive(over past, deleted []uint64) {
+func (g *group) revive(over past, deleted map[uint64]struct{}) {
 	g.first, g.Operation, g.Since = time.Unix(int64(over.first), 0).UTC(), operations[over.operation], min(g.Since, int(over.since))
-	for _, hash := range deleted {
-		g.uids = append(g.uids, uidState{hash: hash, state: Deleted})
-	}
+	g.uids.gone, g.uids.more = over.uid, deleted
 }
 
 // add adds a row and sums up.
@@ -323,10 +373,13 @@ func (g *group) add(row Row, uid uint64) {
 		g.first, g.Operation = row.Time, row.Operation
 	}
 	g.Since = min(g.Since, row.Since)
-	if row.UID == "" {
+	switch {
+	case row.State == Created && row.UID != "":
+		g.uids.add(uid, row.UID)
+	case row.State == Deleted && row.UID != "":
+		g.uids.end(uid)
+	default: // a plan, also to delete one
 		g.common = higher(g.common, row.State)
-	} else {
-		g.raise(row, uid)
 	}
 	before := g.State
 	g.settle()
@@ -342,30 +395,15 @@ func higher(a, b State) State {
 	return b
 }
 
-func (g *group) raise(row Row, hash uint64) {
-	i := slices.IndexFunc(g.uids, func(u uidState) bool { return u.hash == hash })
-	if i < 0 {
-		i = len(g.uids)
-		g.uids = append(g.uids, uidState{hash: hash, uid: strings.Clone(row.UID)})
-	}
-	g.uids[i].state = higher(g.uids[i].state, row.State)
-}
-
-// settle adds to each UID what the rows without one say, and sums up.
+// settle sums up.
 func (g *group) settle() {
-	g.State = ""
-	if len(g.uids) == 0 {
+	switch {
+	case len(g.uids.created) > 0:
+		g.State = Created
+	case g.uids.everDeleted():
+		g.State = Deleted
+	default:
 		g.State = g.common
-	}
-	for i := range g.uids {
-		u := &g.uids[i]
-		u.state = higher(u.state, g.common)
-		if g.State != Created {
-			g.State = higher(g.State, u.state)
-		}
-		if u.state == Created {
-			g.State = Created
-		}
 	}
 }
 
@@ -453,7 +491,7 @@ func (p *place) ended(b *Book, g *group) bool {
 		return true
 	}
 	evidence := p.groups[id]
-	return evidence != nil && evidence.everDeleted()
+	return evidence != nil && evidence.uids.everDeleted()
 }
 
 // over lists what was deleted, by the hash of its name.
