@@ -142,7 +142,8 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 }
 
 // heldBack creates nothing in a namespace where a newer generation is live that this
-// keyring lacks the key of: what it knows was retired, and would come back. What is
+// keyring lacks the key of: what it knows was retired, and would come back. Where only
+// a row has the newer one, that entry alone is held back. What is
 // there and proven, and not recorded yet, is confirmed.
 func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([]plan.Decision, error) {
 	if r.keyless {
@@ -161,8 +162,12 @@ func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([
 		if err != nil {
 			return nil, err
 		}
-		superseded := plan.Rotated(view, wanted, r.door.Judge, r.source.ring)
-		if decisions = plan.HoldBack(decisions, superseded); len(superseded) == 0 {
+		superseded := slices.DeleteFunc(plan.Rotated(view, wanted, r.door.Judge, r.source.ring), func(s plan.Decision) bool {
+			return s.ByRow && !slices.ContainsFunc(decisions, func(d plan.Decision) bool {
+				return d.Outcome == plan.Created && d.Row.Namespace == namespace && d.Row.EnvKey == s.Row.EnvKey
+			})
+		})
+		if decisions = plan.HoldBack(decisions, superseded); !plan.SupersededLive(superseded) {
 			r.confirmed = append(r.confirmed, r.work.confirmed(view)...)
 		}
 	}

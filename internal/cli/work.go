@@ -325,7 +325,7 @@ func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted)
 // replaced it, under a key that this keyring lacks: that is no wrong cluster.
 func (w *work) rotatedAway(view plan.View, err error) bool {
 	var wrong *plan.WrongClusterError
-	return errors.As(err, &wrong) && wrong.Secret == "" && w.door != nil && len(plan.Rotated(view, w.source.wanted, w.door.Judge, w.source.ring)) > 0
+	return errors.As(err, &wrong) && wrong.Secret == "" && w.door != nil && plan.SupersededLive(plan.Rotated(view, w.source.wanted, w.door.Judge, w.source.ring))
 }
 
 // observe is look without a judgement whether this is the right cluster; labelled

@@ -24,33 +24,37 @@ type PushOptions struct {
 func Push(view View, wanted []Wanted, judge Judge, keys Keys, options PushOptions) ([]Decision, error) {
 	byBase := index(view, wanted)
 	decisions := make([]Decision, 0, len(wanted))
-	blocked := false
 	for _, w := range wanted {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys, options: options}
 		d, err := p.decide()
 		if err != nil {
 			return nil, err
 		}
-		blocked = blocked || d.Outcome == Superseded && !d.ByRow
 		decisions = append(decisions, d)
 	}
-	if blocked {
+	if SupersededLive(decisions) {
 		holdBack(decisions)
 	}
 	return decisions, nil
 }
 
-// Rotated gives the entries that a live Secret in the namespace supersedes: this
-// keyring is stale, and writes nothing there.
+// Rotated gives the entries that a newer generation under a key which this keyring
+// lacks supersedes: this keyring is stale. A live one keeps it from writing anything
+// in the namespace, a row only under that base name.
 func Rotated(view View, wanted []Wanted, judge Judge, keys Keys) (superseded []Decision) {
 	byBase := index(view, wanted)
 	for _, w := range wanted {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
-		if d, ok := p.superseded(); ok && !d.ByRow {
+		if d, ok := p.superseded(); ok {
 			superseded = append(superseded, d)
 		}
 	}
 	return superseded
+}
+
+// SupersededLive says whether one of these entries is superseded by a live Secret.
+func SupersededLive(decisions []Decision) (live bool) {
+	return slices.ContainsFunc(decisions, func(d Decision) bool { return d.Outcome == Superseded && !d.ByRow })
 }
 
 // HoldBack puts in the place of what was to be created in a namespace what supersedes it.
@@ -62,20 +66,21 @@ func HoldBack(decisions, superseded []Decision) []Decision {
 	for _, d := range superseded {
 		at[d.Row.EnvKey] = true
 	}
-	var all []Decision
-	var held []Decision
+	var all, rest []Decision
 	for _, d := range decisions {
 		switch {
 		case d.Row.Namespace != namespace:
 			all = append(all, d)
-		case d.Outcome == Created && at[d.Row.EnvKey]:
+		case at[d.Row.EnvKey] && (d.Outcome == Created || d.Outcome == Unproven):
 			// the newer one is named in its place
-		case d.Outcome != Unproven || !at[d.Row.EnvKey]:
-			held = append(held, d)
+		default:
+			rest = append(rest, d)
 		}
 	}
-	holdBack(held)
-	return slices.Concat(all, superseded, held)
+	if SupersededLive(superseded) {
+		holdBack(rest)
+	}
+	return slices.Concat(all, superseded, rest)
 }
 
 // holdBack turns every write of a namespace into a refusal: a keyring that
