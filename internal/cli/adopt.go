@@ -154,8 +154,8 @@ func (w *work) notOpened(o manifest.Object) error {
 
 // recordedAs compares a Secret with what the ledger has. A token is made for one place:
 // one that the ledger knows in another was copied, and may be an old value, or
-// another entry's; one under a name that had other bytes is not what was written there. known says that
-// it is ours already, in the ledger too.
+// another entry's; one under a name that had other bytes is not what was written
+// there. known says that it is ours already, in the ledger too.
 func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, known bool, err error) {
 	at := w.known[o.Namespace]
 	elsewhere, other, same := "", at.past.Known(o.Base) > 0, false

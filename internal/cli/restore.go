@@ -143,8 +143,8 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 
 // heldBack creates nothing in a namespace where a newer generation is live that this
 // keyring lacks the key of: what it knows was retired, and would come back. Where only
-// a row has the newer one, that entry alone is held back. What is
-// there and proven, and not recorded yet, is confirmed.
+// a row has the newer one, that entry alone is held back. What is there and proven,
+// and not recorded yet, is confirmed.
 func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([]plan.Decision, error) {
 	if r.keyless {
 		return decisions, nil
