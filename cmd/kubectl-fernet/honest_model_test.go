@@ -155,6 +155,29 @@ func (h *honest) gone(namespace, entry string) (newest *sealed) {
 	return newest
 }
 
+// superseded says whether rows have a newer generation of an entry than this keyring
+// opens, under a key that was not dropped.
+func (h *honest) superseded(namespace, entry string) bool {
+	opened := 0
+	if o := h.current(namespace, entry); o != nil {
+		opened = o.generation
+	}
+	for _, s := range h.recorded(namespace, h.written) {
+		if s.entry == entry && h.opens(s) {
+			opened = max(opened, s.generation)
+		}
+	}
+	dropped := map[string]bool{}
+	for r := range h.ledger {
+		if r.namespace == namespace && r.deleted && slices.Contains(h.keys, r.signer) {
+			dropped[r.key] = true
+		}
+	}
+	return len(h.recorded(namespace, func(s *sealed) bool {
+		return s.entry == entry && s.generation > opened && !h.opens(s) && !dropped[s.key] && (h.written(s) || h.hinted(s))
+	})) > 0
+}
+
 // hadValue says whether a generation below another one had a value, as far as the
 // evidence and the keys can show it.
 func (h *honest) hadValue(namespace, entry string, below int, value string) bool {
@@ -238,11 +261,14 @@ func (h *honest) create(s *sealed) *object {
 // confirm records what is there of these namespaces and was not known.
 func (h *honest) confirm(namespaces ...string) {
 	for _, namespace := range namespaces {
-		mine := h.mine(namespace)
-		for _, o := range h.live[namespace] {
-			if slices.Contains(mine, o.entry) && !h.knows(o.sealed) {
-				h.note(o, false)
-			}
+		h.confirmOf(namespace, h.mine(namespace))
+	}
+}
+
+func (h *honest) confirmOf(namespace string, entries []string) {
+	for _, o := range h.live[namespace] {
+		if slices.Contains(entries, o.entry) && !h.knows(o.sealed) {
+			h.note(o, false)
 		}
 	}
 }

@@ -233,34 +233,36 @@ func (h *honest) retireNamed() {
 	}
 }
 
-// restore puts back what the ledger says, in all namespaces or in one. What only
-// rows under a dropped key have is listed, but where it is history.
+// restore puts back what the ledger says, in all namespaces or in one, but no value
+// of which a row under a key that is not held has a newer one. What only rows under
+// a dropped key have is listed, but where it is history.
 func (h *honest) restore(namespaces ...string) {
 	h.t.Helper()
 	args := []string{"restore", "--namespaces", strings.Join(namespaces, ",")}
 	h.log("%s", strings.Join(args, " "))
-	code := 2
-	known := h.anywhere(h.written)
+	code, listed := 2, false
 	for _, namespace := range namespaces {
-		newest := map[string]int{}
+		newest, held := map[string]int{}, map[string]bool{}
 		for _, s := range h.recorded(namespace, h.written) {
 			newest[s.entry] = max(newest[s.entry], s.generation)
+			held[s.entry] = h.superseded(namespace, s.entry)
 		}
+		h.confirmOf(namespace, slices.Collect(maps.Keys(newest)))
 		for _, s := range h.recorded(namespace, func(s *sealed) bool { return h.written(s) || h.hinted(s) }) {
-			if known && code == 2 {
-				code = 0
-			}
+			code = 0
 			switch o := h.live[namespace][s.name()]; {
-			case !known:
 			case o != nil && h.created(s):
 				h.note(o, false)
 			case !h.written(s) && (o != nil || s.generation < newest[s.entry]):
-			case !h.written(s), h.created(s) && !h.opens(s):
-				code = 1
+			case !h.written(s), h.created(s) && (!h.opens(s) || held[s.entry]):
+				listed = true
 			case h.created(s):
 				h.create(s)
 			}
 		}
+	}
+	if listed {
+		code = 1
 	}
 	h.run(code, args...)
 }
