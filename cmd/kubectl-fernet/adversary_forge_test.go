@@ -51,8 +51,8 @@ func (d *duel) forge() (removed bool) {
 // replaced finds a Secret of ours that came after another one of its entry: without its
 // rows the ledger has an older value. It gives NAMESPACE,SECRET, as rows have it.
 func (d *duel) replaced(rows []string) string {
-	for _, i := range d.random.Perm(len(rows)) {
-		cells := strings.Split(rows[i], ",")
+	for _, row := range slices.Backward(rows) {
+		cells := strings.Split(row, ",")
 		if base, generation := manifest.SplitName(cells[5]); generation > 1 && cells[2] == "created" && slices.Contains(d.ours.entries, cells[7]) && base != "" {
 			return "," + cells[4] + "," + cells[5] + ","
 		}

@@ -248,6 +248,9 @@ func (d *duel) history() {
 		}
 		d.note()
 	}
+	d.change(d.ours, "SECRET_A") // two values that are both there
+	d.run(d.ours, "push", "--update", "-n", d.namespaces[0])
+	d.note()
 }
 
 // play is the history, the adversary, and then each verb.

@@ -113,7 +113,7 @@ func (h *honest) recorded(namespace string, is func(*sealed) bool) (all []*seale
 	return all
 }
 
-func any1(*sealed) bool { return true }
+func everyToken(*sealed) bool { return true }
 
 // anywhere says whether something is so of a token of some namespace.
 func (h *honest) anywhere(is func(*sealed) bool) bool {
@@ -199,7 +199,7 @@ func (h *honest) top(namespace, entry string) (top int) {
 			top = max(top, o.generation)
 		}
 	}
-	for _, s := range h.recorded(namespace, any1) {
+	for _, s := range h.recorded(namespace, everyToken) {
 		if s.entry == entry {
 			top = max(top, s.generation)
 		}

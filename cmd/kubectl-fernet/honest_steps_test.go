@@ -274,7 +274,7 @@ func (h *honest) restoreTo() {
 	all := h.recorded(from, h.written)
 	var free []string
 	for _, namespace := range h.namespaces {
-		if len(h.live[namespace]) == 0 && len(h.recorded(namespace, any1)) == 0 {
+		if len(h.live[namespace]) == 0 && len(h.recorded(namespace, everyToken)) == 0 {
 			free = append(free, namespace)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const histories = 1500 // FERNET_TEST_SEEDS takes another number, FERNET_TEST_SEED takes one
+const histories = 1000 // FERNET_TEST_SEEDS takes another number, FERNET_TEST_SEED takes one
 
 // each plays histories, and says which one failed and what was done in it.
 func each(t *testing.T, test func(ours, theirs *project)) {

@@ -90,12 +90,15 @@ func (r *pushRun) products(results []plan.Decision) error {
 // lines prints a line an object.
 func (w *work) lines(results []plan.Decision) error {
 	var out strings.Builder
+	several := len(w.target.namespaces) > 1 || slices.ContainsFunc(results, func(d plan.Decision) bool { // restore lists others
+		return !slices.Contains(w.target.namespaces, d.Row.Namespace)
+	})
 	for _, d := range results {
 		if d.Outcome == plan.Unsent {
 			continue
 		}
 		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome)
-		if at := w.target.namespaces; len(at) != 1 || at[0] != d.Row.Namespace {
+		if several {
 			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
 		}
 		out.WriteString(w.o.dryRun.suffix() + "\n")

@@ -68,6 +68,7 @@ func TestUseOfKeys(t *testing.T) {
 		{name: "planned below", objects: []manifest.Object{live(2, current)}, records: records(row(1, ledger.Planned, previous), row(2, ledger.Created, current)), want: "1/1"},
 		{name: "retired once, put back, gone: nothing is lost, and its rows end", records: records(old, other), want: "close secret-a uid-k-old/now 0/0"},
 		{name: "retired once, put back, there", objects: []manifest.Object{live(1, previous)}, records: records(old, other), want: "opened secret-a 1/1"},
+		{name: "lost, and a hint of a newer one under KEY", records: append(records(old), hints(row(2, ledger.Created, current))...), want: "lost secret-a 0/1"},
 		{name: "hints say nothing", records: hints(old, row(2, ledger.Planned, previous)), want: "0/0"},
 		{name: "another key's", records: records(row(1, ledger.Created, alien)), want: "0/1"},
 	} {

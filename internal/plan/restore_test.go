@@ -36,7 +36,7 @@ func TestRestore(t *testing.T) {
 		{name: "other bytes are there", objects: []manifest.Object{live(1, current)}, records: records(one), want: "foreign secret-a"},
 		{name: "being deleted", objects: []manifest.Object{live(1, previous, deleting)}, records: records(one), want: "failed secret-a"},
 		{name: "no key opens it", records: records(row(1, ledger.Created, alien)), want: "unproven secret-a", keyless: "created secret-a"},
-		{name: "no key opens it, and it is there", objects: []manifest.Object{live(1, alien)}, records: records(row(1, ledger.Created, alien)), want: "unchanged secret-a"},
+		{name: "no key opens it, and it is there", objects: []manifest.Object{live(1, alien, func(o *manifest.Object) { o.UID = "uid-9" })}, records: records(row(1, ledger.Created, alien)), want: "unchanged secret-a"},
 		{name: "made for another place", records: records(withBinding(one, "of another")), want: "unproven secret-a", keyless: "created secret-a"},
 		{name: "its row has no binding", records: records(withBinding(one, "")), want: "unproven secret-a", keyless: "created secret-a"},
 		{name: "a hint", records: hints(one), want: "unproven secret-a", keyless: "created secret-a"},
@@ -209,10 +209,12 @@ func TestSameSince(t *testing.T) {
 		since, generation, otherSince, otherGeneration int
 		want                                           bool
 	}{
-		{1, 1, 1, 2, true},  // rotated
-		{1, 2, 1, 5, true},  // both from the first
-		{2, 5, 2, 2, true},  // the other is the very one
-		{2, 2, 2, 5, true},  // and the other way round
+		{1, 1, 1, 2, true}, // rotated
+		{1, 2, 1, 5, true}, // both from the first
+		{2, 5, 2, 2, true}, // the other is the very one
+		{2, 2, 2, 5, true}, // and the other way round
+		{2, 5, 1, 2, true}, // the other is the very one, and had it from the first
+		{1, 2, 2, 5, true},
 		{1, 1, 2, 2, false}, // updated
 		{1, 3, 2, 2, false}, // what came between may be another value
 		{1, 4, 3, 3, false},
