@@ -78,7 +78,7 @@ func (w *world) create(row ledger.Row) (o manifest.Object, ok bool) {
 // observe gives the view of a namespace as a run has it that may list Secrets.
 func (w *world) observe(book *ledger.Book, namespace string, wanted []plan.Wanted, labelled bool) plan.View {
 	records, past := book.At(theCluster, namespace)
-	in := plan.InterestOf(records, past, wanted)
+	in := plan.InterestOf(records, past, wanted, nil)
 	var objects []manifest.Object
 	for _, at := range w.names() {
 		if o := w.live[at]; at.namespace == namespace && (in.Covers(o.Name) || labelled && o.Managed) {

@@ -335,7 +335,7 @@ func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Want
 	if w.client == nil {
 		return w.completed(plan.Offline(w.target.cluster, namespace, at.records, at.past)), nil
 	}
-	in := plan.InterestOf(at.records, at.past, wanted)
+	in := plan.InterestOf(at.records, at.past, wanted, w.o.ignoreKeys)
 	in.Labelled = labelled
 	objects, listed, err := w.client.Observe(ctx, namespace, in, w.o.parallel)
 	if err != nil {

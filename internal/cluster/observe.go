@@ -149,10 +149,9 @@ func (c *Client) getAll(ctx context.Context, namespace string, names []string, p
 
 // probe is Observe without the right to list.
 func (c *Client) probe(ctx context.Context, namespace string, in plan.Interest, parallel int) ([]manifest.Object, error) {
-	below := map[string]bool{} // what no climb gets: recorded names, and base names
+	below := map[string]bool{} // what a climb may not get: recorded names, and base names
 	for name := range in.Names {
-		base, generation := manifest.SplitName(name)
-		if known := in.Bases[base]; generation < known || known == 0 {
+		if base, generation := manifest.SplitName(name); generation != in.Bases[base] {
 			below[name] = true
 		}
 	}
@@ -179,7 +178,11 @@ func (c *Client) probe(ctx context.Context, namespace string, in plan.Interest, 
 	err = group.Wait()
 	close(climbed)
 	for found := range climbed {
-		objects = append(objects, found...)
+		for _, o := range found {
+			if !below[o.Name] {
+				objects = append(objects, o)
+			}
+		}
 	}
 	return objects, err
 }

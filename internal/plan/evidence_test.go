@@ -59,7 +59,7 @@ func TestHintsPermitNothing(t *testing.T) {
 	if err := plan.CheckCluster(view); err != nil {
 		t.Error(err)
 	}
-	if in := plan.InterestOf(foreign, nil, nil); len(in.Names) != 0 {
+	if in := plan.InterestOf(foreign, nil, nil, nil); len(in.Names) != 0 {
 		t.Errorf("interest: %v", in.Names)
 	}
 	if got := plan.Recall(foreign, 0); len(got) != 0 {

@@ -317,21 +317,24 @@ type Interest struct {
 }
 
 // InterestOf gives the interest in a namespace of which the ledger has these
-// records and this past. Hints are of no interest: what they name may not exist.
-func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted) Interest {
+// records and this past. Hints are of no interest, as what they name may not exist,
+// but for those of wanted names under the keys that a run ignores: it goes past rows,
+// and never past what is there.
+func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted, ignored []string) Interest {
 	in := Interest{Bases: make(map[string]int, len(wanted)), Names: map[string]bool{}}
 	for _, w := range wanted {
 		in.Bases[w.Base] = max(past.Known(w.Base), 1)
 	}
 	for _, r := range records {
-		if r.Hint {
-			continue
-		}
 		base, generation := manifest.SplitName(r.Secret)
-		if known, ok := in.Bases[base]; ok {
+		known, ok := in.Bases[base]
+		switch {
+		case r.Hint && !(ok && slices.Contains(ignored, r.KeyID)):
+			continue
+		case ok && !r.Hint:
 			in.Bases[base] = max(known, generation)
 		}
-		if _, ok := in.Bases[base]; ok || r.State == ledger.Created {
+		if ok || r.State == ledger.Created {
 			in.Names[r.Secret] = true
 		}
 	}

@@ -248,21 +248,25 @@ func (p *pusher) lackingReason(id string) string {
 // swapped finds a keyring that has the newest key as a previous one and seals
 // with an older one: it would bring a retired key back.
 func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, bool) {
-	primary := p.keys.IDs()[0]
+	primary, older := p.keys.IDs()[0], false
 	for _, g := range p.generations() {
 		if keyID == primary || g >= newest {
 			continue
 		}
 		o, _ := p.object(g)
-		older := o.KeyID == primary
+		older = older || o.KeyID == primary
 		for _, r := range p.records[g] {
 			older = older || r.KeyID == primary && (r.State == ledger.Created || r.State == ledger.Deleted)
 		}
-		if older {
-			d := p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary)
-			d.Row.KeyID = keyID
-			return d, true
-		}
+	}
+	for g := 1; keyID != primary && g < newest && g <= p.view.Past.Known(p.want.Base); g++ {
+		over := p.view.Past.Over(manifest.SecretName(p.want.Base, g))
+		older = older || slices.ContainsFunc(over, func(o ledger.Over) bool { return o.KeyID == primary })
+	}
+	if older {
+		d := p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary)
+		d.Row.KeyID = keyID
+		return d, true
 	}
 	if byRow != nil {
 		return *byRow, true

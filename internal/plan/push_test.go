@@ -286,13 +286,20 @@ func TestOfflineTakesTheLedgerForTheCluster(t *testing.T) {
 func TestInterest(t *testing.T) {
 	other := row(1, ledger.Created, current)
 	other.Secret, other.EnvKey = "secret-b", "SECRET_B"
-	in := plan.InterestOf(records(row(3, ledger.Planned, current), other), nil, []plan.Wanted{{Base: "secret-a"}, {Base: "secret-c"}})
+	in := plan.InterestOf(records(row(3, ledger.Planned, current), other), nil, []plan.Wanted{{Base: "secret-a"}, {Base: "secret-c"}}, nil)
 	if in.Bases["secret-a"] != 3 || in.Bases["secret-c"] != 1 || len(in.Bases) != 2 {
 		t.Errorf("bases %v", in.Bases)
 	}
 	for name, want := range map[string]bool{"secret-a": true, "secret-a-g7": true, "secret-b": true, "secret-b-g2": false, "secret-d": false} {
 		if in.Covers(name) != want {
 			t.Errorf("Covers(%q) = %v", name, !want)
+		}
+	}
+	theirs := row(5, ledger.Created, alien)
+	for _, ignored := range [][]string{nil, {theirs.KeyID}} {
+		in := plan.InterestOf(hints(theirs, other), nil, secretA, ignored)
+		if in.Bases["secret-a"] != 1 || in.Names["secret-a-g5"] != (ignored != nil) || in.Names["secret-b"] {
+			t.Errorf("ignored %q: %+v", ignored, in)
 		}
 	}
 }
