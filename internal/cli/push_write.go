@@ -59,7 +59,7 @@ func (r *pushRun) write(ctx context.Context, decisions []plan.Decision) (sent bo
 		if r.o.record {
 			err = r.ledger.Append(fresh(rows, at, decisions)...)
 		} else if n := len(fresh(rows, at, decisions)); n > 0 {
-			r.console.note("%d new tokens are not recorded: the next run makes others; --record keeps them", n)
+			r.console.note("not recorded: %s, and the next run makes others; --record keeps them", counted(n, "new token"))
 		}
 	default:
 		return r.commit(ctx, rows, at, decisions)
