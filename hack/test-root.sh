@@ -12,3 +12,10 @@ go list ./... | grep -v "/${plugin#./}$" | xargs go test -race -timeout 40m
 go test -timeout 40m -skip '^TestSweep' "$plugin"
 go test -race -timeout 40m -run '^Test(NothingLeaks|DoubtfulWrites|Interrupted|Throttling|RequestsOfAPush|TwoCheckouts)' "$plugin"
 go -C hack/localkube/tools test ./...
+
+# What one test leaves in the namespace default, another one stumbles over.
+left=$(bin/kubectl get secrets -n default -o name)
+if [ -n "$left" ]; then
+	echo "error: a test wrote to the namespace default: $left" >&2
+	exit 1
+fi

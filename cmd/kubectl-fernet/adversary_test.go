@@ -116,6 +116,7 @@ func newDuel(t *testing.T, seed uint64, evil string) *duel {
 	}
 	config.Clusters["evil"] = &clientcmdapi.Cluster{Server: "https://" + evil, InsecureSkipTLSVerify: true}
 	config.Contexts["evil"] = &clientcmdapi.Context{Cluster: "evil", AuthInfo: config.Contexts["localkube"].AuthInfo}
+	config.Contexts["localkube"].Namespace = d.namespaces[0] // other tests look at default
 	d.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*config, d.kubeconfig); err != nil {
 		t.Fatal(err)
