@@ -41,14 +41,7 @@ const adversarySeeds = 8 // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes
 // thousands of histories, is internal/adversary.
 func TestAdversary(t *testing.T) {
 	evil, dialled := listener(t)
-	first, last := uint64(1), uint64(adversarySeeds)
-	if text := os.Getenv("FERNET_TEST_SEEDS"); text != "" {
-		last, _ = strconv.ParseUint(text, 10, 64)
-	}
-	if text := os.Getenv("FERNET_TEST_SEED"); text != "" {
-		first, _ = strconv.ParseUint(text, 10, 64)
-		last = first
-	}
+	first, last := testkube.Seeds(t, adversarySeeds)
 	t.Run("seeds", func(t *testing.T) {
 		for seed := first; seed <= last; seed++ {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {

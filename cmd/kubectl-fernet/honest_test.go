@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -30,14 +29,7 @@ const (
 // Whatever people legitimately do, in whatever order, and whatever they lose: the
 // verbs that look tell the truth after each step.
 func TestHonestUse(t *testing.T) {
-	first, last := uint64(1), uint64(honestSeeds)
-	if text := os.Getenv("FERNET_TEST_SEEDS"); text != "" {
-		last, _ = strconv.ParseUint(text, 10, 64)
-	}
-	if text := os.Getenv("FERNET_TEST_SEED"); text != "" {
-		first, _ = strconv.ParseUint(text, 10, 64)
-		last = first
-	}
+	first, last := testkube.Seeds(t, honestSeeds)
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,20 +15,14 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
 
 const histories = 1000 // FERNET_TEST_SEEDS takes another number, FERNET_TEST_SEED takes one
 
 // each plays histories, and says which one failed and what was done in it.
 func each(t *testing.T, test func(ours, theirs *project)) {
-	first, last := uint64(1), uint64(histories)
-	if text := os.Getenv("FERNET_TEST_SEEDS"); text != "" {
-		last, _ = strconv.ParseUint(text, 10, 64)
-	}
-	if text := os.Getenv("FERNET_TEST_SEED"); text != "" {
-		first, _ = strconv.ParseUint(text, 10, 64)
-		last = first
-	}
+	first, last := testkube.Seeds(t, histories)
 	for seed := first; seed <= last && !t.Failed(); seed++ {
 		ours, theirs := history(t, seed)
 		test(ours, theirs)
