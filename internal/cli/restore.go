@@ -149,33 +149,30 @@ func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([
 	if r.keyless {
 		return decisions, nil
 	}
-	for _, namespace := range r.target.namespaces {
-		wanted := plan.Mine(r.recordsIn(namespace), nil)
-		for _, d := range decisions {
+	created := map[string][]plan.Wanted{} // by namespace
+	recorded := map[[2]string]bool{}      // namespace and name of what gets a row anyway
+	for _, d := range decisions {
+		if at := d.Row.Namespace; d.Outcome == plan.Created {
 			base, _ := manifest.SplitName(d.Row.Secret)
-			known := slices.ContainsFunc(wanted, func(has plan.Wanted) bool { return has.Base == base })
-			if d.Row.Namespace == namespace && d.Outcome == plan.Created && !known {
-				wanted = append(wanted, plan.Wanted{EnvKey: d.Row.EnvKey, Base: base})
-			}
+			created[at] = append(created[at], plan.Wanted{EnvKey: d.Row.EnvKey, Base: base})
 		}
+		if d.Complete {
+			recorded[[2]string{d.Row.Namespace, d.Row.Secret}] = true
+		}
+	}
+	for _, namespace := range r.target.namespaces {
+		wanted := plan.Mine(r.recordsIn(namespace), created[namespace])
 		view, err := r.observe(ctx, namespace, wanted, false)
 		if err != nil {
 			return nil, err
 		}
-		superseded := slices.DeleteFunc(plan.Rotated(view, wanted, r.door.Judge, r.source.ring), func(s plan.Decision) bool {
-			return s.ByRow && !slices.ContainsFunc(decisions, func(d plan.Decision) bool {
-				return d.Outcome == plan.Created && d.Row.Namespace == namespace && d.Row.EnvKey == s.Row.EnvKey
-			})
-		})
-		if decisions = plan.HoldBack(decisions, superseded); !plan.SupersededLive(superseded) {
+		superseded := plan.Rotated(view, wanted, r.door.Judge, r.source.ring)
+		if !plan.SupersededLive(superseded) {
 			r.confirmed = append(r.confirmed, r.work.confirmed(view)...)
 		}
+		decisions = plan.HoldBack(decisions, superseded)
 	}
-	r.confirmed = slices.DeleteFunc(r.confirmed, func(row ledger.Row) bool {
-		return slices.ContainsFunc(decisions, func(d plan.Decision) bool {
-			return d.Complete && d.Row.Namespace == row.Namespace && d.Row.Secret == row.Secret
-		})
-	})
+	r.confirmed = slices.DeleteFunc(r.confirmed, func(row ledger.Row) bool { return recorded[[2]string{row.Namespace, row.Secret}] })
 	return decisions, nil
 }
 
@@ -205,14 +202,16 @@ func (r *restoreRun) ask(ctx context.Context, decisions []plan.Decision) error {
 			n++
 		}
 	}
-	if r.o.yes && *r.connect.Namespace == "" && len(r.o.namespaces) == 0 {
+	if r.o.yes && !r.named() {
 		return withHint(errors.New("--yes without a key goes only together with -n or --namespaces"), "name the namespaces that are to be restored, or give the key: --key-file, FERNET_KEY")
 	}
 	command := r.typed + " --yes"
-	if named := *r.connect.Namespace != "" || len(r.o.namespaces) > 0; !named && len(r.target.namespaces) == 1 {
-		command = hint.Format("%s -n %s --yes", r.typed, r.target.namespaces[0])
-	} else if !named {
-		command = hint.Format("%s --namespaces %s --yes", r.typed, strings.Join(r.target.namespaces, ","))
+	switch at := r.target.namespaces; {
+	case r.named():
+	case len(at) == 1:
+		command = hint.Format("%s -n %s --yes", r.typed, at[0])
+	default:
+		command = hint.Format("%s --namespaces %s --yes", r.typed, strings.Join(at, ","))
 	}
 	return r.confirmFor(ctx, r.o.yes || n == 0 || r.o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", counted(n, "Secret"), r.places()), command)
 }

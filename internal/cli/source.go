@@ -170,7 +170,7 @@ func envFlag(env string) hint.Text {
 // one was named, in this namespace.
 func (w *work) aimed(namespace string) hint.Text {
 	flags := envFlag(w.o.env)
-	if *w.connect.Namespace != "" || len(w.o.namespaces) > 0 {
+	if w.named() {
 		flags += hint.Format(" -n %s", namespace)
 	}
 	return flags

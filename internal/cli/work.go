@@ -363,10 +363,13 @@ func (w *work) completed(view plan.View) plan.View {
 	return view
 }
 
+// named says whether the user named namespaces.
+func (w *work) named() bool { return *w.connect.Namespace != "" || len(w.o.namespaces) > 0 }
+
 // spread takes all namespaces that the ledger knows in this cluster as the
 // target, unless some were named.
 func (w *work) spread() {
-	if *w.connect.Namespace != "" || len(w.o.namespaces) > 0 {
+	if w.named() {
 		return
 	}
 	if known := w.recordedNamespaces(); len(known) > 0 {

@@ -57,12 +57,20 @@ func SupersededLive(decisions []Decision) (live bool) {
 	return slices.ContainsFunc(decisions, func(d Decision) bool { return d.Outcome == Superseded && !d.ByRow })
 }
 
-// HoldBack puts in the place of what was to be created in a namespace what supersedes it.
+// HoldBack puts in the place of what was to be created in a namespace what supersedes
+// it. A row alone is of no account where nothing was to be created.
 func HoldBack(decisions, superseded []Decision) []Decision {
+	created, at := map[[2]string]bool{}, map[string]bool{} // by namespace and env key; by env key
+	for _, d := range decisions {
+		if d.Outcome == Created {
+			created[[2]string{d.Row.Namespace, d.Row.EnvKey}] = true
+		}
+	}
+	superseded = slices.DeleteFunc(superseded, func(d Decision) bool { return d.ByRow && !created[[2]string{d.Row.Namespace, d.Row.EnvKey}] })
 	if len(superseded) == 0 {
 		return decisions
 	}
-	namespace, at := superseded[0].Row.Namespace, map[string]bool{}
+	namespace := superseded[0].Row.Namespace
 	for _, d := range superseded {
 		at[d.Row.EnvKey] = true
 	}
