@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // choice gives one of several texts.
@@ -53,7 +54,7 @@ func (d *duel) forge() (removed bool) {
 func (d *duel) replaced(rows []string) string {
 	for _, row := range slices.Backward(rows) {
 		cells := strings.Split(row, ",")
-		if base, generation := manifest.SplitName(cells[5]); generation > 1 && cells[2] == "created" && slices.Contains(d.ours.entries, cells[7]) && base != "" {
+		if base, generation := names.Split(cells[5]); generation > 1 && cells[2] == "created" && slices.Contains(d.ours.entries, cells[7]) && base != "" {
 			return "," + cells[4] + "," + cells[5] + ","
 		}
 	}
@@ -67,12 +68,12 @@ func (d *duel) forged(cells []string) []string {
 	cells[2] = d.choice("planned", "failed", "created", "deleted", "deleted")
 	cells[3] = d.choice("localkube", "localkube", "localkube", "evil")
 	cells[4] = d.choice(cells[4], cells[4], d.namespaces[0], "kube-system")
-	base, generation := manifest.SplitName(cells[5])
+	base, generation := names.Split(cells[5])
 	generation = []int{generation, 1, 2, generation + 1, 999, 999_999_999}[d.random.IntN(6)]
 	if d.random.IntN(3) == 0 {
 		base, cells[7] = "secret-a", "SECRET_A"
 	}
-	cells[5], cells[6], cells[12] = manifest.SecretName(base, generation), strconv.Itoa(generation), "1"
+	cells[5], cells[6], cells[12] = names.Secret(base, generation), strconv.Itoa(generation), "1"
 	cells[8] = d.choice(cells[8], "kdeadbee1", ids[0], ids[len(ids)-1])
 	if d.random.IntN(3) == 0 {
 		other := d.old[d.random.IntN(len(d.old))]
@@ -111,8 +112,8 @@ func (d *duel) meddle() (meddled bool) {
 		var step string
 		switch d.random.IntN(4) {
 		case 0: // a copy elsewhere, with its annotations or without
-			base, generation := manifest.SplitName(s.Name)
-			s.Name, s.Namespace = manifest.SecretName(d.choice(base, "secret-a", "secret-b"), []int{generation, 1, 2, 3, generation + 1}[d.random.IntN(5)]), d.namespaces[d.random.IntN(2)]
+			base, generation := names.Split(s.Name)
+			s.Name, s.Namespace = names.Secret(d.choice(base, "secret-a", "secret-b"), []int{generation, 1, 2, 3, generation + 1}[d.random.IntN(5)]), d.namespaces[d.random.IntN(2)]
 			if d.random.IntN(2) == 0 {
 				delete(s.Annotations, manifest.AnnotationBinding)
 			}

@@ -29,7 +29,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
@@ -214,7 +214,7 @@ func (d *duel) note() {
 	door := seal.New(d.ring(), nil)
 	for _, s := range d.there() {
 		d.old = append(d.old, s)
-		if value, err := door.Open(plan.TokenOfObject(manifest.FromSecret(&s))); err == nil {
+		if value, err := door.Open(manifest.FromSecret(&s).Placed()); err == nil {
 			d.made[mark(s)] = value.Reveal()
 		}
 	}
@@ -291,7 +291,7 @@ func (d *duel) verb(meddled bool, args ...string) {
 		o := manifest.FromSecret(&s)
 		switch {
 		case !known:
-			value, err := door.Open(plan.TokenOfObject(o))
+			value, err := door.Open(o.Placed())
 			if err != nil {
 				d.errorf("%v created %s, which no key of ours proves: %v\n%s", args, at, err, a.stderr)
 			}
@@ -322,7 +322,7 @@ func (d *duel) checkKeys(args []string, after map[string]corev1.Secret, before *
 	d.t.Helper()
 	now, then := seal.New(d.ring(), nil), seal.New(before, nil)
 	for at, s := range after {
-		t := plan.TokenOfObject(manifest.FromSecret(&s))
+		t := manifest.FromSecret(&s).Placed()
 		if _, ours := d.made[mark(s)]; ours && then.Judge(t).Opens && !now.Judge(t).Opens && d.found(s) {
 			d.errorf("%v dropped the key of %s\n%s%s", args, at, a.stdout, a.stderr)
 		}
@@ -376,7 +376,7 @@ func (d *duel) checkNotStopped(a answer) {
 		done := 0
 		for line := range strings.Lines(a.stdout) {
 			fields := strings.Fields(line)
-			if base, _ := manifest.SplitName(fields[0]); base == name && slices.Contains([]string{"created", "unchanged", "differs", "stale"}, fields[1]) {
+			if base, _ := names.Split(fields[0]); base == name && slices.Contains([]string{"created", "unchanged", "differs", "stale"}, fields[1]) {
 				done++
 			}
 		}

@@ -34,6 +34,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
@@ -451,7 +452,7 @@ func (s *site) holds() {
 	ring, records, newest := s.keys().ring(s.t), s.records(), map[string]int{}
 	current := map[string]string{}
 	for name, live := range s.ours() {
-		_, generation := manifest.SplitName(name)
+		_, generation := names.Split(name)
 		for entry, data := range live.Data {
 			plain, err := ring.Open(data)
 			if err != nil {
@@ -518,7 +519,7 @@ func (s *site) checkRotated() {
 		s.t.Errorf("%d Secrets of ours for %d entries", len(ours), len(s.values))
 	}
 	for entry, value := range s.values {
-		base, _ := manifest.BaseName(entry)
+		base, _ := names.Base(entry)
 		first, second := ours[base].Data[entry], ours[base+"-g2"].Data[entry]
 		plain, err := alone.Open(second)
 		was, errWas := token.Parse(string(first))
@@ -581,7 +582,7 @@ func (s *site) checkRetired() {
 	}
 	ours := s.ours()
 	for entry := range s.values {
-		base, _ := manifest.BaseName(entry)
+		base, _ := names.Base(entry)
 		if _, ok := ours[base+"-g2"]; !ok || len(ours) != len(s.values) {
 			s.t.Errorf("%d Secrets are left; the current one of %s: %t", len(ours), entry, ok)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
 
@@ -166,13 +166,13 @@ func (b *bench) writeHistory(file string, rows int) error {
 	for written, generation := 0, 1; written < rows; generation++ {
 		batch, created := []ledger.Row{}, []ledger.Row{}
 		for i, e := range env.Entries[1:] { // behind KEY
-			base, err := manifest.BaseName(e.Name)
+			base, err := names.Base(e.Name)
 			if err != nil {
 				return err
 			}
 			row, err := door.Seal(ledger.Row{
 				Time: now, Operation: ledger.Push, State: ledger.Planned, Cluster: "localkube", Namespace: "long",
-				Secret: manifest.SecretName(base, generation), Generation: generation, EnvKey: e.Name, Since: generation,
+				Secret: names.Secret(base, generation), Generation: generation, EnvKey: e.Name, Since: generation,
 			})
 			if err != nil {
 				return err

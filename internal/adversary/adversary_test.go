@@ -14,8 +14,10 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const histories = 1000 // FERNET_TEST_SEEDS takes another number, FERNET_TEST_SEED takes one
@@ -60,7 +62,7 @@ func (r *run) decided() (f facts) {
 		decisions, err := plan.Push(view, r.wanted, r.door.Judge, r.ring, plan.PushOptions{Update: true})
 		f.all = append(f.all, fmt.Sprintf("push %s: %v", namespace, err))
 		for _, d := range decisions {
-			base, _ := manifest.SplitName(d.Row.Secret)
+			base, _ := names.Split(d.Row.Secret)
 			f.add(base, "push %s %s %s %v %s", d.Outcome, namespace, d.Row.Secret, d.Resend, d.Row.Token)
 		}
 		retired, skipped := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.door.Judge, r.ring, func(string) bool { return false })
@@ -68,14 +70,14 @@ func (r *run) decided() (f facts) {
 			f.add(item.Object.Base, "retire %s %s %v", namespace, item.Object.Name, item.UIDs)
 		}
 		for _, d := range skipped {
-			base, _ := manifest.SplitName(d.Row.Secret)
+			base, _ := names.Split(d.Row.Secret)
 			f.add(base, "skip %s %s", namespace, d.Row.Secret)
 		}
 	}
 	moves, ok := r.moves()
 	f.all = append(f.all, fmt.Sprintf("rotate: %v", ok))
 	for _, m := range moves {
-		base, _ := manifest.SplitName(m.Row.Secret)
+		base, _ := names.Split(m.Row.Secret)
 		f.add(base, "rotate %s %s %s %v of %s", m.Outcome, m.Row.Namespace, m.Row.Secret, m.Resend, m.From.Token)
 	}
 	return f
@@ -131,7 +133,7 @@ func (r *run) restored() (out []string) {
 	for _, d := range plan.Restore(plan.StillCreated(records, theCluster, live), theCluster, live, r.door.Judge) {
 		if d.Outcome == plan.Created || d.Complete {
 			out = append(out, fmt.Sprintf("%s %s/%s %s", d.Outcome, d.Row.Namespace, d.Row.Secret, d.Row.Token))
-			if _, err := r.door.Open(plan.TokenOfRow(d.Row)); err != nil {
+			if _, err := r.door.Open(d.Row.Placed()); err != nil {
 				r.t.Errorf("restore would create what no key proves: %v", err)
 			}
 		}
@@ -370,7 +372,7 @@ func checkPending(t *testing.T, r *run, rows []ledger.Row, keys []string) {
 		return r.door.Ledger().Verify(row.Cells(), row.MAC) != ledger.Evidence
 	})
 	for _, row := range evidence {
-		base, _ := manifest.SplitName(row.Secret)
+		base, _ := names.Split(row.Secret)
 		switch {
 		case row.State == ledger.Deleted:
 			over[place{row.Namespace, row.Secret}] = true
@@ -379,7 +381,7 @@ func checkPending(t *testing.T, r *run, rows []ledger.Row, keys []string) {
 		}
 	}
 	for _, row := range evidence {
-		base, _ := manifest.SplitName(row.Secret)
+		base, _ := names.Split(row.Secret)
 		at := place{row.Namespace, row.Secret}
 		if row.State != ledger.Deleted && slices.Contains(keys, row.KeyID) && !over[at] && row.Generation > newest[name{row.Namespace, base}] {
 			t.Errorf("key %s is gone, and %s/%s is %s with it", row.KeyID, row.Namespace, row.Secret, row.State)
@@ -454,7 +456,7 @@ func checkStale(t *testing.T, p *project) {
 			r.door.Ledger().Verify(row.Cells(), row.MAC) == ledger.Evidence && r.ring.Has(old.keyID)
 	})
 	o := p.live[old.place]
-	shown = shown && o.Name == "" || r.door.Judge(plan.TokenOfObject(o)) == plan.Verdict{Opens: true, KeyID: old.keyID, Same: true, Binding: plan.BindingHolds}
+	shown = shown && o.Name == "" || r.door.Judge(o.Placed()) == token.Verdict{Opens: true, KeyID: old.keyID, Same: true, Binding: token.BindingHolds}
 	if !shown || now.generation <= old.generation || now.value == old.value {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // strangers are the ids of keys that nobody of this world has.
@@ -57,9 +58,9 @@ func (f *forger) row(ring interface{ IDs() []string }) ledger.Row {
 		row = choose(f.world, f.rows) // often all but one that is there
 	}
 	base := choose(f.world, f.bases)
-	if was, generation := manifest.SplitName(row.Secret); was != base || f.random.IntN(3) == 0 {
-		row.Generation = choose(f.world, []int{1, 2, 3, generation, generation + 1, 1000, 1_000_000, ledger.MaxGeneration})
-		row.Secret, row.EnvKey = manifest.SecretName(base, row.Generation), choose(f.world, f.entries)
+	if was, generation := names.Split(row.Secret); was != base || f.random.IntN(3) == 0 {
+		row.Generation = choose(f.world, []int{1, 2, 3, generation, generation + 1, 1000, 1_000_000, names.MaxGeneration})
+		row.Secret, row.EnvKey = names.Secret(base, row.Generation), choose(f.world, f.entries)
 	}
 	if row.Namespace == "" || f.random.IntN(4) == 0 {
 		row.Namespace = choose(f.world, []string{"ns-a", "ns-b", "kube-system"})
@@ -93,8 +94,8 @@ func (w *world) meddle() {
 	switch w.random.IntN(7) {
 	case 0: // a copy, under another name or in another namespace
 		base, generation := choose(w, []string{"secret-a", "secret-b", "secret-shared", "other"}), choose(w, []int{1, 2, 3, o.Generation, o.Generation + 1, 50})
-		o.Namespace, o.Name = choose(w, []string{"ns-a", "ns-b", "elsewhere"}), manifest.SecretName(base, generation)
-		o.Base, o.Generation = manifest.SplitName(o.Name)
+		o.Namespace, o.Name = choose(w, []string{"ns-a", "ns-b", "elsewhere"}), names.Secret(base, generation)
+		o.Base, o.Generation = names.Split(o.Name)
 		if w.random.IntN(2) == 0 {
 			o.Binding = ""
 		}
@@ -164,7 +165,7 @@ func (p *project) forget() {
 	o := p.live[at]
 	whole := p.random.IntN(2) == 0
 	p.rows = slices.DeleteFunc(slices.Clone(p.rows), func(row ledger.Row) bool {
-		base, _ := manifest.SplitName(row.Secret)
+		base, _ := names.Split(row.Secret)
 		return row.Namespace == at.namespace && (row.Secret == at.name || whole && base == o.Base)
 	})
 	if p.random.IntN(2) == 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
@@ -150,7 +151,7 @@ func (p *project) open(rows []ledger.Row) *run {
 	r := &run{project: p, ring: ring}
 	var entries []envfile.Entry
 	for _, name := range p.entries {
-		base, err := manifest.BaseName(name)
+		base, err := names.Base(name)
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -206,7 +207,7 @@ func (r *run) send(row ledger.Row, resend, killed, lands bool) {
 	if !ok {
 		return
 	}
-	plain, err := r.door.Open(plan.TokenOfObject(o))
+	plain, err := r.door.Open(o.Placed())
 	if err != nil {
 		r.t.Fatalf("%s made what does not open in its place: %v", r.name, err)
 	}

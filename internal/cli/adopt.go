@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const adoptLong = `Take over an existing Secret whose data is a token that our key opens, such as
@@ -115,26 +116,26 @@ func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err err
 	if o.Token == "" {
 		return row, false, fmt.Errorf("secret/%s has not exactly one data key, so it holds no token of one entry", o.Name)
 	}
-	base, err := manifest.BaseName(o.EnvKey)
+	base, err := names.Base(o.EnvKey)
 	if err != nil || base != o.Base {
 		return row, false, withHint(fmt.Errorf("secret/%s: its data key is no name of an entry that gives this Secret's name", o.Name),
 			"push the value under a name of its own, and point the workloads there")
 	}
-	v := w.door.Judge(plan.TokenOfObject(o))
+	v := w.door.Judge(o.Placed())
 	switch {
 	case !v.Opens:
 		return row, false, w.notOpened(o)
-	case v.Binding == plan.BindingWrong:
+	case v.Binding == token.BindingWrong:
 		return row, false, withHint(fmt.Errorf("secret/%s: its token was made for another place", o.Name), "kubectl fernet verify%s", envFlag(w.o.env))
 	}
 	if row, known, err = w.recordedAs(o, v); err != nil || known {
 		return row, known, err
 	}
-	if v.Binding != plan.BindingHolds && o.Generation > 1 {
+	if v.Binding != token.BindingHolds && o.Generation > 1 {
 		return row, false, withHint(fmt.Errorf("secret/%s: its name is that of a later generation, and nothing proves that it is one", o.Name),
 			"only a Secret under the base name can be adopted; push the value, and delete this Secret if nothing needs it")
 	}
-	binding, err := w.door.Rebind(plan.TokenOfObject(o))
+	binding, err := w.door.Rebind(o.Placed())
 	if err != nil {
 		return row, false, err
 	}
@@ -156,11 +157,11 @@ func (w *work) notOpened(o manifest.Object) error {
 // one that the ledger knows in another was copied, and may be an old value, or
 // another entry's; one under a name that had other bytes is not what was written
 // there. known says that it is ours already, in the ledger too.
-func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, known bool, err error) {
+func (w *work) recordedAs(o manifest.Object, v token.Verdict) (row ledger.Row, known bool, err error) {
 	at := w.known[o.Namespace]
 	elsewhere, other, same := "", at.past.Known(o.Base) > 0, false
 	for _, r := range at.records {
-		base, _ := manifest.SplitName(r.Secret)
+		base, _ := names.Split(r.Secret)
 		switch {
 		case r.Token == o.Token && (r.Secret != o.Name || r.EnvKey != o.EnvKey):
 			elsewhere = r.Secret
@@ -169,7 +170,7 @@ func (w *work) recordedAs(o manifest.Object, v plan.Verdict) (row ledger.Row, kn
 			other = other || r.State == ledger.Created
 		case !r.Hint:
 			same = true
-			known = known || r.State == ledger.Created && o.Managed && v.Binding == plan.BindingHolds
+			known = known || r.State == ledger.Created && o.Managed && v.Binding == token.BindingHolds
 		}
 	}
 	switch {

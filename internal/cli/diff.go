@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -160,13 +162,13 @@ func (w *work) reportDiff(o *diffOptions, all []plan.Decision) error {
 
 // showValues prints both sides of what differs.
 func (w *work) showValues(view plan.View, decisions []plan.Decision) {
-	live := map[string]plan.Token{}
+	live := map[string]token.Token{}
 	for _, o := range view.Objects {
-		live[o.Name] = plan.TokenOfObject(o)
+		live[o.Name] = o.Placed()
 	}
 	for _, r := range view.Records { // the annotation may have been edited since
 		if live[r.Secret].Token == r.Token {
-			live[r.Secret] = plan.TokenOf(r)
+			live[r.Secret] = r.Placed()
 		}
 	}
 	for _, d := range decisions {

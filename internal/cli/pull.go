@@ -20,7 +20,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
@@ -140,7 +140,7 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 	}
 	if len(m.replaced) > 0 {
 		a.console.flush()
-		question := fmt.Sprintf("replace %s (%s)?", counted(len(m.replaced), "value"), names(m.replaced))
+		question := fmt.Sprintf("replace %s (%s)?", counted(len(m.replaced), "value"), listed(m.replaced))
 		if err := a.confirm(ctx, o.yes, question); err != nil {
 			return err
 		}
@@ -182,13 +182,13 @@ func mergeOf(file *envfile.File, values []value) (m merge, err error) {
 	there, spelled := map[string]envfile.Entry{}, map[string]envfile.Entry{}
 	for _, e := range file.Entries {
 		there[e.Name] = e
-		if base, err := manifest.BaseName(e.Name); err == nil && !ours[e.Name] {
+		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] {
 			spelled[base] = e
 		}
 	}
 	for _, v := range values {
 		e, ok := there[v.entry.Name]
-		base, _ := manifest.SplitName(v.Token.Secret)
+		base, _ := names.Split(v.Token.Secret)
 		other, near := spelled[base]
 		switch {
 		case ok && e.Value.Equal(v.entry.Value):
@@ -213,13 +213,13 @@ func (m merge) String() string {
 		}
 	}
 	say(len(m.added), "added")
-	say(len(m.replaced), "replaced (%s)", names(m.replaced))
-	say(len(m.differ), "kept (differs: %s)", names(m.differ))
+	say(len(m.replaced), "replaced (%s)", listed(m.replaced))
+	say(len(m.differ), "kept (differs: %s)", listed(m.differ))
 	say(m.unchanged, "unchanged")
 	return strings.Join(parts, ", ")
 }
 
-func names(values []value) string { return strings.Join(namesOf(entriesOf(values)), ", ") }
+func listed(values []value) string { return strings.Join(namesOf(entriesOf(values)), ", ") }
 
 func namesOf(entries []envfile.Entry) (list []string) {
 	for _, e := range entries {

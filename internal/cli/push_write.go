@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // counted gives "1 Secret" or "2 Secrets", "1 entry" or "2 entries".
@@ -146,7 +147,7 @@ func (r *pushRun) create(ctx context.Context, rows []ledger.Row, at []int, decis
 }
 
 // settle turns a planned create into its outcome.
-func settle(d *plan.Decision, result cluster.Result, interrupted bool, judge plan.Judge) {
+func settle(d *plan.Decision, result cluster.Result, interrupted bool, judge token.Judge) {
 	if interrupted && result.Fate == cluster.NotSent {
 		d.Outcome = plan.Unsent
 		return
@@ -171,10 +172,10 @@ func settle(d *plan.Decision, result cluster.Result, interrupted bool, judge pla
 // taken decides about a name that somebody took while this run was under way:
 // another run of ours with the same .env, as two colleagues can start at once,
 // or a stranger.
-func taken(d *plan.Decision, o manifest.Object, judge plan.Judge) {
-	v := judge(plan.TokenOfObject(o))
+func taken(d *plan.Decision, o manifest.Object, judge token.Judge) {
+	v := judge(o.Placed())
 	switch {
-	case !v.Opens || v.Binding != plan.BindingHolds || o.EnvKey != d.Row.EnvKey:
+	case !v.Opens || v.Binding != token.BindingHolds || o.EnvKey != d.Row.EnvKey:
 		d.Outcome, d.Reason = plan.Foreign, "somebody created a Secret of that name at the same moment"
 		d.Row.UID = o.UID
 	case !v.Same:

@@ -14,7 +14,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // rights are what each verb needs in each of its namespaces.
@@ -114,7 +114,7 @@ the Role of rollout too.`,
 			case clusterRole:
 				role.Kind = "ClusterRole"
 			case role.Namespace != "":
-				if err := manifest.CheckNamespace(role.Namespace); err != nil {
+				if err := names.CheckNamespace(role.Namespace); err != nil {
 					return err
 				}
 			}

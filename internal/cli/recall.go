@@ -17,9 +17,10 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const (
@@ -33,8 +34,8 @@ type recallOptions struct {
 	from        string
 	fromCluster string
 
-	generation int                   // reveal alone: this one instead of the current one
-	asked      func(plan.Token) bool // reveal alone: these and no others
+	generation int                    // reveal alone: this one instead of the current one
+	asked      func(token.Token) bool // reveal alone: these and no others
 }
 
 func (o *recallOptions) addFlags(f *pflag.FlagSet) {
@@ -92,7 +93,7 @@ func (a *app) recall(ctx context.Context, o recallOptions) ([]value, *source, er
 		return nil, nil, err
 	}
 	if o.asked == nil {
-		o.asked = func(plan.Token) bool { return true }
+		o.asked = func(token.Token) bool { return true }
 	}
 	var found []plan.Recalled
 	if o.from == fromCluster {
@@ -120,7 +121,7 @@ func openAll(found []plan.Recalled, s *source) (values []value, err error) {
 		}
 		v := value{r, envfile.Entry{Name: r.Token.EnvKey, Value: plain}}
 		values = append(values, v)
-		if slices.ContainsFunc(r.Others, func(t plan.Token) bool { return !door.SameValue(t, r.Token) }) {
+		if slices.ContainsFunc(r.Others, func(t token.Token) bool { return !door.SameValue(t, r.Token) }) {
 			doubtful = append(doubtful, fmt.Sprintf("%s (%s in %s)", r.Token.EnvKey, r.Token.Secret, v.place()))
 		}
 	}
@@ -371,7 +372,7 @@ func agreed(values []value) ([]value, error) {
 	var chosen []value
 	var differing, spelled []string
 	for _, v := range values {
-		base, _ := manifest.SplitName(v.Token.Secret)
+		base, _ := names.Split(v.Token.Secret)
 		was, seen := first[base]
 		switch {
 		case !seen:

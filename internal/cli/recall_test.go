@@ -13,7 +13,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
 
@@ -80,13 +80,13 @@ func (f fact) row(t *testing.T, number int) ledger.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := manifest.BaseName(f.name)
+	base, err := names.Base(f.name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	row, err := seal.New(ring, []envfile.Entry{{Name: f.name, Value: envfile.NewValue(f.value)}}).Seal(ledger.Row{
 		Time: time.Now(), Operation: ledger.Push, State: state, Cluster: f.cluster, Namespace: f.namespace, EnvKey: f.name,
-		Secret: manifest.SecretName(base, f.generation), Generation: f.generation, Since: f.generation, UID: fmt.Sprintf("%08x-1111-4222-8333-%012x", number, len(f.value)),
+		Secret: names.Secret(base, f.generation), Generation: f.generation, Since: f.generation, UID: fmt.Sprintf("%08x-1111-4222-8333-%012x", number, len(f.value)),
 	})
 	if err != nil {
 		t.Fatal(err)

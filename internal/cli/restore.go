@@ -17,7 +17,9 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const restoreLong = `Create again what the ledger says was created and not deleted: every generation,
@@ -75,7 +77,7 @@ func (o *restoreOptions) validate(namespace string) error {
 		if len(o.namespaces) > 1 || namespace == "" && len(o.namespaces) == 0 {
 			return withHint(errors.New("--to-namespace restores one namespace"), "name it: -n NAMESPACE")
 		}
-		if err := manifest.CheckNamespace(o.toNamespace); err != nil {
+		if err := names.CheckNamespace(o.toNamespace); err != nil {
 			return err
 		}
 	}
@@ -153,7 +155,7 @@ func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([
 	recorded := map[[2]string]bool{}      // namespace and name of what gets a row anyway
 	for _, d := range decisions {
 		if at := d.Row.Namespace; d.Outcome == plan.Created {
-			base, _ := manifest.SplitName(d.Row.Secret)
+			base, _ := names.Split(d.Row.Secret)
 			created[at] = append(created[at], plan.Wanted{EnvKey: d.Row.EnvKey, Base: base})
 		}
 		if d.Complete {
@@ -275,7 +277,7 @@ func (r *restoreRun) rebind() error {
 	}
 	r.records = slices.DeleteFunc(r.records, func(record ledger.Record) bool { return record.Hint })
 	for i := range r.records {
-		t := plan.TokenOf(r.records[i])
+		t := r.records[i].Placed()
 		if !r.door.Judge(t).Opens {
 			continue // it is listed as unproven
 		}
@@ -363,7 +365,7 @@ func (r *restoreRun) write(ctx context.Context, decisions []plan.Decision) (sent
 	bar, done := r.console.progress("creating", len(rows)), 0
 	r.client.CreateAll(ctx, rows, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.Result) {
 		d := &decisions[at[i]]
-		settle(d, result, ctx.Err() != nil, func(plan.Token) plan.Verdict { return plan.Verdict{} })
+		settle(d, result, ctx.Err() != nil, func(token.Token) token.Verdict { return token.Verdict{} })
 		if row, ok := rowOf(rows[i], *d, result); ok {
 			record(row)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 )
@@ -94,7 +95,7 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 
 func (o *retireOptions) validate(namespace string) error {
 	for _, place := range o.ignore {
-		if in, name, ok := strings.Cut(place, "/"); !ok || manifest.CheckNamespace(in) != nil || name == "" {
+		if in, name, ok := strings.Cut(place, "/"); !ok || names.CheckNamespace(in) != nil || name == "" {
 			return withHint(errors.New("--ignore: not NAMESPACE/NAME"), "name the copy as the report does: --ignore backup/secret-a")
 		}
 	}
@@ -167,7 +168,7 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 	for _, name := range r.o.names {
 		envKey := ""
 		for _, record := range r.records {
-			base, _ := manifest.SplitName(record.Secret)
+			base, _ := names.Split(record.Secret)
 			if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
 				envKey = record.EnvKey
 			}
@@ -188,7 +189,7 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 
 // wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
 func (r *retireRun) wasRecorded(name string) bool {
-	base, err := manifest.BaseName(name)
+	base, err := names.Base(name)
 	for _, at := range r.known {
 		if at.past.Known(name) > 0 || err == nil && at.past.Known(base) > 0 {
 			return true

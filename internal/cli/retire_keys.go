@@ -19,13 +19,14 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // keyDrop is the search for reasons to keep the previous keys.
 type keyDrop struct {
 	*retireRun
 	previous []string
-	alone    plan.Judge
+	alone    token.Judge
 	reasons  []kept
 	ended    []ledger.Row   // of what is gone: written before the keys go
 	found    map[string]int // recorded Secrets that are there, by cluster; -1: not looked at

@@ -9,11 +9,12 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 const revealLong = `Print one plaintext, exactly as it is, without a line end.
@@ -71,7 +72,7 @@ func oneName(cmd *cobra.Command, args []string) error {
 
 // checkGeneration brings the flag and the generation of a full name together.
 func (o *revealOptions) checkGeneration(flag bool) error {
-	_, named := manifest.SplitName(o.name)
+	_, named := names.Split(o.name)
 	switch {
 	case flag && o.generation < 1:
 		return errors.New("--generation: the first one is 1")
@@ -85,9 +86,9 @@ func (o *revealOptions) checkGeneration(flag bool) error {
 	return nil
 }
 
-func (o *revealOptions) names(t plan.Token) bool {
-	base, _ := manifest.SplitName(t.Secret)
-	asked, _ := manifest.SplitName(o.name)
+func (o *revealOptions) names(t token.Token) bool {
+	base, _ := names.Split(t.Secret)
+	asked, _ := names.Split(o.name)
 	return o.name == t.EnvKey || asked == base
 }
 
@@ -103,7 +104,7 @@ func (a *app) reveal(ctx context.Context, o *revealOptions) error {
 	if values, err = agreed(values); err != nil {
 		return err
 	}
-	if _, named := manifest.SplitName(o.name); named > 1 && named != values[0].Generation {
+	if _, named := names.Split(o.name); named > 1 && named != values[0].Generation {
 		return withHint(errors.New("that generation is not the current one in the cluster"), "the ledger may have it: leave out --from cluster")
 	}
 	_, err = io.WriteString(a.product, values[0].entry.Value.Reveal())

@@ -17,7 +17,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
@@ -215,7 +215,7 @@ func (r *rolloutRun) addKeyrings(ctx context.Context, namespace string, g plan.G
 		newest := keysecret.Newest(all, held.Base)
 		name, ids := newest.Name, newest.IDs
 		if !newest.Holds(r.source.ring) && named[held.Name] {
-			name, ids = manifest.SecretName(held.Base, newest.Generation+1), r.source.ring.IDs()
+			name, ids = names.Secret(held.Base, newest.Generation+1), r.source.ring.IDs()
 			if place := (keyringPlace{namespace, held.Base}); !slices.Contains(r.keyringsToMake, place) {
 				r.keyringsToMake = append(r.keyringsToMake, place)
 			}
@@ -433,7 +433,7 @@ func (w *work) ensureKeyring(ctx context.Context, namespace, base string) error 
 		return err
 	}
 	newest := keysecret.Newest(all, base)
-	name, suffix := manifest.SecretName(base, newest.Generation+1), ""
+	name, suffix := names.Secret(base, newest.Generation+1), ""
 	if len(w.target.namespaces) > 1 {
 		suffix = " in " + namespace
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -90,7 +90,7 @@ func (o *rotateOptions) validate(namespace string) error {
 		return errors.New("--abort goes with no other step of a rotation")
 	}
 	if o.keySecret != "" {
-		if base, err := manifest.BaseName(o.keySecret); err != nil || base != o.keySecret {
+		if base, err := names.Base(o.keySecret); err != nil || base != o.keySecret {
 			return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // carryOut writes the rotation. Its order is the promise: ask, let the API server
@@ -223,7 +224,7 @@ func (r *rotateRun) readBack(ctx context.Context) {
 			continue
 		}
 		o := live[d.Row.Namespace+"/"+d.Row.Secret]
-		if v := alone.Judge(plan.TokenOfObject(o)); !o.Carries(d.Row) || !v.Opens || v.Binding != plan.BindingHolds {
+		if v := alone.Judge(o.Placed()); !o.Carries(d.Row) || !v.Opens || v.Binding != token.BindingHolds {
 			d.Outcome, d.Reason = plan.Failed, "it was created, and reads back otherwise"
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
@@ -183,7 +183,7 @@ func (s *source) choose() error {
 		if ours[e.Name] || !matchesAny(s.options.match, e.Name) {
 			continue
 		}
-		base, err := manifest.BaseName(e.Name)
+		base, err := names.Base(e.Name)
 		if err != nil {
 			return s.at(e, err.Error(), "rename the entry")
 		}

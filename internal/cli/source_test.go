@@ -8,7 +8,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // Two entries that would become one Secret are found, whatever their spelling,
@@ -22,8 +22,8 @@ func FuzzSameBaseName(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
-		a, errA := manifest.BaseName(first)
-		b, errB := manifest.BaseName(second)
+		a, errA := names.Base(first)
+		b, errB := names.Base(second)
 		if errA != nil || errB != nil || first == second || ours[first] || ours[second] || strings.Contains(first+second, "/") {
 			return
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
@@ -177,7 +178,7 @@ func (a *app) aimKeyless(o workOptions) (*work, error) {
 	}
 	s := &source{options: o.sourceOptions, file: file, raw: raw}
 	for _, e := range file.Entries {
-		if base, err := manifest.BaseName(e.Name); err == nil && !ours[e.Name] && matchesAny(o.match, e.Name) {
+		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] && matchesAny(o.match, e.Name) {
 			s.wanted = append(s.wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // suggestLimit is how long somebody who pressed the tab key waits for a cluster.
@@ -99,7 +99,7 @@ func recordedClusters(a *app, cmd *cobra.Command) []string {
 func recordedNames(a *app, cmd *cobra.Command) []string {
 	return slices.Concat(
 		recorded(a, cmd, func(r ledger.Record) string { return r.EnvKey }),
-		recorded(a, cmd, func(r ledger.Record) string { base, _ := manifest.SplitName(r.Secret); return base }))
+		recorded(a, cmd, func(r ledger.Record) string { base, _ := names.Split(r.Secret); return base }))
 }
 
 // ask asks the cluster for names, and gives up in time: a credential plugin does

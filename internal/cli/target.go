@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
@@ -79,7 +79,7 @@ func (r targetRequest) resolve() (target, error) {
 		t.namespaces = []string{ns}
 	}
 	for _, ns := range t.namespaces {
-		if err := manifest.CheckNamespace(ns); err != nil {
+		if err := names.CheckNamespace(ns); err != nil {
 			return target{}, err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
@@ -249,7 +250,7 @@ func (w *work) checkKeys() error {
 	for _, namespace := range w.target.namespaces {
 		named := map[string]bool{}
 		for _, record := range w.known[namespace].records {
-			base, _ := manifest.SplitName(record.Secret)
+			base, _ := names.Split(record.Secret)
 			if record.State != ledger.Created || !wanted[base] || slices.Contains(w.o.ignoreKeys, record.KeyID) {
 				continue
 			}

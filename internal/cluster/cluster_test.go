@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
 
@@ -85,7 +86,7 @@ func connect(t *testing.T, config *rest.Config, trace cluster.Trace) *cluster.Cl
 
 // row is a valid row of the lab's namespace, with a token of its own.
 func (l lab) row(name string) ledger.Row {
-	base, generation := manifest.SplitName(name)
+	base, generation := names.Split(name)
 	return ledger.Row{
 		Namespace: l.namespace, Secret: name, Generation: generation, EnvKey: strings.ToUpper(base),
 		KeyID: "kab12cd34", Token: canary + name + "==", Binding: "v1:binding-of-" + name,
@@ -160,7 +161,7 @@ func (l lab) live(t *testing.T) map[string]corev1.Secret {
 }
 
 // names gives the last parts of the paths of those requests that have method.
-func names(requests []faultproxy.Request, method string) (list []string) {
+func namesIn(requests []faultproxy.Request, method string) (list []string) {
 	for _, r := range requests {
 		if r.Method == method {
 			list = append(list, r.Path[strings.LastIndex(r.Path, "/")+1:])

@@ -318,7 +318,7 @@ func TestDeleteAllInterrupted(t *testing.T) {
 			t.Errorf("object %d: %v", i, r.Err)
 		}
 	}
-	if sent := len(names(l.proxy.Requests(), http.MethodDelete)); sent != 3 {
+	if sent := len(namesIn(l.proxy.Requests(), http.MethodDelete)); sent != 3 {
 		t.Errorf("%d DELETEs, want three", sent)
 	}
 }

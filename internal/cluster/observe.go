@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 const pageSize = 500
@@ -25,7 +25,7 @@ const pageSize = 500
 // full of large foreign Secrets costs no memory. Where listing is forbidden it
 // gets each recorded one by name instead, and looks upward from the highest
 // generation known until there is none; listed is then false.
-func (c *Client) Observe(ctx context.Context, namespace string, in plan.Interest, parallel int) (objects []manifest.Object, listed bool, err error) {
+func (c *Client) Observe(ctx context.Context, namespace string, in manifest.Interest, parallel int) (objects []manifest.Object, listed bool, err error) {
 	objects, err = c.listOurs(ctx, namespace, in)
 	if apierrors.IsForbidden(err) {
 		objects, err = c.probe(ctx, namespace, in, parallel)
@@ -42,7 +42,7 @@ func (c *Client) Observe(ctx context.Context, namespace string, in plan.Interest
 	return append(objects, more...), true, explain(err)
 }
 
-func (c *Client) listOurs(ctx context.Context, namespace string, in plan.Interest) ([]manifest.Object, error) {
+func (c *Client) listOurs(ctx context.Context, namespace string, in manifest.Interest) ([]manifest.Object, error) {
 	var objects []manifest.Object
 	err := c.each(ctx, namespace, manifest.Selector, func(s *corev1.Secret) {
 		if in.Labelled || in.Covers(s.Name) {
@@ -97,7 +97,7 @@ func (c *Client) Keyrings(ctx context.Context, namespace string) (found []corev1
 }
 
 // unlabelled names the Secrets that matter and that the labels did not find.
-func (c *Client) unlabelled(ctx context.Context, namespace string, in plan.Interest, have []manifest.Object) ([]string, error) {
+func (c *Client) unlabelled(ctx context.Context, namespace string, in manifest.Interest, have []manifest.Object) ([]string, error) {
 	seen := make(map[string]bool, len(have))
 	for _, o := range have {
 		seen[o.Name] = true
@@ -148,10 +148,10 @@ func (c *Client) getAll(ctx context.Context, namespace string, names []string, p
 }
 
 // probe is Observe without the right to list.
-func (c *Client) probe(ctx context.Context, namespace string, in plan.Interest, parallel int) ([]manifest.Object, error) {
+func (c *Client) probe(ctx context.Context, namespace string, in manifest.Interest, parallel int) ([]manifest.Object, error) {
 	below := map[string]bool{} // what a climb may not get: recorded names, and base names
 	for name := range in.Names {
-		if base, generation := manifest.SplitName(name); generation != in.Bases[base] {
+		if base, generation := names.Split(name); generation != in.Bases[base] {
 			below[name] = true
 		}
 	}
@@ -191,7 +191,7 @@ func (c *Client) probe(ctx context.Context, namespace string, in plan.Interest, 
 func (c *Client) climb(ctx context.Context, namespace, base string, from int) ([]manifest.Object, error) {
 	var found []manifest.Object
 	for g := from; ; g++ {
-		o, err := c.get(ctx, namespace, manifest.SecretName(base, g))
+		o, err := c.get(ctx, namespace, names.Secret(base, g))
 		if o == nil || err != nil {
 			return found, err
 		}

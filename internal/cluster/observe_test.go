@@ -18,11 +18,10 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 // observe compares what Observe gives with the live Secrets of these names.
-func (l lab) observe(t *testing.T, in plan.Interest, listed bool, want ...string) {
+func (l lab) observe(t *testing.T, in manifest.Interest, listed bool, want ...string) {
 	t.Helper()
 	objects, gotListed, err := l.client.Observe(t.Context(), l.namespace, in, 4)
 	if err != nil || gotListed != listed {
@@ -51,12 +50,12 @@ func TestObserveGivesWhatMatters(t *testing.T) {
 		s.Labels = map[string]string{manifest.LabelManagedBy: "Helm"}
 		s.Data["second"] = []byte("x")
 	}, "secret-c")
-	in := plan.Interest{
+	in := manifest.Interest{
 		Bases: map[string]int{"secret-a": 1, "secret-b": 1, "secret-c": 1, "secret-d": 1},
 		Names: map[string]bool{"recorded-g3": true},
 	}
 	l.observe(t, in, true, "secret-a", "secret-a-g2", "secret-a-g7", "recorded-g3", "secret-b", "secret-c")
-	got, want := names(l.proxy.Requests(), "GET"), []string{"secret-a-g7", "secret-b", "secret-c", "secrets", "secrets"}
+	got, want := namesIn(l.proxy.Requests(), "GET"), []string{"secret-a-g7", "secret-b", "secret-c", "secrets", "secrets"}
 	if !slices.Equal(got, want) {
 		t.Errorf("requests for %q, want two LISTs and a GET of each that has no label of ours: %q", got, want)
 	}
@@ -66,7 +65,7 @@ func TestObserveGivesWhatMatters(t *testing.T) {
 // names come, in two.
 func TestObserveListsByPages(t *testing.T) {
 	l := newLab(t)
-	in := plan.Interest{Bases: map[string]int{}}
+	in := manifest.Interest{Bases: map[string]int{}}
 	var ours, others []string
 	for i := range 1100 {
 		ours = append(ours, fmt.Sprintf("secret-%04d", i))
@@ -104,12 +103,12 @@ func TestObserveWithoutTheRightToList(t *testing.T) {
 	l := newLab(t, "get", "create")
 	l.ours(t, nil, "secret-a", "secret-a-g2", "secret-a-g3", "secret-a-g5", "secret-b-g2", "secret-b-g3", "secret-b-g4", "recorded", "secret-x")
 	l.ours(t, unlabelled, "secret-b-g5")
-	in := plan.Interest{
+	in := manifest.Interest{
 		Bases: map[string]int{"secret-a": 1, "secret-b": 4, "secret-c": 1, "secret-d": 0},
 		Names: map[string]bool{"recorded": true, "recorded-g2": true, "secret-a": true, "secret-b-g2": true, "secret-b-g4": true},
 	}
 	l.observe(t, in, false, "secret-a", "secret-a-g2", "secret-a-g3", "secret-b-g2", "secret-b-g4", "secret-b-g5", "recorded")
-	got := names(l.proxy.Requests(), "GET")
+	got := namesIn(l.proxy.Requests(), "GET")
 	want := []string{
 		"recorded", "recorded-g2",
 		"secret-a", "secret-a-g2", "secret-a-g3", "secret-a-g4",
@@ -143,7 +142,7 @@ func TestObserveFails(t *testing.T) {
 			if tc.rule != nil {
 				l.proxy.Reset(tc.rule)
 			}
-			in := plan.Interest{Bases: map[string]int{"secret-a": 1}, Names: map[string]bool{"recorded": true}}
+			in := manifest.Interest{Bases: map[string]int{"secret-a": 1}, Names: map[string]bool{"recorded": true}}
 			objects, _, err := l.client.Observe(t.Context(), l.namespace, in, 1)
 			var e *cluster.Error
 			if !errors.As(err, &e) || !strings.Contains(e.Message, tc.want) || (e.Hint != "") != tc.hint || objects != nil {
@@ -162,7 +161,7 @@ func TestObserveInterrupted(t *testing.T) {
 		cancel()
 		return faultproxy.Delay(time.Second, 0)
 	})
-	if _, _, err := l.client.Observe(ctx, l.namespace, plan.Interest{}, 4); !errors.Is(err, context.Canceled) {
+	if _, _, err := l.client.Observe(ctx, l.namespace, manifest.Interest{}, 4); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -190,7 +189,7 @@ func TestAwaitGone(t *testing.T) {
 	if len(gone) != 1 || gone[0].Name != "goes" {
 		t.Errorf("gone: %+v, want the one called goes", gone)
 	}
-	if slices.Contains(names(l.proxy.Requests(), "GET"), "stays") {
+	if slices.Contains(namesIn(l.proxy.Requests(), "GET"), "stays") {
 		t.Error("looked for one that is not being deleted")
 	}
 	live := l.live(t)

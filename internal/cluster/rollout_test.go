@@ -190,7 +190,7 @@ func TestRepointInDoubt(t *testing.T) {
 			if err != nil {
 				_ = explained(t, cluster.Result{Err: err}, "secret-a")
 			}
-			if patches := len(names(l.proxy.Requests(), http.MethodPatch)); patches != tc.patches {
+			if patches := len(namesIn(l.proxy.Requests(), http.MethodPatch)); patches != tc.patches {
 				t.Errorf("%d patches, want %d", patches, tc.patches)
 			}
 			l.proxy.Reset()

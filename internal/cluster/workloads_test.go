@@ -250,7 +250,7 @@ func TestWorkloadsOfManyPages(t *testing.T) {
 	if err != nil || len(list) != n {
 		t.Errorf("%d workloads, %v; want %d", len(list), err, n)
 	}
-	if lists := len(names(l.proxy.Requests(), http.MethodGet)); lists != 8 {
+	if lists := len(namesIn(l.proxy.Requests(), http.MethodGet)); lists != 8 {
 		t.Errorf("%d requests, want 8: one for each of 7 kinds, and one for the second page", lists)
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // Threat is what has to be said once to whoever begins to keep the key so.
@@ -43,7 +44,7 @@ func Secret(ring *keyring.Keyring, namespace, base string, generation int) *core
 	return &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      manifest.SecretName(base, generation),
+			Name:      names.Secret(base, generation),
 			Namespace: namespace,
 			Labels: map[string]string{
 				manifest.LabelManagedBy: manifest.ManagedBy,
@@ -81,7 +82,7 @@ func Read(s *corev1.Secret) (held Held, ok bool) {
 	if err != nil {
 		return Held{}, false
 	}
-	base, generation := manifest.SplitName(s.Name)
+	base, generation := names.Split(s.Name)
 	return Held{
 		Namespace: s.Namespace, Name: s.Name, Base: base, Generation: generation,
 		IDs: ring.IDs(), Object: manifest.FromSecret(s), secret: s,

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // In these tests a mac says by itself what it proves.
@@ -28,7 +29,7 @@ func by(mac string, row ledger.Row) ledger.Row {
 }
 
 func named(generation int, row ledger.Row) ledger.Row {
-	row.Generation, row.Secret, row.Since = generation, ledger.JoinName("secret-1", generation), 1
+	row.Generation, row.Secret, row.Since = generation, names.Secret("secret-1", generation), 1
 	return row
 }
 
@@ -95,8 +96,8 @@ func TestHintsUseUpFewNumbers(t *testing.T) {
 		evidence, hint int
 		want           int
 	}{
-		{0, 1, 1}, {0, 1000, 1000}, {0, 1001, 0}, {0, ledger.MaxGeneration, 0},
-		{7, 3, 7}, {7, 8, 8}, {7, 1007, 1007}, {7, 1008, 7}, {7, ledger.MaxGeneration, 7},
+		{0, 1, 1}, {0, 1000, 1000}, {0, 1001, 0}, {0, names.MaxGeneration, 0},
+		{7, 3, 7}, {7, 8, 8}, {7, 1007, 1007}, {7, 1008, 7}, {7, names.MaxGeneration, 7},
 	} {
 		for _, state := range []ledger.State{ledger.Planned, ledger.Created, ledger.Deleted} {
 			rows := []ledger.Row{by(hinted, named(tt.hint, event(0, state, "u1"))), by(edited, named(5000, event(0, state, "u1"))), by(nobodys, named(6000, event(0, state, "u1")))}

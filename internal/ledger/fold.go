@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // Record is what the ledger knows of one token in one place: all rows that agree
@@ -106,6 +110,11 @@ func (u *uids) end(hash uint64) {
 	default:
 		u.more[hash] = struct{}{}
 	}
+}
+
+// Placed gives the record's token in its place.
+func (r Record) Placed() token.Token {
+	return token.Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
 }
 
 // UIDs gives, sorted, the UIDs under which the object was created and not
@@ -245,14 +254,14 @@ type nameID struct {
 }
 
 func (s seeds) secret(name string) nameID {
-	base, generation := SplitName(name)
-	return nameID{s.name(base), int32(generation)} // #nosec G115 -- at most MaxGeneration
+	base, generation := names.Split(name)
+	return nameID{s.name(base), int32(generation)} // #nosec G115 -- at most names.MaxGeneration
 }
 
 func (p past) name() nameID { return nameID{p.base, p.generation} }
 
 func (g *group) name() nameID {
-	return nameID{g.base, int32(g.Generation)} // #nosec G115 -- at most MaxGeneration
+	return nameID{g.base, int32(g.Generation)} // #nosec G115 -- at most names.MaxGeneration
 }
 
 // seconds gives a time in whole seconds, as far as 32 bits reach.
@@ -272,14 +281,14 @@ func newPlace() *place {
 
 // count takes note of a row's number.
 func (p *place) count(b *Book, row Row, hint bool) (baseID uint64) {
-	name, generation := SplitName(row.Secret)
+	name, generation := names.Split(row.Secret)
 	baseID = b.seeds.name(name)
 	known, seen := p.bases[baseID]
 	if line := int32(row.Line); !seen || line < known.line { // #nosec G115 -- a ledger has at most 2 GiB
 		known.line = line
 	}
 	if !hint {
-		known.evidence = max(known.evidence, int32(generation)) // #nosec G115 -- at most MaxGeneration
+		known.evidence = max(known.evidence, int32(generation)) // #nosec G115 -- at most names.MaxGeneration
 		known.all = max(known.all, known.evidence)
 	}
 	p.bases[baseID] = known
@@ -342,7 +351,7 @@ func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 		}
 		p.deleted[id][uid] = struct{}{}
 	}
-	over.since = min(over.since, int32(row.Since)) // #nosec G115 -- at most MaxGeneration
+	over.since = min(over.since, int32(row.Since)) // #nosec G115 -- at most names.MaxGeneration
 	if op, at := rankOf(row.Operation), seconds(row.Time); at < over.first || at == over.first && op < over.operation {
 		over.first, over.operation = at, op
 	}
@@ -353,7 +362,7 @@ func (p *place) extend(id groupID, over past, row Row, uid uint64) {
 func (p *place) bury(b *Book, id groupID, g *group) {
 	p.past[id] = past{
 		first: seconds(g.first), operation: rankOf(g.Operation), hint: g.Hint, uid: g.uids.gone,
-		base: g.base, key: b.keyNumber(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most MaxGeneration
+		base: g.base, key: b.keyNumber(g.KeyID), generation: int32(g.Generation), since: int32(g.Since), // #nosec G115 -- at most names.MaxGeneration
 	}
 	if g.uids.more != nil {
 		p.deleted[id] = g.uids.more
@@ -466,7 +475,7 @@ func (p *place) countHints() {
 		}
 	}
 	for _, g := range p.groups {
-		count(g.base, int32(g.Generation), g.Hint) // #nosec G115 -- at most MaxGeneration
+		count(g.base, int32(g.Generation), g.Hint) // #nosec G115 -- at most names.MaxGeneration
 	}
 	for _, over := range p.past {
 		count(over.base, over.generation, over.hint)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // event is a row about the one object of a test: at is in seconds after noon.
@@ -196,7 +197,7 @@ func compareBrief(t *testing.T, whole []ledger.Record, brief *ledger.Book) {
 	}
 	var want []ledger.Record
 	for _, r := range whole {
-		base, _ := ledger.SplitName(r.Secret)
+		base, _ := names.Split(r.Secret)
 		switch {
 		case past.Top(base) < r.Generation:
 			t.Errorf("the highest number of %s is %d", base, past.Top(base))

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
@@ -58,6 +59,11 @@ type Row struct {
 	MAC        string    `csv:"mac"`     // by which the row proves who wrote it; empty in rows written without a key
 
 	Line int `csv:"-"` // in the file, from 1; 0 for a row that was not read from one
+}
+
+// Placed gives the row's token in its place.
+func (r *Row) Placed() token.Token {
+	return token.Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
 }
 
 // Cells gives the cells that a mac is made over: all but the last, as they stand in the file.
@@ -113,7 +119,7 @@ func checkCells(cells []string) error {
 		return err
 	}
 	n, _ := strconv.Atoi(cells[colGeneration])
-	if _, generation := SplitName(cells[colSecret]); generation != n {
+	if _, generation := names.Split(cells[colSecret]); generation != n {
 		return &cellError{columns[colGeneration], "does not fit the Secret's name"}
 	}
 	if since, _ := strconv.Atoi(cells[colSince]); since > n {
@@ -192,35 +198,17 @@ func checkCluster(cell string) string {
 }
 
 func checkNamespace(cell string) string {
-	if len(cell) > 63 || !label(cell) {
+	if !names.Label(cell) {
 		return "not a namespace's name"
 	}
 	return ""
 }
 
 func checkSecret(cell string) string {
-	valid := len(cell) <= 253
-	for rest, more := cell, true; more && valid; {
-		var part string
-		part, rest, more = strings.Cut(rest, ".")
-		valid = label(part)
-	}
-	if !valid {
+	if !names.Subdomain(cell) {
 		return "not a Secret's name"
 	}
 	return ""
-}
-
-// label says whether s is lower-case letters, digits and inner hyphens: RFC 1123
-// without its limit on the length.
-func label(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (c != '-' || i == 0 || i == len(s)-1) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func checkGeneration(cell string) string {
@@ -228,32 +216,6 @@ func checkGeneration(cell string) string {
 		return "not a whole number from 1" + spreadsheet
 	}
 	return ""
-}
-
-// MaxGeneration is the highest number of a generation.
-const MaxGeneration = 999_999_999
-
-// SplitName gives the base name and the generation of a Secret's name: N of
-// BASE-gN, where N is from 2 to MaxGeneration and has no leading zero. Any other
-// name is its own base name, generation 1.
-func SplitName(secret string) (base string, generation int) {
-	i := strings.LastIndex(secret, "-g")
-	if i < 1 {
-		return secret, 1
-	}
-	digits := secret[i+len("-g"):]
-	if n, err := strconv.Atoi(digits); err == nil && n > 1 && n <= MaxGeneration && strconv.Itoa(n) == digits {
-		return secret[:i], n
-	}
-	return secret, 1
-}
-
-// JoinName is the reverse of SplitName for generations from 1.
-func JoinName(base string, generation int) string {
-	if generation == 1 {
-		return base
-	}
-	return base + "-g" + strconv.Itoa(generation)
 }
 
 var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,252}$`)

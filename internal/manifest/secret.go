@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package manifest turns ledger rows into Kubernetes Secrets and Secrets back
+// into what the rest of the program needs to know of them. It holds the labels and
+// annotations, and the API server's limits. It is pure: it opens no file, dials
+// nobody, and has no type that could carry a plaintext.
 package manifest
 
 import (
@@ -8,11 +12,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
+
+// MaxToken is the longest token in bytes that fits into one Secret: the API
+// server accepts exactly 1 MiB of data.
+const MaxToken = 1 << 20
+
+// MaxPlaintext is the longest value in bytes whose token is at most MaxToken.
+const MaxPlaintext = 786367
 
 // The metadata that every Secret of ours carries. They cannot change: objects
 // in clusters and programs that select by them depend on each letter.
@@ -39,7 +53,7 @@ const Selector = LabelManagedBy + "=" + ManagedBy
 // for the same row.
 func Secret(row ledger.Row) *corev1.Secret {
 	immutable := true
-	base, _ := SplitName(row.Secret)
+	base, _ := names.Split(row.Secret)
 	return &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -96,17 +110,22 @@ func FromSecret(s *corev1.Secret) Object {
 	}
 	o.Kind = s.Labels[LabelKind]
 	o.Immutable = s.Immutable != nil && *s.Immutable
-	o.Base, o.Generation = SplitName(s.Name)
+	o.Base, o.Generation = names.Split(s.Name)
 	if len(s.Data) == 1 {
 		for key, value := range s.Data {
 			o.EnvKey, o.Token = key, string(value)
 		}
 	}
 	if n, err := strconv.Atoi(s.Annotations[AnnotationGeneration]); err == nil && s.Annotations[AnnotationBaseName] != "" {
-		o.Claimed = SecretName(s.Annotations[AnnotationBaseName], n)
+		o.Claimed = names.Secret(s.Annotations[AnnotationBaseName], n)
 	}
 	o.Altered = o.altered(s)
 	return o
+}
+
+// Placed gives the token in its place, with the binding that its annotation says.
+func (o Object) Placed() token.Token {
+	return token.Token{Namespace: o.Namespace, Secret: o.Name, EnvKey: o.EnvKey, Token: o.Token, Binding: o.Binding}
 }
 
 // altered names what of the metadata does not say what the object is.
@@ -131,4 +150,20 @@ func (o Object) altered(s *corev1.Secret) string {
 // place, same data key, same token.
 func (o Object) Carries(row ledger.Row) bool {
 	return o.Namespace == row.Namespace && o.Name == row.Secret && o.EnvKey == row.EnvKey && o.Token == row.Token
+}
+
+// Interest says which Secrets of a namespace have to be looked at before a run
+// can decide: every generation of every wanted base name, and what the ledger
+// recorded.
+type Interest struct {
+	Bases    map[string]int  // base name: the highest generation the ledger knows, 1 if none
+	Names    map[string]bool // full names in rows of those base names, and in all created rows
+	Labelled bool            // whatever carries our label, too
+}
+
+// Covers says whether a Secret of that name matters.
+func (in Interest) Covers(name string) bool {
+	base, _ := names.Split(name)
+	_, ok := in.Bases[base]
+	return ok || in.Names[name]
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // The outcomes that only diff has; it uses push's for the rest.
@@ -19,7 +20,7 @@ const (
 // what is no longer in the .env. It is what push would find, in other words: a
 // value that is the same under another key than KEY, or in another token than the
 // ledger's, is re-encrypted.
-func Diff(view View, wanted []Wanted, judge Judge, keys Keys, inEnv func(string) bool) ([]Decision, error) {
+func Diff(view View, wanted []Wanted, judge token.Judge, keys Keys, inEnv func(string) bool) ([]Decision, error) {
 	decisions, err := Push(view, wanted, judge, keys, PushOptions{})
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // KeyUse is why one namespace still needs keys that are to be dropped. Names are
@@ -29,7 +31,7 @@ func (u KeyUse) Needed() bool { return len(u.Opened)+len(u.Lost)+len(u.Planned) 
 // whole keyring, alone all but these keys. going says of a Secret that it is about to
 // be deleted, forgotten that what is not there is lost for good. The view has the
 // live Secrets that the evidence names.
-func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.Object) bool, forgotten bool) (u KeyUse) {
+func UseOfKeys(view View, ids []string, judge, alone token.Judge, going func(manifest.Object) bool, forgotten bool) (u KeyUse) {
 	current := map[string]int{} // by base name: the highest generation that is there and proven ours
 	bindings, live := bindingsIn(view.Records), map[[2]string]bool{}
 	for _, o := range view.Objects {
@@ -37,10 +39,10 @@ func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.
 			continue
 		}
 		live[[2]string{o.Name, o.Token}] = true
-		t := TokenOfObject(o)
+		t := o.Placed()
 		t.Binding = cmp.Or(t.Binding, bindings[[3]string{o.Name, o.EnvKey, o.Token}])
 		v := judge(t)
-		if v.Opens && v.Binding == BindingHolds {
+		if v.Opens && v.Binding == token.BindingHolds {
 			current[o.Base] = max(current[o.Base], o.Generation)
 		}
 		if v.Opens && !alone(t).Opens && !going(o) {
@@ -49,13 +51,13 @@ func UseOfKeys(view View, ids []string, judge, alone Judge, going func(manifest.
 	}
 	// What was created under a key that stays has the newest value, there or not.
 	for _, r := range view.Records {
-		base, generation := manifest.SplitName(r.Secret)
-		if !r.Hint && r.State == ledger.Created && alone(TokenOf(r)).Opens {
+		base, generation := names.Split(r.Secret)
+		if !r.Hint && r.State == ledger.Created && alone(r.Placed()).Opens {
 			current[base] = max(current[base], generation)
 		}
 	}
 	for _, r := range view.Records {
-		base, generation := manifest.SplitName(r.Secret)
+		base, generation := names.Split(r.Secret)
 		there := live[[2]string{r.Secret, r.Token}]
 		if r.State == ledger.Created && !r.Hint {
 			u.Recorded++
@@ -111,11 +113,11 @@ const (
 )
 
 // CopyOf judges such a Secret.
-func CopyOf(o manifest.Object, keyID string, judge Judge) Copy {
-	switch v := judge(TokenOfObject(o)); {
+func CopyOf(o manifest.Object, keyID string, judge token.Judge) Copy {
+	switch v := judge(o.Placed()); {
 	case o.Token == "" || !v.Opens || v.KeyID != keyID:
 		return CopyForeign
-	case v.Binding == BindingHolds:
+	case v.Binding == token.BindingHolds:
 		return CopyOurs
 	default:
 		return CopyMirrored

@@ -9,12 +9,13 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // alone is judge for k-new by itself: k-old is the key that is to be dropped.
-func alone(t plan.Token) plan.Verdict {
+func alone(t token.Token) token.Verdict {
 	if keyOf(t.Token) != "k-new" {
-		return plan.Verdict{}
+		return token.Verdict{}
 	}
 	return judge(t)
 }

@@ -13,33 +13,9 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
-
-// Token is a token in its place.
-type Token struct {
-	Namespace, Secret, EnvKey, Token, Binding string
-}
-
-// Binding says how a token's binding fits its place.
-type Binding int
-
-// The outcomes of checking a binding.
-const (
-	BindingAbsent Binding = iota
-	BindingWrong
-	BindingHolds
-)
-
-// Verdict is what a keyring makes of a token. The zero value: no key opens it.
-type Verdict struct {
-	Opens   bool
-	KeyID   string // of the key that opened it
-	Same    bool   // opens to the value that the .env has now
-	Binding Binding
-}
-
-// Judge gives the verdict on a token.
-type Judge func(Token) Verdict
 
 // Keys says which keys the keyring has, by id; the first of IDs seals. Staged is
 // the one that only opens because it is to seal next, empty where there is none.
@@ -153,7 +129,7 @@ func index(view View, wanted []Wanted) map[string]*known {
 		}
 	}
 	for _, r := range view.Records {
-		base, generation := manifest.SplitName(r.Secret)
+		base, generation := names.Split(r.Secret)
 		k := byBase[base]
 		switch {
 		case k == nil:
@@ -207,30 +183,15 @@ func recordsThat(r ledger.Record, o manifest.Object) bool {
 	return r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != ""
 }
 
-// TokenOfObject gives the token of a live object in its place.
-func TokenOfObject(o manifest.Object) Token {
-	return Token{Namespace: o.Namespace, Secret: o.Name, EnvKey: o.EnvKey, Token: o.Token, Binding: o.Binding}
-}
-
 // token gives the token of a live object in its place. Where its annotation is
 // absent, the binding is that of the evidence; a wrong one is never overruled.
-func (k *known) token(o manifest.Object) Token {
-	t := TokenOfObject(o)
+func (k *known) token(o manifest.Object) token.Token {
+	t := o.Placed()
 	if t.Binding == "" {
 		r, _ := k.record(o)
 		t.Binding = r.Binding
 	}
 	return t
-}
-
-// TokenOfRow gives the token of a row in its place.
-func TokenOfRow(r ledger.Row) Token {
-	return Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
-}
-
-// TokenOf gives the token of a record in its place.
-func TokenOf(r ledger.Record) Token {
-	return Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
 }
 
 // row names a generation of the entry.
@@ -240,7 +201,7 @@ func (k *known) row(generation int) ledger.Row {
 		State:      ledger.Planned,
 		Cluster:    k.view.Cluster,
 		Namespace:  k.view.Namespace,
-		Secret:     manifest.SecretName(k.want.Base, generation),
+		Secret:     names.Secret(k.want.Base, generation),
 		Generation: generation,
 		EnvKey:     k.want.EnvKey,
 		Since:      generation,
@@ -307,26 +268,17 @@ func recordedElsewhere(records []ledger.Record, o manifest.Object) bool {
 	return slices.ContainsFunc(records, func(r ledger.Record) bool { return !r.Hint && r.Secret == o.Name && r.Token == o.Token })
 }
 
-// Interest says which Secrets of a namespace have to be looked at before a run
-// can decide: every generation of every wanted base name, and what the ledger
-// recorded.
-type Interest struct {
-	Bases    map[string]int  // base name: the highest generation the ledger knows, 1 if none
-	Names    map[string]bool // full names in rows of those base names, and in all created rows
-	Labelled bool            // whatever carries our label, too
-}
-
 // InterestOf gives the interest in a namespace of which the ledger has these
 // records and this past. Hints are of no interest, as what they name may not exist,
 // but for those of wanted names under the keys that a run ignores: it goes past rows,
 // and never past what is there.
-func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted, ignored []string) Interest {
-	in := Interest{Bases: make(map[string]int, len(wanted)), Names: map[string]bool{}}
+func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted, ignored []string) manifest.Interest {
+	in := manifest.Interest{Bases: make(map[string]int, len(wanted)), Names: map[string]bool{}}
 	for _, w := range wanted {
 		in.Bases[w.Base] = max(past.Known(w.Base), 1)
 	}
 	for _, r := range records {
-		base, generation := manifest.SplitName(r.Secret)
+		base, generation := names.Split(r.Secret)
 		known, ok := in.Bases[base]
 		switch {
 		case r.Hint && !(ok && slices.Contains(ignored, r.KeyID)):
@@ -339,13 +291,6 @@ func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted, ign
 		}
 	}
 	return in
-}
-
-// Covers says whether a Secret of that name matters.
-func (in Interest) Covers(name string) bool {
-	base, _ := manifest.SplitName(name)
-	_, ok := in.Bases[base]
-	return ok || in.Names[name]
 }
 
 // SplitNewest parts the newest generation of each base name from the older

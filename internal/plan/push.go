@@ -9,6 +9,8 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // PushOptions say what push may write of what differs.
@@ -21,7 +23,7 @@ type PushOptions struct {
 // order of wanted. A live Secret that supersedes an entry keeps push from writing
 // anything in this namespace: every decision to create then becomes Held. Where
 // only rows say so, that entry alone is left as it is.
-func Push(view View, wanted []Wanted, judge Judge, keys Keys, options PushOptions) ([]Decision, error) {
+func Push(view View, wanted []Wanted, judge token.Judge, keys Keys, options PushOptions) ([]Decision, error) {
 	byBase := index(view, wanted)
 	decisions := make([]Decision, 0, len(wanted))
 	for _, w := range wanted {
@@ -41,7 +43,7 @@ func Push(view View, wanted []Wanted, judge Judge, keys Keys, options PushOption
 // Rotated gives the entries that a newer generation under a key which this keyring
 // lacks supersedes: this keyring is stale. A live one keeps it from writing anything
 // in the namespace, a row only under that base name.
-func Rotated(view View, wanted []Wanted, judge Judge, keys Keys) (superseded []Decision) {
+func Rotated(view View, wanted []Wanted, judge token.Judge, keys Keys) (superseded []Decision) {
 	byBase := index(view, wanted)
 	for _, w := range wanted {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
@@ -104,7 +106,7 @@ func holdBack(decisions []Decision) {
 
 type pusher struct {
 	*known
-	judge   Judge
+	judge   token.Judge
 	keys    Keys
 	options PushOptions
 }
@@ -120,13 +122,13 @@ const (
 
 // classify decides by proof, never by label and never by a row: ours is what a key
 // opens and whose binding holds.
-func (p *pusher) classify(o manifest.Object) (class, Verdict) {
+func (p *pusher) classify(o manifest.Object) (class, token.Verdict) {
 	if o.Token == "" {
-		return classForeign, Verdict{}
+		return classForeign, token.Verdict{}
 	}
 	v := p.judge(p.token(o))
 	switch {
-	case v.Opens && v.Binding == BindingHolds:
+	case v.Opens && v.Binding == token.BindingHolds:
 		return classOurs, v
 	case v.Opens:
 		return classMisplaced, v
@@ -143,7 +145,7 @@ func (p *pusher) decide() (Decision, error) {
 		return d, nil
 	}
 	var current manifest.Object
-	var verdict Verdict
+	var verdict token.Verdict
 	for _, g := range p.generations() {
 		o, live := p.object(g)
 		if !live {
@@ -171,18 +173,18 @@ func (p *pusher) leftOver(o, current manifest.Object) bool {
 }
 
 // misplaced reports a token that opens, in a place that nothing proves to be its own.
-func (p *pusher) misplaced(o manifest.Object, v Verdict) Decision {
+func (p *pusher) misplaced(o manifest.Object, v token.Verdict) Decision {
 	d := p.report(Misplaced, o, p.misplacedReason(o, v))
-	d.Adoptable = v.Binding == BindingAbsent && o.Generation == 1 && len(p.records) == 0 && p.view.Past.Known(p.want.Base) == 0
+	d.Adoptable = v.Binding == token.BindingAbsent && o.Generation == 1 && len(p.records) == 0 && p.view.Past.Known(p.want.Base) == 0
 	return d
 }
 
 // misplacedReason says what is wrong with the place of a token that opens.
-func (p *pusher) misplacedReason(o manifest.Object, v Verdict) string {
+func (p *pusher) misplacedReason(o manifest.Object, v token.Verdict) string {
 	switch {
 	case Renamed(o, p.judge):
 		return renamedReason(o)
-	case v.Binding == BindingAbsent:
+	case v.Binding == token.BindingAbsent:
 		return "its token opens, but nothing says that it was made for this place"
 	default:
 		return "its token opens, but it was made for another place"
@@ -191,15 +193,15 @@ func (p *pusher) misplacedReason(o manifest.Object, v Verdict) string {
 
 // Renamed says whether a Secret is one of ours with a prefix or a suffix around its
 // name, as the transformers of kustomize put them.
-func Renamed(o manifest.Object, judge Judge) bool {
-	base, _ := manifest.SplitName(o.Claimed)
+func Renamed(o manifest.Object, judge token.Judge) bool {
+	base, _ := names.Split(o.Claimed)
 	if o.Claimed == "" || base == o.Base || !strings.Contains(o.Name, o.Claimed) {
 		return false
 	}
-	t := TokenOfObject(o)
+	t := o.Placed()
 	t.Secret = o.Claimed
 	v := judge(t)
-	return v.Opens && v.Binding == BindingHolds
+	return v.Opens && v.Binding == token.BindingHolds
 }
 
 func renamedReason(o manifest.Object) string {
@@ -224,7 +226,7 @@ func (p *pusher) superseded() (Decision, bool) {
 			}
 		}
 		for _, r := range slices.Concat(p.records[g], p.hints[g]) {
-			switch v := p.judge(TokenOf(r)); {
+			switch v := p.judge(r.Placed()); {
 			case r.State != ledger.Created || slices.Contains(p.view.Ignore, r.KeyID):
 			case !r.Hint && v.Opens && v.KeyID != p.keys.Staged():
 				return p.swapped(g, v.KeyID, byRow)
@@ -268,7 +270,7 @@ func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, b
 		}
 	}
 	for g := 1; keyID != primary && g < newest && g <= p.view.Past.Known(p.want.Base); g++ {
-		over := p.view.Past.Over(manifest.SecretName(p.want.Base, g))
+		over := p.view.Past.Over(names.Secret(p.want.Base, g))
 		older = older || slices.ContainsFunc(over, func(o ledger.Over) bool { return o.KeyID == primary })
 	}
 	if older {
@@ -296,7 +298,7 @@ func (p *pusher) report(outcome Outcome, o manifest.Object, reason string) Decis
 // is the newest live object of ours, without a name if there is none. What was
 // created above it and is gone counts as newer; a plan counts only where nothing
 // exists, or where it has the value of the .env.
-func (p *pusher) compare(current manifest.Object, verdict Verdict) Decision {
+func (p *pusher) compare(current manifest.Object, verdict token.Verdict) Decision {
 	if current.Deleting {
 		return p.report(Failed, current, "it is being deleted; something holds it with a finalizer")
 	}
@@ -336,7 +338,7 @@ func (p *pusher) stale(newest int) (Decision, bool) {
 	}
 	for _, g := range p.generations() {
 		if g < newest && p.hadValue(g) {
-			d := Decision{Outcome: Stale, Row: p.row(newest), Reason: "the .env has the value of the older " + manifest.SecretName(p.want.Base, g)}
+			d := Decision{Outcome: Stale, Row: p.row(newest), Reason: "the .env has the value of the older " + names.Secret(p.want.Base, g)}
 			return d, true
 		}
 	}
@@ -350,8 +352,8 @@ func (p *pusher) hadValue(generation int) bool {
 		return c == classOurs && v.Same
 	}
 	return slices.ContainsFunc(p.records[generation], func(r ledger.Record) bool {
-		v := p.judge(TokenOf(r))
-		return (r.State == ledger.Created || r.State == ledger.Deleted) && v.Same && v.Binding == BindingHolds
+		v := p.judge(r.Placed())
+		return (r.State == ledger.Created || r.State == ledger.Deleted) && v.Same && v.Binding == token.BindingHolds
 	})
 }
 
@@ -365,7 +367,7 @@ func (p *pusher) pending(above int) (found ledger.Record, same, ok bool) {
 			continue
 		}
 		for _, r := range p.sendable(g) {
-			if v := p.judge(TokenOf(r)); v.Same && v.Binding == BindingHolds && r.EnvKey == p.want.EnvKey {
+			if v := p.judge(r.Placed()); v.Same && v.Binding == token.BindingHolds && r.EnvKey == p.want.EnvKey {
 				return r, true, true
 			}
 			found, ok = r, true
@@ -408,19 +410,19 @@ func (p *pusher) resend(r ledger.Record) Decision {
 }
 
 func (p *pusher) create() Decision {
-	if p.top >= ledger.MaxGeneration {
+	if p.top >= names.MaxGeneration {
 		return Decision{Outcome: Failed, Row: p.row(p.top), Reason: "this generation has the highest number there is, so no next one can be written: remove that Secret if it is not ours"}
 	}
 	return Decision{Outcome: Created, Row: p.row(p.top + 1)}
 }
 
 // keep says unchanged of a live object of ours.
-func (p *pusher) keep(o manifest.Object, v Verdict) Decision {
+func (p *pusher) keep(o manifest.Object, v token.Verdict) Decision {
 	return Decision{Outcome: Unchanged, Row: p.createdRow(o, v)}
 }
 
 // createdRow gives the created row of a live object of ours.
-func (p *pusher) createdRow(o manifest.Object, v Verdict) ledger.Row {
+func (p *pusher) createdRow(o manifest.Object, v token.Verdict) ledger.Row {
 	row := p.row(o.Generation)
 	row.Operation, row.State, row.EnvKey = ledger.Learn, ledger.Created, o.EnvKey
 	row.KeyID, row.Token, row.Binding, row.UID = v.KeyID, o.Token, p.token(o).Binding, o.UID
@@ -434,7 +436,7 @@ func (p *pusher) createdRow(o manifest.Object, v Verdict) ledger.Row {
 // is live and proven ours, in any generation. A run may have been killed before it
 // wrote one, kubectl may have created what push only printed, or the ledger is not
 // the whole one. What was retired and put back is not confirmed: verify finds it.
-func Confirm(view View, mine []Wanted, judge Judge, keys Keys) (rows []ledger.Row) {
+func Confirm(view View, mine []Wanted, judge token.Judge, keys Keys) (rows []ledger.Row) {
 	byBase := index(view, mine)
 	for _, o := range view.Objects {
 		k := byBase[o.Base]
@@ -490,7 +492,7 @@ func Offline(cluster, namespace string, records []ledger.Record, past *ledger.Pa
 		if r.State != ledger.Created || r.Hint {
 			continue
 		}
-		base, generation := manifest.SplitName(r.Secret)
+		base, generation := names.Split(r.Secret)
 		view.Objects = append(view.Objects, manifest.Object{
 			Namespace: namespace, Name: r.Secret, Base: base, Generation: generation,
 			EnvKey: r.EnvKey, Token: r.Token, Managed: true, KeyID: r.KeyID, Binding: r.Binding,

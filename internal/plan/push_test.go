@@ -10,7 +10,9 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // In these tests a token is written KEY/VALUE, and its binding holds when it
@@ -36,23 +38,23 @@ func keyOf(token string) string {
 	return key
 }
 
-func judge(t plan.Token) plan.Verdict {
+func judge(t token.Token) token.Verdict {
 	key, value, ok := strings.Cut(t.Token, "/")
 	if !ok || !(ring{}).Has(key) {
-		return plan.Verdict{}
+		return token.Verdict{}
 	}
-	binding := map[string]plan.Binding{"": plan.BindingAbsent, "holds": plan.BindingHolds, "of " + t.Secret: plan.BindingHolds}
+	binding := map[string]token.Binding{"": token.BindingAbsent, "holds": token.BindingHolds, "of " + t.Secret: token.BindingHolds}
 	b, known := binding[t.Binding]
 	if !known {
-		b = plan.BindingWrong
+		b = token.BindingWrong
 	}
-	return plan.Verdict{Opens: true, KeyID: key, Same: value == "now", Binding: b}
+	return token.Verdict{Opens: true, KeyID: key, Same: value == "now", Binding: b}
 }
 
 // live makes a Secret of ours; the changes make it less so.
 func live(generation int, token string, changes ...func(*manifest.Object)) manifest.Object {
 	o := manifest.Object{
-		Namespace: "ns", Name: manifest.SecretName("secret-a", generation), UID: "uid-" + token, Base: "secret-a", Generation: generation,
+		Namespace: "ns", Name: names.Secret("secret-a", generation), UID: "uid-" + token, Base: "secret-a", Generation: generation,
 		EnvKey: "SECRET_A", Token: token, Managed: true, KeyID: keyOf(token), Binding: "holds",
 	}
 	for _, change := range changes {
@@ -73,7 +75,7 @@ func records(rows ...ledger.Row) []ledger.Record { return ledger.Fold(rows) }
 
 func row(generation int, state ledger.State, token string) ledger.Row {
 	r := ledger.Row{
-		Operation: ledger.Push, State: state, Cluster: "c", Namespace: "ns", Secret: manifest.SecretName("secret-a", generation),
+		Operation: ledger.Push, State: state, Cluster: "c", Namespace: "ns", Secret: names.Secret("secret-a", generation),
 		Generation: generation, EnvKey: "SECRET_A", KeyID: keyOf(token), Token: token, Binding: "holds", Since: generation,
 	}
 	if state == ledger.Created || state == ledger.Deleted {
@@ -134,7 +136,7 @@ var pushCases = []struct {
 	{name: "KEY is older than KEY_PREVIOUS, live", objects: []manifest.Object{live(1, current), live(2, "k-old/x")}, update: true, outcome: plan.Superseded, secret: "secret-a-g2"},
 	{name: "KEY is older than KEY_PREVIOUS, ledger", objects: []manifest.Object{live(2, "k-old/x")}, records: records(row(1, ledger.Deleted, current)), update: true, outcome: plan.Superseded, secret: "secret-a-g2"},
 	{name: "a moved token does not hide a newer key", objects: []manifest.Object{live(1, current), live(2, alien), live(9, current, binding("of another"))}, outcome: plan.Superseded, secret: "secret-a-g2"},
-	{name: "no number is left", objects: []manifest.Object{live(1, changed), live(ledger.MaxGeneration, garbage, unlabelled)}, update: true, outcome: plan.Failed, secret: "secret-a-g999999999"},
+	{name: "no number is left", objects: []manifest.Object{live(1, changed), live(names.MaxGeneration, garbage, unlabelled)}, update: true, outcome: plan.Failed, secret: "secret-a-g999999999"},
 	{name: "created, gone, same", records: records(row(1, ledger.Created, current)), outcome: plan.Created, secret: "secret-a", resend: true},
 	{name: "planned, gone, changed", records: records(row(1, ledger.Planned, changed)), outcome: plan.Created, secret: "secret-a-g2"},
 	{name: "created, gone, changed", records: records(row(1, ledger.Created, changed)), outcome: plan.Created, secret: "secret-a-g2"},

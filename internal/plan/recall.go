@@ -11,15 +11,17 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // Recalled is the token of an entry in one place.
 type Recalled struct {
 	Cluster    string
 	Generation int
-	Token      Token
-	Order      int     // as the ledger has the entries, 0 where it does not have this one
-	Others     []Token // that the ledger has as created under the same name: one of them is there
+	Token      token.Token
+	Order      int           // as the ledger has the entries, 0 where it does not have this one
+	Others     []token.Token // that the ledger has as created under the same name: one of them is there
 }
 
 // Recall gives the newest generation of every entry that the evidence has as created
@@ -30,7 +32,7 @@ func Recall(records []ledger.Record, generation int) []Recalled {
 	chosen := map[place]Recalled{}
 	deleted := map[place]bool{} // what was chosen there
 	for _, r := range records {
-		_, g := manifest.SplitName(r.Secret)
+		_, g := names.Split(r.Secret)
 		gone := r.State == ledger.Deleted && generation > 0
 		if r.Hint || r.State != ledger.Created && !gone || generation > 0 && g != generation {
 			continue
@@ -39,10 +41,10 @@ func Recall(records []ledger.Record, generation int) []Recalled {
 		was, taken := chosen[at]
 		switch {
 		case !taken || g > was.Generation || deleted[at] && !gone:
-			chosen[at] = Recalled{Cluster: r.Cluster, Generation: g, Token: TokenOf(r), Order: r.Order}
+			chosen[at] = Recalled{Cluster: r.Cluster, Generation: g, Token: r.Placed(), Order: r.Order}
 			deleted[at] = gone
 		case g == was.Generation && deleted[at] == gone:
-			was.Others = append(was.Others, TokenOf(r))
+			was.Others = append(was.Others, r.Placed())
 			chosen[at] = was
 		}
 	}
@@ -71,7 +73,7 @@ func InOrder(all []Recalled) {
 // Unknown is an entry whose current value the cluster does not tell, and why: an
 // older value would not be it.
 type Unknown struct {
-	Token      Token // the place alone
+	Token      token.Token // the place alone
 	Generation int
 	Gone       bool // it is not there
 	Reason     string
@@ -79,7 +81,7 @@ type Unknown struct {
 
 // Live gives the current generation of every entry of ours in a view, and the
 // entries whose current one is lost, cannot be opened or is not what it seems.
-func Live(view View, mine []Wanted, judge Judge, keys Keys) (all []Recalled, unknown []Unknown) {
+func Live(view View, mine []Wanted, judge token.Judge, keys Keys) (all []Recalled, unknown []Unknown) {
 	byBase := index(view, mine)
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
@@ -88,7 +90,7 @@ func Live(view View, mine []Wanted, judge Judge, keys Keys) (all []Recalled, unk
 		switch {
 		case reason != "":
 			unknown = append(unknown, Unknown{
-				Token:      Token{Namespace: view.Namespace, Secret: manifest.SecretName(w.Base, generation), EnvKey: w.EnvKey},
+				Token:      token.Token{Namespace: view.Namespace, Secret: names.Secret(w.Base, generation), EnvKey: w.EnvKey},
 				Generation: generation, Gone: !there, Reason: reason,
 			})
 		case current.Name != "":
@@ -111,7 +113,7 @@ func (p *pusher) order() int {
 // Newer finds what a namespace has newer than what a ledger gave of it, or besides:
 // rows may have been removed, or the ledger is not the current one. What is there
 // and cannot be opened, or not in its place, may be newer too.
-func Newer(recorded, live []Recalled, unknown []Unknown, same Same) (newer []Unknown) {
+func Newer(recorded, live []Recalled, unknown []Unknown, same token.Same) (newer []Unknown) {
 	known := map[string]Recalled{} // by env key
 	for _, r := range recorded {
 		known[r.Token.EnvKey] = r
@@ -165,7 +167,7 @@ func (p *pusher) created(generation int) bool {
 
 // Evident adds to the base names that are ours those of the Secrets of a view that
 // a key opens in their own place: that proves them ours without a ledger.
-func Evident(view View, mine []Wanted, judge Judge) []Wanted {
+func Evident(view View, mine []Wanted, judge token.Judge) []Wanted {
 	known := map[string]bool{}
 	for _, w := range mine {
 		known[w.Base] = true
@@ -175,7 +177,7 @@ func Evident(view View, mine []Wanted, judge Judge) []Wanted {
 		if known[o.Base] {
 			continue
 		}
-		if v := judge(TokenOfObject(o)); v.Opens && v.Binding == BindingHolds {
+		if v := judge(o.Placed()); v.Opens && v.Binding == token.BindingHolds {
 			known[o.Base] = true
 			all = append(all, Wanted{EnvKey: o.EnvKey, Base: o.Base})
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -28,7 +29,7 @@ func told(all []plan.Recalled, unknown []plan.Unknown) string {
 func TestLive(t *testing.T) {
 	const lacks, unopened, gone = "it is under key k-lost, which this keyring lacks", "no key of this keyring opens its token", "it was created, and is gone"
 	at := func(generation int, reason string) string {
-		return "ns/" + manifest.SecretName("secret-a", generation) + " of SECRET_A: " + reason
+		return "ns/" + names.Secret("secret-a", generation) + " of SECRET_A: " + reason
 	}
 	for _, tt := range []struct {
 		name    string
@@ -120,7 +121,7 @@ func TestRecall(t *testing.T) {
 func TestEvident(t *testing.T) {
 	named := func(base string, generation int, token string, changes ...func(*manifest.Object)) manifest.Object {
 		o := live(generation, token, changes...)
-		o.Base, o.Name, o.EnvKey = base, manifest.SecretName(base, generation), strings.ToUpper(base)
+		o.Base, o.Name, o.EnvKey = base, names.Secret(base, generation), strings.ToUpper(base)
 		return o
 	}
 	view := plan.View{Objects: []manifest.Object{

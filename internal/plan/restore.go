@@ -7,6 +7,8 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // StillCreated drops the records that a look at the target cluster ends: an object
@@ -32,21 +34,21 @@ func StillCreated(records []ledger.Record, cluster string, live []manifest.Objec
 // With a judge only what evidence says, and what a key opens in its own place, is
 // created: the rest is Unproven. Without a key there is no judge, and the rows are
 // believed.
-func Restore(records []ledger.Record, cluster string, live []manifest.Object, judge Judge) []Decision {
+func Restore(records []ledger.Record, cluster string, live []manifest.Object, judge token.Judge) []Decision {
 	there := map[[2]string]manifest.Object{}
 	for _, o := range live {
 		there[[2]string{o.Namespace, o.Name}] = o
 	}
 	newest := map[[2]string]int{} // of the evidence, by namespace and base name
 	for _, r := range records {
-		if base, generation := manifest.SplitName(r.Secret); !r.Hint {
+		if base, generation := names.Split(r.Secret); !r.Hint {
 			newest[[2]string{r.Namespace, base}] = max(newest[[2]string{r.Namespace, base}], generation)
 		}
 	}
 	var all []Decision
 	for _, r := range records {
 		o, found := there[[2]string{r.Namespace, r.Secret}]
-		base, generation := manifest.SplitName(r.Secret)
+		base, generation := names.Split(r.Secret)
 		if r.Hint && (found || generation < newest[[2]string{r.Namespace, base}]) {
 			continue // nothing would be created, or it is history
 		}
@@ -55,7 +57,7 @@ func Restore(records []ledger.Record, cluster string, live []manifest.Object, ju
 	return all
 }
 
-func restore(r ledger.Record, cluster string, o manifest.Object, judge Judge) Decision {
+func restore(r ledger.Record, cluster string, o manifest.Object, judge token.Judge) Decision {
 	row := ledger.Row{
 		Operation: ledger.Restore, State: ledger.Planned, Cluster: cluster, Namespace: r.Namespace, Secret: r.Secret,
 		Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID, Token: r.Token, Binding: r.Binding, Since: r.Since,
@@ -78,17 +80,17 @@ func restore(r ledger.Record, cluster string, o manifest.Object, judge Judge) De
 
 // unproven says why a record permits nothing; empty where it is proven, or where no
 // key is there to prove it with.
-func unproven(r ledger.Record, judge Judge) string {
+func unproven(r ledger.Record, judge token.Judge) string {
 	if judge == nil {
 		return ""
 	}
-	v := judge(TokenOf(r))
+	v := judge(r.Placed())
 	switch {
 	case r.Hint:
 		return "its rows are signed by a key that this keyring lacks"
 	case !v.Opens:
 		return "no key of this keyring opens its token"
-	case v.Binding != BindingHolds:
+	case v.Binding != token.BindingHolds:
 		return "its token was made for another place"
 	default:
 		return ""

@@ -9,7 +9,9 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 func withBinding(r ledger.Row, b string) ledger.Row {
@@ -49,7 +51,7 @@ func TestRestore(t *testing.T) {
 			if cluster == "" {
 				cluster = "c"
 			}
-			for _, judge := range []plan.Judge{judge, nil} {
+			for _, judge := range []token.Judge{judge, nil} {
 				want := tt.want
 				if judge == nil && tt.keyless != "" {
 					want = tt.keyless
@@ -153,7 +155,7 @@ func TestRenamed(t *testing.T) {
 		{"dev-secret-a", "secret-a", "", current, false},
 		{"dev-secret-a", "secret-a", "of secret-a", alien, false},
 	} {
-		base, generation := manifest.SplitName(tt.name)
+		base, generation := names.Split(tt.name)
 		o := live(1, tt.token, func(o *manifest.Object) {
 			o.Name, o.Base, o.Generation, o.Claimed, o.Binding = tt.name, base, generation, tt.claimed, tt.binding
 		})
@@ -183,7 +185,7 @@ func TestMineByProof(t *testing.T) {
 
 func TestOldestFirst(t *testing.T) {
 	item := func(namespace, base string, generation int) manifest.Object {
-		return manifest.Object{Namespace: namespace, Base: base, Generation: generation, Name: manifest.SecretName(base, generation)}
+		return manifest.Object{Namespace: namespace, Base: base, Generation: generation, Name: names.Secret(base, generation)}
 	}
 	items := []manifest.Object{item("x", "a", 3), item("x", "b", 9), item("y", "a", 1), item("x", "a", 1), item("x", "a", 2)}
 	var got []string
@@ -227,11 +229,11 @@ func TestSameSince(t *testing.T) {
 
 // What a ledger gave is held to what is there: newer, or perhaps newer, is said.
 func TestNewer(t *testing.T) {
-	recalled := func(generation int, token string) plan.Recalled {
-		return plan.Recalled{Cluster: "c", Generation: generation, Token: plan.Token{Secret: manifest.SecretName("secret-a", generation), EnvKey: "SECRET_A", Token: token}}
+	recalled := func(generation int, text string) plan.Recalled {
+		return plan.Recalled{Cluster: "c", Generation: generation, Token: token.Token{Secret: names.Secret("secret-a", generation), EnvKey: "SECRET_A", Token: text}}
 	}
 	unknown := func(generation int, gone bool) []plan.Unknown {
-		return []plan.Unknown{{Token: plan.Token{EnvKey: "SECRET_A"}, Generation: generation, Gone: gone, Reason: "why"}}
+		return []plan.Unknown{{Token: token.Token{EnvKey: "SECRET_A"}, Generation: generation, Gone: gone, Reason: "why"}}
 	}
 	for _, tt := range []struct {
 		name     string

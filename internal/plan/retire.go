@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // Retirement is a Secret of ours that nothing needs any more, as far as the .env,
@@ -24,7 +25,7 @@ type Retirement struct {
 // ever among them. A base name whose current generation is being deleted keeps what
 // it has: the older ones may be needed to undo that. So does one that the ledger
 // knows newer: Skipped.
-func Retire(view View, mine []Wanted, judge Judge, keys Keys, all func(envKey string) bool) (retired []Retirement, skipped []Decision) {
+func Retire(view View, mine []Wanted, judge token.Judge, keys Keys, all func(envKey string) bool) (retired []Retirement, skipped []Decision) {
 	byBase := index(view, mine)
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
@@ -52,7 +53,7 @@ func Retire(view View, mine []Wanted, judge Judge, keys Keys, all func(envKey st
 
 // PutBack gives the live Secrets of these base names that were retired, and that no
 // key opens any more: nothing proves them ours now, so they are for the user to delete.
-func PutBack(view View, mine []Wanted, judge Judge, keys Keys) (back []manifest.Object) {
+func PutBack(view View, mine []Wanted, judge token.Judge, keys Keys) (back []manifest.Object) {
 	byBase := index(view, mine)
 	for _, o := range view.Objects {
 		k := byBase[o.Base]
@@ -66,7 +67,7 @@ func PutBack(view View, mine []Wanted, judge Judge, keys Keys) (back []manifest.
 	return back
 }
 
-func (p *pusher) retirement(o manifest.Object, v Verdict) Retirement {
+func (p *pusher) retirement(o manifest.Object, v token.Verdict) Retirement {
 	row, uids := p.createdRow(o, v), []string{o.UID}
 	if r, recorded := p.record(o); recorded {
 		uids = append(uids, slices.DeleteFunc(r.UIDs(), func(uid string) bool { return uid == o.UID })...)

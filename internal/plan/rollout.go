@@ -6,7 +6,8 @@ import (
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -41,7 +42,7 @@ func (g Generations) Older(name string) (Successor, bool) {
 // Successors finds the generations of tokens. An older one that is gone already
 // counts too, by the token or the numbers that the ledger has of it: a workload may
 // still name it.
-func Successors(view View, mine []Wanted, judge Judge, keys Keys, same Same) Generations {
+func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same token.Same) Generations {
 	g := Generations{Known: map[string]Successor{}, Current: map[string]bool{}, Keyrings: map[string][]string{}}
 	byBase := index(view, mine)
 	current := map[string]ledger.Row{} // by base name
@@ -60,7 +61,7 @@ func Successors(view View, mine []Wanted, judge Judge, keys Keys, same Same) Gen
 		}
 	}
 	g.over = func(name string) (Successor, bool) {
-		base, generation := manifest.SplitName(name)
+		base, generation := names.Split(name)
 		to, ours := current[base]
 		over := view.Past.Over(name)
 		if !ours || generation >= to.Generation || over == nil {
@@ -82,7 +83,7 @@ func SameSince(since, generation, otherSince, otherGeneration int) bool {
 }
 
 // olderThan gives the tokens of ours below a generation.
-func (p *pusher) olderThan(generation int) (tokens []Token) {
+func (p *pusher) olderThan(generation int) (tokens []token.Token) {
 	for _, g := range p.generations() {
 		if g >= generation {
 			continue
@@ -96,7 +97,7 @@ func (p *pusher) olderThan(generation int) (tokens []Token) {
 		}
 		for _, r := range p.records[g] {
 			if r.State == ledger.Created || r.State == ledger.Deleted {
-				tokens = append(tokens, TokenOf(r))
+				tokens = append(tokens, r.Placed())
 			}
 		}
 	}

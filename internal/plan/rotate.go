@@ -9,6 +9,8 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // Move is what rotate does with one base name in one namespace. With Created,
@@ -16,7 +18,7 @@ import (
 // Blocked, Superseded and Failed keep the whole rotation from being written.
 type Move struct {
 	Decision
-	From Token
+	From token.Token
 	// Differs says that the .env has another value than the live token, which is
 	// what gets rotated.
 	Differs bool
@@ -27,9 +29,6 @@ type Move struct {
 // Blocked is the outcome of a base name that keeps a rotation from beginning.
 const Blocked Outcome = "blocked"
 
-// Same says whether two tokens open to one plaintext.
-type Same func(a, b Token) bool
-
 // Mine gives the base names that are this project's: those of the .env, then
 // those that the ledger's evidence has and that the .env has no longer, all sorted
 // by name, so that the first to be created is the same for everybody who rotates.
@@ -37,7 +36,7 @@ func Mine(records []ledger.Record, wanted []Wanted) []Wanted {
 	byBase := map[string]Wanted{}
 	for _, r := range records {
 		if !r.Hint && (r.State == ledger.Created || r.State == ledger.Planned) {
-			base, _ := manifest.SplitName(r.Secret)
+			base, _ := names.Split(r.Secret)
 			byBase[base] = Wanted{EnvKey: r.EnvKey, Base: base}
 		}
 	}
@@ -50,7 +49,7 @@ func Mine(records []ledger.Record, wanted []Wanted) []Wanted {
 // Rotate decides, for each of these base names, how its current token comes
 // under KEY, the first of keys. What is not there, or is somebody else's, is left
 // out. inEnv says whether the .env has an entry of that name.
-func Rotate(view View, mine []Wanted, judge Judge, keys Keys, same Same, inEnv func(string) bool) ([]Move, error) {
+func Rotate(view View, mine []Wanted, judge token.Judge, keys Keys, same token.Same, inEnv func(string) bool) ([]Move, error) {
 	byBase := index(view, mine)
 	var moves []Move
 	for _, w := range mine {
@@ -76,12 +75,12 @@ func Rotate(view View, mine []Wanted, judge Judge, keys Keys, same Same, inEnv f
 // a newer generation was created and its object is gone, its token has the value;
 // but of an entry that left the .env, and of which nothing is there, it is for the
 // user to say whether it is to come back.
-func (p *pusher) rotate(current manifest.Object, verdict Verdict, same Same, inEnv bool) (Move, error) {
+func (p *pusher) rotate(current manifest.Object, verdict token.Verdict, same token.Same, inEnv bool) (Move, error) {
 	d := p.obstacle(current)
 	lost, isLost, taken := p.lost(current.Generation)
 	if d.Outcome == Blocked && isLost && !taken && (inEnv || current.Name != "") {
-		if v := p.judge(TokenOf(lost)); v.Opens && v.Binding == BindingHolds {
-			m := p.move(TokenOf(lost), p.resend(lost), v, lost.Since, same)
+		if v := p.judge(lost.Placed()); v.Opens && v.Binding == token.BindingHolds {
+			m := p.move(lost.Placed(), p.resend(lost), v, lost.Since, same)
 			m.Lost = true
 			return m, nil
 		}
@@ -100,7 +99,7 @@ func (p *pusher) rotate(current manifest.Object, verdict Verdict, same Same, inE
 
 // move decides about the token that has the current value: it stays under KEY, or a
 // next generation is made of it.
-func (p *pusher) move(from Token, stays Decision, verdict Verdict, since int, same Same) Move {
+func (p *pusher) move(from token.Token, stays Decision, verdict token.Verdict, since int, same token.Same) Move {
 	m := Move{Decision: stays, From: from, Differs: !verdict.Same}
 	if verdict.KeyID != p.keys.IDs()[0] {
 		m.Decision = p.next(from, since, same)
@@ -110,7 +109,7 @@ func (p *pusher) move(from Token, stays Decision, verdict Verdict, since int, sa
 
 // current gives the newest live object of ours, and the newest misplaced one
 // above it.
-func (p *pusher) current() (o manifest.Object, v Verdict, misplaced manifest.Object) {
+func (p *pusher) current() (o manifest.Object, v token.Verdict, misplaced manifest.Object) {
 	for _, g := range p.generations() {
 		live, ok := p.object(g)
 		if !ok {
@@ -175,15 +174,15 @@ func (p *pusher) obstacle(current manifest.Object) Decision {
 
 // next gives the generation that holds the current value under KEY: one that an
 // interrupted rotation planned already, byte for byte, or a new one.
-func (p *pusher) next(from Token, since int, same Same) Decision {
-	_, current := manifest.SplitName(from.Secret)
+func (p *pusher) next(from token.Token, since int, same token.Same) Decision {
+	_, current := names.Split(from.Secret)
 	for _, g := range p.generations() {
 		if _, live := p.object(g); live || g <= current {
 			continue
 		}
 		for _, r := range p.sendable(g) {
-			v := p.judge(TokenOf(r))
-			if v.KeyID == p.keys.IDs()[0] && v.Binding == BindingHolds && r.EnvKey == p.want.EnvKey && same(TokenOf(r), from) {
+			v := p.judge(r.Placed())
+			if v.KeyID == p.keys.IDs()[0] && v.Binding == token.BindingHolds && r.EnvKey == p.want.EnvKey && same(r.Placed(), from) {
 				return p.resend(r)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 var secretA = []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a"}}
@@ -20,7 +21,7 @@ func rotated(generation int, state ledger.State, token string) ledger.Row {
 	return r
 }
 
-func sameValue(a, b plan.Token) bool {
+func sameValue(a, b token.Token) bool {
 	_, x, okX := strings.Cut(a.Token, "/")
 	_, y, okY := strings.Cut(b.Token, "/")
 	return okX && okY && x == y

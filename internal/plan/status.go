@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
@@ -74,7 +75,7 @@ func StatusOf(view View, mine func(base string) bool, used map[string][]string, 
 		}
 	}
 	for _, r := range view.Records {
-		if base, _ := manifest.SplitName(r.Secret); mine(base) && r.State == ledger.Created && !r.Hint {
+		if base, _ := names.Split(r.Secret); mine(base) && r.State == ledger.Created && !r.Hint {
 			bases[base] = Wanted{EnvKey: r.EnvKey, Base: base}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -28,12 +29,12 @@ func born(h int) func(*manifest.Object) { return func(o *manifest.Object) { o.Cr
 // of moves an object, or a row, to another entry.
 func of(letter string, o manifest.Object) manifest.Object {
 	o.Base = "secret-" + letter
-	o.Name, o.EnvKey = manifest.SecretName(o.Base, o.Generation), "SECRET_"+strings.ToUpper(letter)
+	o.Name, o.EnvKey = names.Secret(o.Base, o.Generation), "SECRET_"+strings.ToUpper(letter)
 	return o
 }
 
 func rowOf(letter string, r ledger.Row) ledger.Row {
-	r.Secret, r.EnvKey = manifest.SecretName("secret-"+letter, r.Generation), "SECRET_"+strings.ToUpper(letter)
+	r.Secret, r.EnvKey = names.Secret("secret-"+letter, r.Generation), "SECRET_"+strings.ToUpper(letter)
 	return r
 }
 

@@ -27,7 +27,7 @@ type Finding struct {
 // verifier looks at one namespace.
 type verifier struct {
 	view   View
-	judge  Judge
+	judge  token.Judge
 	keys   Keys
 	now    time.Time
 	names  map[string][]ledger.Record // evidence, by Secret
@@ -40,7 +40,7 @@ type verifier struct {
 // written, one finding for one cause: what is wrong with a ledger's row is not
 // said once more of the Secret that it names. wanted are the .env's entries; now is
 // what times are held to.
-func Verify(view View, wanted []Wanted, judge Judge, keys Keys, now time.Time) []Finding {
+func Verify(view View, wanted []Wanted, judge token.Judge, keys Keys, now time.Time) []Finding {
 	v := &verifier{view: view, judge: judge, keys: keys, now: now, names: map[string][]ledger.Record{}, known: map[Finding]bool{}, edited: map[string]bool{}}
 	for _, r := range view.Records {
 		if !r.Hint {
@@ -96,7 +96,7 @@ func (v *verifier) ledger() {
 // object judges one Secret that the ledger's rows are right about.
 func (v *verifier) object(o manifest.Object, wanted bool) {
 	record, recorded, other := v.recordOf(o)
-	t := TokenOfObject(o)
+	t := o.Placed()
 	if t.Binding == "" && recorded {
 		t.Binding = record.Binding
 	}
@@ -121,10 +121,10 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 	case !verdict.Opens:
 		v.add(finding.Unopened, o.Name, o.EnvKey, "its label says key "+o.KeyID)
 		return
-	case !recorded && verdict.Binding != BindingHolds && Renamed(o, v.judge):
+	case !recorded && verdict.Binding != token.BindingHolds && Renamed(o, v.judge):
 		v.add(finding.Renamed, o.Name, o.EnvKey, "made as "+o.Claimed)
 		return
-	case !recorded && verdict.Binding != BindingHolds:
+	case !recorded && verdict.Binding != token.BindingHolds:
 		v.add(finding.Misplaced, o.Name, o.EnvKey, "")
 		return
 	case other:
@@ -149,8 +149,8 @@ func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, 
 }
 
 // intact compares the Secret's metadata with what was written.
-func (v *verifier) intact(o manifest.Object, verdict Verdict) {
-	if o.Binding == "" || verdict.Binding != BindingHolds {
+func (v *verifier) intact(o manifest.Object, verdict token.Verdict) {
+	if o.Binding == "" || verdict.Binding != token.BindingHolds {
 		v.add(finding.Binding, o.Name, o.EnvKey, "")
 	}
 	if info, err := token.Parse(o.Token); err == nil && FromFuture(info.Time, v.now) {

@@ -20,7 +20,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
@@ -72,7 +71,7 @@ func (d *Door) Seal(row ledger.Row) (ledger.Row, error) {
 // Reseal fills in the crypto columns of a row from a token that the keyring
 // opens: the same plaintext under the primary key, with the same time. The new
 // token is opened with the primary key alone before it is handed out.
-func (d *Door) Reseal(row ledger.Row, from plan.Token) (ledger.Row, error) {
+func (d *Door) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
 	plain, _, err := d.ring.Open(from.Token)
 	if err != nil {
 		return row, fmt.Errorf("secret %s: %w", from.Secret, err)
@@ -97,7 +96,7 @@ func (d *Door) Reseal(row ledger.Row, from plan.Token) (ledger.Row, error) {
 }
 
 // Rebind gives the binding of a token at another place.
-func (d *Door) Rebind(t plan.Token) (string, error) {
+func (d *Door) Rebind(t token.Token) (string, error) {
 	_, by, err := d.ring.Open(t.Token)
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", t.Secret, err)
@@ -107,19 +106,19 @@ func (d *Door) Rebind(t plan.Token) (string, error) {
 
 // Open gives the plaintext of a token, as the entry that it was sealed from had
 // it. It refuses one that was not made for its place.
-func (d *Door) Open(t plan.Token) (envfile.Value, error) {
+func (d *Door) Open(t token.Token) (envfile.Value, error) {
 	plain, by, err := d.ring.Open(t.Token)
 	if err != nil {
 		return envfile.Value{}, fmt.Errorf("secret %s: %w", t.Secret, err)
 	}
-	if judgeBinding(by, t) != plan.BindingHolds {
+	if judgeBinding(by, t) != token.BindingHolds {
 		return envfile.Value{}, fmt.Errorf("secret %s: its token was made for another place, or nothing says for which", t.Secret)
 	}
 	return envfile.NewValue(string(plain)), nil
 }
 
 // SameValue says whether both tokens open, and to the same plaintext.
-func (d *Door) SameValue(a, b plan.Token) bool {
+func (d *Door) SameValue(a, b token.Token) bool {
 	x, _, errX := d.ring.Open(a.Token)
 	y, _, errY := d.ring.Open(b.Token)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
@@ -128,13 +127,13 @@ func (d *Door) SameValue(a, b plan.Token) bool {
 // Judge says what the keyring makes of a token in its place: whether it opens
 // and with which key, whether to the value that the entry has now, and whether
 // its binding holds.
-func (d *Door) Judge(t plan.Token) plan.Verdict {
+func (d *Door) Judge(t token.Token) token.Verdict {
 	plain, by, err := d.ring.Open(t.Token)
 	if err != nil {
-		return plan.Verdict{}
+		return token.Verdict{}
 	}
 	value, ok := d.values[t.EnvKey]
-	return plan.Verdict{
+	return token.Verdict{
 		Opens:   true,
 		KeyID:   by.ID(),
 		Same:    ok && bytes.Equal(plain, []byte(value.Reveal())),
@@ -142,14 +141,14 @@ func (d *Door) Judge(t plan.Token) plan.Verdict {
 	}
 }
 
-func judgeBinding(by keyring.Key, t plan.Token) plan.Binding {
+func judgeBinding(by keyring.Key, t token.Token) token.Binding {
 	switch want := Bind(by, t.Namespace, t.Secret, t.EnvKey, t.Token); {
 	case t.Binding == "":
-		return plan.BindingAbsent
+		return token.BindingAbsent
 	case hmac.Equal([]byte(want), []byte(t.Binding)):
-		return plan.BindingHolds
+		return token.BindingHolds
 	default:
-		return plan.BindingWrong
+		return token.BindingWrong
 	}
 }
 

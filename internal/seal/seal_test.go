@@ -15,7 +15,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
@@ -42,8 +41,8 @@ func target(envKey string) ledger.Row {
 	return ledger.Row{Operation: ledger.Push, State: ledger.Planned, Cluster: "c", Namespace: "ns", Secret: "secret-a", Generation: 1, EnvKey: envKey}
 }
 
-func place(r ledger.Row) plan.Token {
-	return plan.Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
+func place(r ledger.Row) token.Token {
+	return token.Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
 }
 
 func TestSealThenJudge(t *testing.T) {
@@ -57,7 +56,7 @@ func TestSealThenJudge(t *testing.T) {
 		if row.KeyID != keys.IDs()[0] || row.Namespace != "ns" || row.Secret != "secret-a" {
 			t.Errorf("row %+v", row)
 		}
-		want := plan.Verdict{Opens: true, KeyID: keys.IDs()[0], Same: true, Binding: plan.BindingHolds}
+		want := token.Verdict{Opens: true, KeyID: keys.IDs()[0], Same: true, Binding: token.BindingHolds}
 		if got := door.Judge(place(row)); got != want {
 			t.Errorf("verdict %+v, want %+v", got, want)
 		}
@@ -76,7 +75,7 @@ func TestReseal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		from := plan.Token{Namespace: "ns", Secret: "secret-a", EnvKey: "SECRET_A", Token: text}
+		from := token.Token{Namespace: "ns", Secret: "secret-a", EnvKey: "SECRET_A", Token: text}
 		row := target("SECRET_A")
 		row.Secret, row.Generation = "secret-a-g2", 2
 		after := ring(t, keyA, keyB)
@@ -85,7 +84,7 @@ func TestReseal(t *testing.T) {
 			t.Fatal(err)
 		}
 		alone := seal.New(after.Alone(), []envfile.Entry{entry("SECRET_A", value)})
-		want := plan.Verdict{Opens: true, KeyID: after.IDs()[0], Same: true, Binding: plan.BindingHolds}
+		want := token.Verdict{Opens: true, KeyID: after.IDs()[0], Same: true, Binding: token.BindingHolds}
 		if got := alone.Judge(place(row)); got != want {
 			t.Errorf("verdict %+v, want %+v", got, want)
 		}
@@ -115,28 +114,28 @@ func TestJudge(t *testing.T) {
 	}
 	door := seal.New(ring(t, keyA, keyB), []envfile.Entry{entry("SECRET_A", "after"), entry("SECRET_B", "before")})
 	stranger := seal.New(ring(t, keyA, ""), []envfile.Entry{entry("SECRET_A", "before")})
-	changed := func(change func(*plan.Token)) plan.Token {
+	changed := func(change func(*token.Token)) token.Token {
 		p := place(row)
 		change(&p)
 		return p
 	}
-	opened := plan.Verdict{Opens: true, KeyID: row.KeyID, Binding: plan.BindingHolds}
-	wrong := plan.Verdict{Opens: true, KeyID: row.KeyID, Binding: plan.BindingWrong}
+	opened := token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingHolds}
+	wrong := token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingWrong}
 	for _, tc := range []struct {
 		name string
 		door *seal.Door
-		in   plan.Token
-		want plan.Verdict
+		in   token.Token
+		want token.Verdict
 	}{
 		{"other value, previous key", door, place(row), opened},
-		{"no key", stranger, place(row), plan.Verdict{}},
-		{"no token", door, changed(func(p *plan.Token) { p.Token = "x" }), plan.Verdict{}},
-		{"moved to another namespace", door, changed(func(p *plan.Token) { p.Namespace = "other" }), wrong},
-		{"moved to another name", door, changed(func(p *plan.Token) { p.Secret = "secret-b" }), wrong},
-		{"moved to another entry of the same value", door, changed(func(p *plan.Token) { p.EnvKey = "SECRET_B" }),
-			plan.Verdict{Opens: true, KeyID: row.KeyID, Same: true, Binding: plan.BindingWrong}},
-		{"no binding", door, changed(func(p *plan.Token) { p.Binding = "" }), plan.Verdict{Opens: true, KeyID: row.KeyID, Binding: plan.BindingAbsent}},
-		{"binding without its version", door, changed(func(p *plan.Token) { p.Binding = strings.TrimPrefix(p.Binding, "v1:") }), wrong},
+		{"no key", stranger, place(row), token.Verdict{}},
+		{"no token", door, changed(func(p *token.Token) { p.Token = "x" }), token.Verdict{}},
+		{"moved to another namespace", door, changed(func(p *token.Token) { p.Namespace = "other" }), wrong},
+		{"moved to another name", door, changed(func(p *token.Token) { p.Secret = "secret-b" }), wrong},
+		{"moved to another entry of the same value", door, changed(func(p *token.Token) { p.EnvKey = "SECRET_B" }),
+			token.Verdict{Opens: true, KeyID: row.KeyID, Same: true, Binding: token.BindingWrong}},
+		{"no binding", door, changed(func(p *token.Token) { p.Binding = "" }), token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingAbsent}},
+		{"binding without its version", door, changed(func(p *token.Token) { p.Binding = strings.TrimPrefix(p.Binding, "v1:") }), wrong},
 	} {
 		if got := tc.door.Judge(tc.in); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)

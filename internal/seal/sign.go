@@ -12,7 +12,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 const (
@@ -58,7 +57,7 @@ func (d *Door) Ledger() ledger.Keys {
 			if oldest, ok := kept[at]; ok && oldest < row.Generation {
 				return false
 			}
-			if _, ours := d.values[row.EnvKey]; !ours || !d.Judge(plan.TokenOfRow(row)).Same {
+			if _, ours := d.values[row.EnvKey]; !ours || !d.Judge(row.Placed()).Same {
 				return false
 			}
 			at = [3]string{strings.Clone(row.Cluster), strings.Clone(row.Namespace), strings.Clone(row.EnvKey)}
