@@ -77,11 +77,11 @@ func (a *app) adopt(ctx context.Context, o *adoptOptions) error {
 	if err != nil {
 		return err
 	}
-	a.console.begin(w.target.line())
+	a.console.begin(w.target.String())
 	if err := w.connectTo(); err != nil {
 		return err
 	}
-	namespace := w.target.namespaces[0]
+	namespace := w.target.Namespaces[0]
 	found, err := w.client.GetSecrets(ctx, namespace, []string{o.name}, 1)
 	if err != nil {
 		return err
@@ -140,7 +140,7 @@ func (w *work) adoptable(o manifest.Object) (row ledger.Row, known bool, err err
 		return row, false, err
 	}
 	return ledger.Row{
-		Time: time.Now().UTC(), Operation: ledger.Adopt, State: ledger.Planned, Cluster: w.target.cluster, Namespace: o.Namespace,
+		Time: time.Now().UTC(), Operation: ledger.Adopt, State: ledger.Planned, Cluster: w.target.Cluster, Namespace: o.Namespace,
 		Secret: o.Name, Generation: o.Generation, EnvKey: o.EnvKey, KeyID: v.KeyID, Token: o.Token, Binding: binding, Since: o.Generation,
 	}, false, nil
 }

@@ -28,10 +28,8 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
@@ -169,39 +167,15 @@ func (a *app) exit(err error) int {
 		a.console.print("interrupted: the same command finishes the work\n")
 		return exitInterrupted
 	}
-	a.console.print("error: " + oneLine(err.Error()) + "\n")
-	if way := hintOf(err); way != "" {
-		a.console.print("hint: " + oneLine(way) + "\n")
+	a.console.print("error: " + hint.OneLine(err.Error()) + "\n")
+	if way := hint.Of(err); way != "" {
+		a.console.print("hint: " + hint.OneLine(string(way)) + "\n")
 	}
 	return exitFailed
 }
 
-func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
-}
-
 // withHint adds the way out to an error: a constant with words that are quoted.
 var withHint = hint.With
-
-// hintOf gives the way out that an error knows, or nothing.
-func hintOf(err error) string {
-	var with interface{ Hint() hint.Text }
-	var e *envfile.Error
-	var c *cluster.Error
-	var l *ledger.Error
-	switch {
-	case errors.As(err, &with):
-		return string(with.Hint())
-	case errors.As(err, &e):
-		return string(e.Hint)
-	case errors.As(err, &c):
-		return string(c.Hint)
-	case errors.As(err, &l):
-		return string(l.Hint)
-	default:
-		return ""
-	}
-}
 
 // reportPanic prints what kind of panic it was and where, and nothing of its
 // value, which may quote data.

@@ -3,6 +3,8 @@
 package cli
 
 import (
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
 	"bytes"
 	"context"
 	"errors"
@@ -21,6 +23,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 )
@@ -30,6 +33,21 @@ const (
 	testToken = "gAAAAABlU_EAMDEyMzQ1Njc4OWFiY2RlZqrtKI-OpiA3se9kUtejVGOVU4SNczTK5An6Mf2LDCkbfk5IZLoNScVi7e0q1M2x8w=="
 	canary    = "canary-7f3a"
 )
+
+// kubeconfig makes one from words "context=cluster"; the first one with a "*"
+// before it is current.
+func kubeconfig(words string) clientcmdapi.Config {
+	config := *clientcmdapi.NewConfig()
+	for _, word := range strings.Fields(words) {
+		name, cluster, _ := strings.Cut(strings.TrimPrefix(word, "*"), "=")
+		if strings.HasPrefix(word, "*") {
+			config.CurrentContext = name
+		}
+		config.Contexts[name] = &clientcmdapi.Context{Cluster: cluster, AuthInfo: "user", Namespace: "of-" + name}
+		config.Clusters[cluster] = &clientcmdapi.Cluster{Server: "https://127.0.0.1:1"}
+	}
+	return config
+}
 
 // newApp gives an app that writes into buffers.
 func newApp() (a *app, out, errOut *bytes.Buffer) {
@@ -73,7 +91,7 @@ func get(t *testing.T, path string) string {
 
 // wantError checks an error's text, the beginning of its hint, and that there is
 // one only where it is wanted.
-func wantError(t *testing.T, err error, text, hint string) {
+func wantError(t *testing.T, err error, text, way string) {
 	t.Helper()
 	switch {
 	case text == "" && err == nil:
@@ -81,8 +99,8 @@ func wantError(t *testing.T, err error, text, hint string) {
 		t.Errorf("no error, want %q", text)
 	case err.Error() != text:
 		t.Errorf("error %q, want %q", err, text)
-	case !strings.HasPrefix(hintOf(err), hint) || hint == "" && hintOf(err) != "":
-		t.Errorf("hint %q, want %q", hintOf(err), hint)
+	case !strings.HasPrefix(string(hint.Of(err)), way) || way == "" && hint.Of(err) != "":
+		t.Errorf("hint %q, want %q", hint.Of(err), way)
 	}
 }
 
@@ -90,15 +108,15 @@ func TestHintIsFoundThroughWrapping(t *testing.T) {
 	for want, err := range map[string]error{
 		"":             errors.New("x"),
 		"of hinted 1":  withHint(io.EOF, "of hinted %d", 1),
-		"of envfile":   &envfile.Error{Message: "x", Hint: "of envfile"},
-		"of cluster":   &cluster.Error{Message: "x", Hint: "of cluster"},
-		"of ledger":    &ledger.Error{Message: "x", Hint: "of ledger"},
-		"of the outer": withHint(&envfile.Error{Message: "x", Hint: "of the inner"}, "of the outer"),
+		"of envfile":   &envfile.Error{Message: "x", Way: "of envfile"},
+		"of cluster":   &cluster.Error{Message: "x", Way: "of cluster"},
+		"of ledger":    &ledger.Error{Message: "x", Way: "of ledger"},
+		"of the outer": withHint(&envfile.Error{Message: "x", Way: "of the inner"}, "of the outer"),
 	} {
 		for how, wrapped := range map[string]error{
 			"bare": err, "%w": fmt.Errorf("a: %w", fmt.Errorf("b: %w", err)), "join": errors.Join(io.ErrUnexpectedEOF, err),
 		} {
-			if got := hintOf(wrapped); got != want {
+			if got := hint.Of(wrapped); string(got) != want {
 				t.Errorf("%s, %s: hint %q", want, how, got)
 			}
 		}

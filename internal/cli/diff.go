@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 
 	"github.com/spf13/cobra"
@@ -110,9 +111,9 @@ func (a *app) diff(ctx context.Context, o *diffOptions) error {
 	if err != nil {
 		return err
 	}
-	a.console.begin(w.target.line())
-	if namespaces := w.recordedNamespaces(); offline && len(namespaces) > 0 && len(w.recordsIn(w.target.namespaces[0])) == 0 {
-		w.console.note("the ledger has nothing of namespace %q; it has %s", w.target.namespaces[0], few(namespaces))
+	a.console.begin(w.target.String())
+	if namespaces := w.recordedNamespaces(); offline && len(namespaces) > 0 && len(w.recordsIn(w.target.Namespaces[0])) == 0 {
+		w.console.note("the ledger has nothing of namespace %q; it has %s", w.target.Namespaces[0], hint.Few(namespaces))
 	}
 	if !offline {
 		if err := w.connectTo(); err != nil {
@@ -120,7 +121,7 @@ func (a *app) diff(ctx context.Context, o *diffOptions) error {
 		}
 	}
 	var all []plan.Decision
-	for _, namespace := range w.target.namespaces {
+	for _, namespace := range w.target.Namespaces {
 		view, err := w.look(ctx, namespace, w.source.wanted)
 		if err != nil {
 			return err
@@ -142,7 +143,7 @@ func (w *work) reportDiff(o *diffOptions, all []plan.Decision) error {
 	items := make([]diffItem, len(all))
 	differs := false
 	for i, d := range all {
-		items[i] = diffItem{d.Row.Namespace, d.Row.EnvKey, d.Row.Secret, d.Outcome, oneLine(d.Reason)}
+		items[i] = diffItem{d.Row.Namespace, d.Row.EnvKey, d.Row.Secret, d.Outcome, hint.OneLine(d.Reason)}
 		differs = differs || !slices.Contains([]plan.Outcome{plan.Identical, plan.Reencrypted}, d.Outcome)
 	}
 	done, err := printReport(w, o.output, "DiffReport", items)

@@ -117,7 +117,7 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 			return withHint(fmt.Errorf("unknown flag -%s", name), "%s", help)
 		}
 		unknown := errors.New("unknown flag" + repeated(" --%s", name))
-		if near := nearest(name, flagNames(cmd)); near != "" {
+		if near := hint.Nearest(name, flagNames(cmd)); near != "" {
 			return withHint(unknown, "did you mean --%s?", near)
 		}
 		return withHint(unknown, "%s", help)
@@ -143,36 +143,4 @@ func flagNames(cmd *cobra.Command) []string {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return names
-}
-
-// nearest gives the candidate with the smallest edit distance to name, or none
-// if all are too far to be what was meant.
-func nearest(name string, candidates []string) string {
-	best, limit := "", max(2, len(name)/3)+1
-	for _, c := range candidates {
-		if d := distance(name, c); d < limit {
-			best, limit = c, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
@@ -112,14 +113,14 @@ func TestSaveThatIsRefused(t *testing.T) {
 	}{
 		{"changed", func(t *testing.T, _ *work) { put(t, ".env", "KEY="+testKey+"\nSECRET_A=y\n") },
 			func(err error) bool {
-				return err.Error() == ".env changed while this run was under way; it was not touched" && hintOf(err) != ""
+				return err.Error() == ".env changed while this run was under way; it was not touched" && hint.Of(err) != ""
 			}},
 		{"gone", func(t *testing.T, _ *work) {
 			if err := os.Remove(".env"); err != nil {
 				t.Fatal(err)
 			}
 		}, func(err error) bool {
-			return errors.Is(err, fs.ErrNotExist) || errors.Is(err, atomicfile.ErrChanged) || hintOf(err) != ""
+			return errors.Is(err, fs.ErrNotExist) || errors.Is(err, atomicfile.ErrChanged) || hint.Of(err) != ""
 		}},
 		{"the disk is full", func(_ *testing.T, w *work) { w.files = &faultfs.FS{FailAt: 4} }, func(err error) bool { return errors.Is(err, faultfs.ErrFault) }},
 	} {

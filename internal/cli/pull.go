@@ -118,7 +118,7 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 	if err := a.writePulled(o.out, old, data); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", redact.Visible(o.out), counted(len(values), "entry"))
+	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", redact.Visible(o.out), hint.Count(len(values), "entry"))
 	return err
 }
 
@@ -140,7 +140,7 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 	}
 	if len(m.replaced) > 0 {
 		a.console.flush()
-		question := fmt.Sprintf("replace %s (%s)?", counted(len(m.replaced), "value"), listed(m.replaced))
+		question := fmt.Sprintf("replace %s (%s)?", hint.Count(len(m.replaced), "value"), listed(m.replaced))
 		if err := a.confirm(ctx, o.yes, question); err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func mergeOf(file *envfile.File, values []value) (m merge, err error) {
 		case ok:
 			m.differ = append(m.differ, v)
 		case near:
-			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.entry.Name, Hint: hint.Format("spell it as it was pushed: %s", v.entry.Name)}
+			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.entry.Name, Way: hint.Format("spell it as it was pushed: %s", v.entry.Name)}
 		default:
 			m.added = append(m.added, v)
 		}

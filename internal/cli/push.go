@@ -125,10 +125,10 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 	}
 	w.again, w.update = a.typed+" --same-cluster", a.typed+" --update"
 	r := &pushRun{work: w, o: o}
-	if o.record && w.target.cluster == "" {
+	if o.record && w.target.Cluster == "" {
 		return withHint(errors.New("--record needs the name of a cluster"), "set CLUSTER_NAME in %s, or pass --context", o.env)
 	}
-	a.console.begin(w.target.line())
+	a.console.begin(w.target.String())
 	close, err := w.open(o.dryRun == dryRunNone || o.record)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (r *pushRun) decide(ctx context.Context) ([]plan.Decision, error) {
 		}
 	}
 	var all []plan.Decision
-	for _, namespace := range r.target.namespaces {
+	for _, namespace := range r.target.Namespaces {
 		view, err := r.look(ctx, namespace, plan.Mine(r.recordsIn(namespace), r.source.wanted))
 		if err != nil {
 			return nil, err

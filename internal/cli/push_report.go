@@ -90,8 +90,8 @@ func (r *pushRun) products(results []plan.Decision) error {
 // lines prints a line an object.
 func (w *work) lines(results []plan.Decision) error {
 	var out strings.Builder
-	several := len(w.target.namespaces) > 1 || slices.ContainsFunc(results, func(d plan.Decision) bool { // restore lists others
-		return !slices.Contains(w.target.namespaces, d.Row.Namespace)
+	several := len(w.target.Namespaces) > 1 || slices.ContainsFunc(results, func(d plan.Decision) bool { // restore lists others
+		return !slices.Contains(w.target.Namespaces, d.Row.Namespace)
 	})
 	for _, d := range results {
 		if d.Outcome == plan.Unsent {
@@ -127,9 +127,9 @@ func (w *work) explain(results []plan.Decision) {
 		names[c] = append(names[c], d.Row.Secret)
 	}
 	for _, c := range order {
-		line := fmt.Sprintf("%s: %s: %s", c.outcome, few(names[c]), oneLine(c.reason))
+		line := fmt.Sprintf("%s: %s: %s", c.outcome, hint.Few(names[c]), hint.OneLine(c.reason))
 		if c.outcome == plan.Failed || c.outcome == plan.Blocked {
-			line = fmt.Sprintf("error: secret/%s: %s", few(names[c]), oneLine(c.reason))
+			line = fmt.Sprintf("error: secret/%s: %s", hint.Few(names[c]), hint.OneLine(c.reason))
 		}
 		w.console.say(line)
 		if way := w.hint(first[c]); way != "" {

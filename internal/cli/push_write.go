@@ -7,28 +7,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
-
-// counted gives "1 Secret" or "2 Secrets", "1 entry" or "2 entries".
-func counted(n int, noun string) string {
-	switch stem, y := strings.CutSuffix(noun, "y"); {
-	case n == 1:
-	case y:
-		noun = stem + "ies"
-	default:
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
-}
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
@@ -60,7 +48,7 @@ func (r *pushRun) write(ctx context.Context, decisions []plan.Decision) (sent bo
 		if r.o.record {
 			err = r.ledger.Append(fresh(rows, at, decisions)...)
 		} else if n := len(fresh(rows, at, decisions)); n > 0 {
-			r.console.note("not recorded: %s, and the next run makes others; --record keeps them", counted(n, "new token"))
+			r.console.note("not recorded: %s, and the next run makes others; --record keeps them", hint.Count(n, "new token"))
 		}
 	default:
 		return r.commit(ctx, rows, at, decisions)

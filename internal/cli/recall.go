@@ -126,7 +126,7 @@ func openAll(found []plan.Recalled, s *source) (values []value, err error) {
 		}
 	}
 	if len(doubtful) > 0 {
-		return nil, withHint(fmt.Errorf("the ledger has several tokens as created under one name, which hold different values: %s", few(doubtful)),
+		return nil, withHint(fmt.Errorf("the ledger has several tokens as created under one name, which hold different values: %s", hint.Few(doubtful)),
 			"--from cluster: only one of them can be there")
 	}
 	return values, nil
@@ -160,7 +160,7 @@ func (a *app) recallRecorded(ctx context.Context, o recallOptions, s *source) ([
 	}
 	switch {
 	case len(found) == 0 && len(others) > 0:
-		return nil, withHint(fmt.Errorf("%s: no row there is signed by a key of this keyring, which has %s; it has tokens under %s", o.ledger, strings.Join(s.ring.IDs(), ", "), few(sortedKeys(others))),
+		return nil, withHint(fmt.Errorf("%s: no row there is signed by a key of this keyring, which has %s; it has tokens under %s", o.ledger, strings.Join(s.ring.IDs(), ", "), hint.Few(sortedKeys(others))),
 			"get that key; the keyring comes from %s, from --key-file or from FERNET_KEY", o.env)
 	case len(found) == 0 && o.generation == 0:
 		return nil, withHint(fmt.Errorf("%s: it records no Secret that was created there and not deleted", o.ledger), "check --ledger, -n and --from-cluster; or --from cluster")
@@ -186,7 +186,7 @@ func (a *app) warnRotated(o recallOptions, records []ledger.Record, found []plan
 		}
 	}
 	if len(names) > 0 {
-		a.console.warn("%s has newer generations that this keyring cannot open: %s; if the key was rotated, get the current .env", o.ledger, few(names))
+		a.console.warn("%s has newer generations that this keyring cannot open: %s; if the key was rotated, get the current .env", o.ledger, hint.Few(names))
 	}
 	return len(names) > 0
 }
@@ -216,10 +216,10 @@ func (a *app) compareLive(ctx context.Context, o recallOptions, s *source, book 
 	case newer := <-looked:
 		if len(newer.opened) > 0 {
 			a.clusterNewer = true
-			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, few(newer.opened))
+			a.console.warn("the cluster has newer values than %s: %s; --from cluster gets them", o.ledger, hint.Few(newer.opened))
 		}
 		if len(newer.closed) > 0 && !rotated {
-			a.console.warn("the cluster has newer generations than %s, and they do not tell their value: %s", o.ledger, few(newer.closed))
+			a.console.warn("the cluster has newer generations than %s, and they do not tell their value: %s", o.ledger, hint.Few(newer.closed))
 		}
 	case <-ctx.Done():
 	}
@@ -234,7 +234,7 @@ func (w *work) newerLive(ctx context.Context, found []plan.Recalled) (newer newe
 	err := w.connectQuietly()
 	recorded := map[string][]plan.Recalled{} // by namespace
 	for _, r := range found {
-		if r.Cluster == w.target.cluster {
+		if r.Cluster == w.target.Cluster {
 			recorded[r.Token.Namespace] = append(recorded[r.Token.Namespace], r)
 		}
 	}
@@ -267,7 +267,7 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 		return nil, err
 	}
 	w.spread()
-	a.console.begin(w.target.line())
+	a.console.begin(w.target.String())
 	if err := w.connectTo(); err != nil {
 		return nil, err
 	}
@@ -288,7 +288,7 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 	}
 	switch {
 	case len(untold) > 0:
-		return nil, withHint(fmt.Errorf("the cluster does not tell the current value of %s", few(untold)),
+		return nil, withHint(fmt.Errorf("the cluster does not tell the current value of %s", hint.Few(untold)),
 			"kubectl fernet verify%s says more, kubectl fernet restore%s puts back what is gone; or --from ledger", envFlag(o.env), envFlag(o.env))
 	case len(found) == 0:
 		return nil, withHint(w.nothing(views), "kubectl fernet status%s", envFlag(o.env))
@@ -303,7 +303,7 @@ func (a *app) recallLive(ctx context.Context, o recallOptions, s *source) ([]pla
 func (w *work) evidence(ctx context.Context) (views []plan.View, err error) {
 	var lost error
 	right := false
-	for _, namespace := range w.target.namespaces {
+	for _, namespace := range w.target.Namespaces {
 		view, err := w.labelled(ctx, namespace, plan.Mine(w.recordsIn(namespace), nil))
 		if err != nil {
 			return nil, err
@@ -355,9 +355,9 @@ func (w *work) nothing(views []plan.View) error {
 		}
 	}
 	if others == 0 {
-		return fmt.Errorf("no Secret %s is in %s", what, w.places())
+		return fmt.Errorf("no Secret %s is in %s", what, w.target.Places())
 	}
-	return fmt.Errorf("no Secret %s is in %s; under other keys: %d (%s)", what, w.places(), others, few(sortedKeys(keys)))
+	return fmt.Errorf("no Secret %s is in %s; under other keys: %d (%s)", what, w.target.Places(), others, hint.Few(sortedKeys(keys)))
 }
 
 // bytesHint names the command that still gives a value which does not fit.
@@ -384,12 +384,12 @@ func agreed(values []value) ([]value, error) {
 			differing = append(differing, fmt.Sprintf("%s in %s and in %s", v.entry.Name, was.place(), v.place()))
 		}
 	}
-	const hint = "choose one: -n NAMESPACE, --from-cluster NAME"
+	const choose = "choose one: -n NAMESPACE, --from-cluster NAME"
 	switch {
 	case len(spelled) > 0:
-		return nil, withHint(fmt.Errorf("several spellings of one name: %s", few(spelled)), hint)
+		return nil, withHint(fmt.Errorf("several spellings of one name: %s", hint.Few(spelled)), choose)
 	case len(differing) > 0:
-		return nil, withHint(fmt.Errorf("several places have several values: %s", few(differing)), hint)
+		return nil, withHint(fmt.Errorf("several places have several values: %s", hint.Few(differing)), choose)
 	}
 	return chosen, nil
 }

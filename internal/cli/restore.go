@@ -112,7 +112,7 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err := r.choose(); err != nil {
 		return err
 	}
-	a.console.begin(w.target.line())
+	a.console.begin(w.target.String())
 	if err := w.connectTo(); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err != nil {
 		return err
 	}
-	r.records = plan.StillCreated(r.records, w.target.cluster, live)
+	r.records = plan.StillCreated(r.records, w.target.Cluster, live)
 	if err := r.settleConflicts(live); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if keyless {
 		judge = nil
 	}
-	decisions, err := r.heldBack(ctx, plan.Restore(r.records, w.target.cluster, live, judge))
+	decisions, err := r.heldBack(ctx, plan.Restore(r.records, w.target.Cluster, live, judge))
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (r *restoreRun) heldBack(ctx context.Context, decisions []plan.Decision) ([
 			recorded[[2]string{d.Row.Namespace, d.Row.Secret}] = true
 		}
 	}
-	for _, namespace := range r.target.namespaces {
+	for _, namespace := range r.target.Namespaces {
 		wanted := plan.Mine(r.recordsIn(namespace), created[namespace])
 		view, err := r.observe(ctx, namespace, wanted, false)
 		if err != nil {
@@ -188,7 +188,7 @@ func (r *restoreRun) announce(decisions []plan.Decision) {
 		}
 	}
 	for _, namespace := range sortedKeys(names) {
-		r.console.say(fmt.Sprintf("to create in namespace %q of cluster %q: %s", namespace, r.target.cluster, strings.Join(names[namespace], ", ")))
+		r.console.say(fmt.Sprintf("to create in namespace %q of cluster %q: %s", namespace, r.target.Cluster, strings.Join(names[namespace], ", ")))
 	}
 }
 
@@ -208,14 +208,14 @@ func (r *restoreRun) ask(ctx context.Context, decisions []plan.Decision) error {
 		return withHint(errors.New("--yes without a key goes only together with -n or --namespaces"), "name the namespaces that are to be restored, or give the key: --key-file, FERNET_KEY")
 	}
 	command := r.typed + " --yes"
-	switch at := r.target.namespaces; {
+	switch at := r.target.Namespaces; {
 	case r.named():
 	case len(at) == 1:
 		command = hint.Format("%s -n %s --yes", r.typed, at[0])
 	default:
 		command = hint.Format("%s --namespaces %s --yes", r.typed, strings.Join(at, ","))
 	}
-	return r.confirmFor(ctx, r.o.yes || n == 0 || r.o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", counted(n, "Secret"), r.places()), command)
+	return r.confirmFor(ctx, r.o.yes || n == 0 || r.o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", hint.Count(n, "Secret"), r.target.Places()), command)
 }
 
 // choose picks the records to restore: of one cluster, and of the namespaces that
@@ -235,12 +235,12 @@ func (r *restoreRun) choose() error {
 	}
 	from := r.o.fromCluster
 	switch {
-	case from == "" && clusters[r.target.cluster]:
-		from = r.target.cluster
+	case from == "" && clusters[r.target.Cluster]:
+		from = r.target.Cluster
 	case from == "" && len(clusters) == 1:
 		from = sortedKeys(clusters)[0]
 	case from == "" && len(clusters) > 1:
-		return withHint(fmt.Errorf("the ledger has several clusters: %s", few(sortedKeys(clusters))), "choose one: --from-cluster %s", sortedKeys(clusters)[0])
+		return withHint(fmt.Errorf("the ledger has several clusters: %s", hint.Few(sortedKeys(clusters))), "choose one: --from-cluster %s", sortedKeys(clusters)[0])
 	}
 	namespaces := r.o.namespaces
 	if *r.connect.Namespace != "" {
@@ -260,13 +260,13 @@ func (r *restoreRun) choose() error {
 	if len(r.records) == 0 {
 		return withHint(fmt.Errorf("%s: it records nothing that was created there and not deleted", r.o.ledger), "check --ledger, -n and --from-cluster")
 	}
-	if r.target.namespaces = sortedKeys(known); len(known) == 0 { // as with the clusters
-		r.target.namespaces = sortedKeys(hinted)
+	if r.target.Namespaces = sortedKeys(known); len(known) == 0 { // as with the clusters
+		r.target.Namespaces = sortedKeys(hinted)
 	}
 	if r.o.toNamespace == "" {
 		return nil
 	}
-	r.target.namespaces = []string{r.o.toNamespace}
+	r.target.Namespaces = []string{r.o.toNamespace}
 	return r.rebind()
 }
 
@@ -293,7 +293,7 @@ func (r *restoreRun) rebind() error {
 
 // live gives the Secrets of the records that are there now.
 func (r *restoreRun) live(ctx context.Context) (live []manifest.Object, err error) {
-	for _, namespace := range r.target.namespaces {
+	for _, namespace := range r.target.Namespaces {
 		var names []string
 		for _, record := range r.records {
 			if record.Namespace == namespace {
@@ -328,7 +328,7 @@ func (r *restoreRun) settleConflicts(live []manifest.Object) error {
 	if len(torn) == 0 {
 		return nil
 	}
-	return withHint(fmt.Errorf("%s: two tokens are recorded as created under one name: %s", r.o.ledger, few(torn)),
+	return withHint(fmt.Errorf("%s: two tokens are recorded as created under one name: %s", r.o.ledger, hint.Few(torn)),
 		"two ledgers were merged; delete the rows of the one that was not there, which `git log -p` tells")
 }
 

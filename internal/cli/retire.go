@@ -142,8 +142,8 @@ func (a *app) retire(ctx context.Context, o *retireOptions) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(o.forget, w.target.cluster) {
-		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.target.cluster)
+	if slices.Contains(o.forget, w.target.Cluster) {
+		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.target.Cluster)
 	}
 	r := &retireRun{work: w, o: o, denied: map[string][]cluster.Kind{}}
 	leaving, err := r.leaving()
@@ -340,7 +340,7 @@ func (r *retireRun) conclude(ctx context.Context) error {
 func (r *retireRun) report() {
 	for _, item := range r.items {
 		where := ""
-		if len(r.target.namespaces) > 1 {
+		if len(r.target.Namespaces) > 1 {
 			where = " in " + item.Object.Namespace
 		}
 		fmt.Fprintf(r.Out, "secret/%s %s%s%s\n", item.Object.Name, item.outcome, where, r.o.dryRun.suffix())
@@ -352,7 +352,7 @@ func (r *retireRun) report() {
 	if slices.ContainsFunc(r.items, func(i *retired) bool { return i.outcome == outcomeHistory }) {
 		r.console.hint(r.typed + " --drop-rollback gives the way back to those revisions up")
 	}
-	for _, namespace := range r.target.namespaces {
+	for _, namespace := range r.target.Namespaces {
 		if kinds := r.denied[namespace]; len(kinds) > 0 {
 			names := make([]string, len(kinds))
 			for i, k := range kinds {
@@ -363,7 +363,7 @@ func (r *retireRun) report() {
 	}
 	r.explainReturned()
 	if len(r.items) == 0 && len(r.skipped) == 0 && len(r.returned) == 0 {
-		r.console.note("no older generation is in %s", r.places())
+		r.console.note("no older generation is in %s", r.target.Places())
 	}
 }
 
@@ -378,7 +378,7 @@ func (r *retireRun) explainItem(item *retired) {
 	name := item.Object.Name
 	switch item.outcome {
 	case outcomeFailed:
-		r.console.say(fmt.Sprintf("error: secret/%s: %s", name, oneLine(item.reason)))
+		r.console.say(fmt.Sprintf("error: secret/%s: %s", name, hint.OneLine(item.reason)))
 	case outcomeInUse, outcomeRestored:
 		for _, f := range item.uses {
 			r.console.say(fmt.Sprintf("%s: secret/%s: %s: %s, %s", item.outcome, name, f.Object(), f.Reason, f.Path))

@@ -90,7 +90,7 @@ func (k *keyDrop) drop(ctx context.Context, holder holder) (dropped bool, err er
 	if err != nil {
 		return false, err
 	}
-	err = k.confirm(ctx, k.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", few(k.previous), holder.path))
+	err = k.confirm(ctx, k.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", hint.Few(k.previous), holder.path))
 	if errors.Is(err, errNotConfirmed) {
 		k.console.say("key kept: not confirmed")
 		k.left = true
@@ -139,7 +139,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 		client, err := k.reach(name)
 		if err != nil {
 			k.found[name] = -1
-			k.keep("cluster %q of the ledger was not reached: %s", name, oneLine(err.Error()))
+			k.keep("cluster %q of the ledger was not reached: %s", name, hint.OneLine(err.Error()))
 			k.unless(k.forgetting(name))
 			continue
 		}
@@ -166,7 +166,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 
 // forgetting is the way out of a cluster that cannot be looked at, but for the target's.
 func (k *keyDrop) forgetting(name string) hint.Text {
-	if name == k.target.cluster {
+	if name == k.target.Cluster {
 		return ""
 	}
 	return hint.Format("--forget-cluster %s if it is gone for good", name)
@@ -196,15 +196,15 @@ func (k *keyDrop) files() {
 // clusters are those of the evidence, and the target's, also where the ledger has
 // nothing of it: it may not be the whole one.
 func (k *keyDrop) clusters(book *ledger.Book) []string {
-	names := append(book.Clusters(), k.target.cluster)
+	names := append(book.Clusters(), k.target.Cluster)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
 func (k *keyDrop) namespaces(book *ledger.Book, clusterName string) []string {
 	names := book.Proven(clusterName) // others may not exist, or be none of ours
-	if clusterName == k.target.cluster {
-		names = append(names, k.target.namespaces...)
+	if clusterName == k.target.Cluster {
+		names = append(names, k.target.Namespaces...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -235,14 +235,14 @@ func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledge
 	objects, err := client.GetSecrets(ctx, namespace, slices.Compact(names), k.o.parallel)
 	if err != nil {
 		k.found[clusterName] = -1
-		k.keep("%s could not be looked at: %s", where, oneLine(err.Error()))
+		k.keep("%s could not be looked at: %s", where, hint.OneLine(err.Error()))
 		k.unless(k.forgetting(clusterName))
 		return ctx.Err()
 	}
 	if was := k.found[clusterName]; was >= 0 {
 		k.found[clusterName] = was + len(objects)
 	}
-	forgotten := clusterName == k.target.cluster && slices.Contains(k.o.forgetNamespaces, namespace)
+	forgotten := clusterName == k.target.Cluster && slices.Contains(k.o.forgetNamespaces, namespace)
 	use := plan.UseOfKeys(plan.NewView(clusterName, namespace, records, past, objects, nil), k.previous, k.door.Judge, k.alone, k.willGo, forgotten)
 	k.ended = append(k.ended, use.Close...)
 	if len(use.Lost) > 0 {
@@ -263,7 +263,7 @@ func secrets(names []string) string {
 	for i, name := range names {
 		out[i] = "secret/" + name
 	}
-	return few(out)
+	return hint.Few(out)
 }
 
 // everywhere looks at all Secrets of a cluster that carry the id of a previous key.
@@ -274,7 +274,7 @@ func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, cluste
 	for _, id := range k.previous {
 		found, err := client.Labelled(ctx, "", manifest.LabelKeyID+"="+id)
 		if err != nil {
-			k.keep("the Secrets of all namespaces of cluster %q could not be listed, so a copy elsewhere is not ruled out: %s", clusterName, oneLine(err.Error()))
+			k.keep("the Secrets of all namespaces of cluster %q could not be listed, so a copy elsewhere is not ruled out: %s", clusterName, hint.OneLine(err.Error()))
 			k.unless("--skip-cluster-check if nobody copies Secrets to other namespaces there")
 			return ctx.Err()
 		}
@@ -291,7 +291,7 @@ func (k *keyDrop) looked(ctx context.Context, client *cluster.Client, clusterNam
 		for _, id := range k.previous {
 			found, err := client.Labelled(ctx, namespace, manifest.LabelKeyID+"="+id)
 			if err != nil {
-				k.keep("namespace %q of cluster %q could not be listed: %s", namespace, clusterName, oneLine(err.Error()))
+				k.keep("namespace %q of cluster %q could not be listed: %s", namespace, clusterName, hint.OneLine(err.Error()))
 				return ctx.Err()
 			}
 			if err := k.copies(ctx, client, clusterName, namespace, id, found); err != nil {
@@ -329,11 +329,11 @@ func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterNam
 	}
 	k.needed(clusterName, id, ours)
 	if len(mirrored) > 0 {
-		k.keep("cluster %q: opens with key %s, and was made for another place: %s", clusterName, id, few(mirrored))
+		k.keep("cluster %q: opens with key %s, and was made for another place: %s", clusterName, id, hint.Few(mirrored))
 		k.unless(hint.Format("copy the current generation there; or --ignore %s if nothing opens it any more", mirrored[0]))
 	}
 	if len(foreign) > 0 {
-		k.console.note("cluster %q: labelled with key %s, and not opened by it: %s", clusterName, id, few(foreign))
+		k.console.note("cluster %q: labelled with key %s, and not opened by it: %s", clusterName, id, hint.Few(foreign))
 	}
 	if !keyrings {
 		return nil
@@ -355,9 +355,9 @@ func (k *keyDrop) needed(clusterName, id string, ours []manifest.Object) {
 			ignored = append(ignored, name)
 		}
 	}
-	k.keep("cluster %q: opens with key %s: %s", clusterName, id, few(names))
+	k.keep("cluster %q: opens with key %s: %s", clusterName, id, hint.Few(names))
 	if len(ignored) > 0 {
-		k.console.note("--ignore is for copies; this was made for its place: %s", few(ignored))
+		k.console.note("--ignore is for copies; this was made for its place: %s", hint.Few(ignored))
 	}
 	k.unless(k.moving(ours))
 }
@@ -368,7 +368,7 @@ func (k *keyDrop) moving(ours []manifest.Object) hint.Text {
 	for _, o := range ours {
 		recorded := slices.ContainsFunc(k.recordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
 		switch {
-		case !slices.Contains(k.target.namespaces, o.Namespace):
+		case !slices.Contains(k.target.Namespaces, o.Namespace):
 			return hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", o.Namespace, envFlag(k.o.env), o.Namespace, envFlag(k.o.env))
 		case !recorded:
 			return hint.Format("secret/%s is not in this ledger: rotate it with the .env that it is from; or kubectl fernet adopt %s -n %s%s, then rotate", o.Name, o.Name, o.Namespace, envFlag(k.o.env))
@@ -381,7 +381,7 @@ func (k *keyDrop) moving(ours []manifest.Object) hint.Text {
 func (k *keyDrop) keyringsUnder(ctx context.Context, client *cluster.Client, clusterName, namespace, id string) error {
 	all, err := client.Keyrings(ctx, namespace)
 	if err != nil {
-		k.keep("the keyrings of cluster %q could not be listed: %s", clusterName, oneLine(err.Error()))
+		k.keep("the keyrings of cluster %q could not be listed: %s", clusterName, hint.OneLine(err.Error()))
 		return ctx.Err()
 	}
 	var names []string
@@ -413,10 +413,10 @@ func (r *retireRun) willGo(o manifest.Object) bool {
 
 // reach gives the client of a cluster that the evidence names.
 func (r *retireRun) reach(name string) (*cluster.Client, error) {
-	if name == r.target.cluster {
+	if name == r.target.Cluster {
 		return r.client, nil
 	}
-	config, err := otherCluster(r.connect, name)
+	config, err := r.target.Other(name)
 	if err != nil {
 		return nil, err
 	}

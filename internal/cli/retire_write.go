@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -25,7 +26,7 @@ func (r *retireRun) carryOut(ctx context.Context) error {
 		return r.confirmAll()
 	}
 	r.announce(going)
-	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("delete %s in %s?", counted(len(going), "Secret"), r.places())); err != nil {
+	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("delete %s in %s?", hint.Count(len(going), "Secret"), r.target.Places())); err != nil {
 		return err
 	}
 	if r.o.dryRun == dryRunClient {

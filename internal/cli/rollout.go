@@ -149,7 +149,7 @@ func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
 		return err
 	}
 	if n := r.patches(); n > 0 {
-		question := fmt.Sprintf("patch %s in %s, one after the other?", counted(n, "workload"), w.places())
+		question := fmt.Sprintf("patch %s in %s, one after the other?", hint.Count(n, "workload"), w.target.Places())
 		if err := w.confirm(ctx, yes || w.o.dryRun != dryRunNone, question); err != nil {
 			return err
 		}
@@ -257,7 +257,7 @@ func (r *rolloutRun) refuse() error {
 		return nil
 	}
 	id := sortedKeys(ids)[0]
-	return withHint(fmt.Errorf("nothing was patched: nobody has said that the pods of %s hold key %s", few(names), strings.Join(sortedKeys(ids), ", ")),
+	return withHint(fmt.Errorf("nothing was patched: nobody has said that the pods of %s hold key %s", hint.Few(names), strings.Join(sortedKeys(ids), ", ")),
 		"give them that key, then --apps-hold %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret fernet-key, and name it in their templates", id, envFlag(r.source.options.env))
 }
 
@@ -337,7 +337,7 @@ func (r *rolloutRun) await(ctx context.Context, w workload.Workload, step plan.R
 
 func (r *rolloutRun) line(w workload.Workload, text string) {
 	where := ""
-	if len(r.target.namespaces) > 1 {
+	if len(r.target.Namespaces) > 1 {
 		where = " in " + w.Namespace
 	}
 	fmt.Fprintf(r.Out, "%s %s%s%s\n", w, text, where, r.work.o.dryRun.suffix())
@@ -365,12 +365,12 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 	w := step.Workload
 	if len(step.Changed) > 0 {
 		r.findings = true
-		r.console.say(fmt.Sprintf("differs: %s in namespace %q names %s, whose value is not the current one", w, w.Namespace, few(step.Changed)))
+		r.console.say(fmt.Sprintf("differs: %s in namespace %q names %s, whose value is not the current one", w, w.Namespace, hint.Few(step.Changed)))
 		r.console.hint("kubectl fernet rollout --update lets it follow to the current value")
 	}
 	if len(step.Rename) > 0 && !w.Kind.Patchable() {
 		r.line(w, "cannot be patched")
-		r.console.say(fmt.Sprintf("%s in namespace %q names %s: start it again with %s", w, w.Namespace, few(sortedKeys(step.Rename)), few(values(step.Rename))))
+		r.console.say(fmt.Sprintf("%s in namespace %q names %s: start it again with %s", w, w.Namespace, hint.Few(sortedKeys(step.Rename)), hint.Few(values(step.Rename))))
 	}
 	if manager := w.Manager(); len(step.Rename) > 0 && manager != "" && !r.o.force {
 		r.line(w, "left to "+manager)
@@ -410,7 +410,7 @@ func (r *rolloutRun) behind(step plan.Repointing) {
 
 func (r *rolloutRun) conclude() error {
 	if len(r.steps) == 0 && !r.blind {
-		r.console.note("no workload in %s names a Secret of this .env", r.places())
+		r.console.note("no workload in %s names a Secret of this .env", r.target.Places())
 	}
 	if r.findings {
 		return errFindings
@@ -434,7 +434,7 @@ func (w *work) ensureKeyring(ctx context.Context, namespace, base string) error 
 	}
 	newest := keysecret.Newest(all, base)
 	name, suffix := names.Secret(base, newest.Generation+1), ""
-	if len(w.target.namespaces) > 1 {
+	if len(w.target.Namespaces) > 1 {
 		suffix = " in " + namespace
 	}
 	suffix += w.o.dryRun.suffix()

@@ -188,7 +188,7 @@ func (r *rotateRun) advance(ctx context.Context) error {
 	}
 	switch {
 	case pending+lost == 0 && count(r.moves, plan.Unchanged) == 0:
-		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.places()), "kubectl fernet push%s", envFlag(r.o.env))
+		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.target.Places()), "kubectl fernet push%s", envFlag(r.o.env))
 	case pending > 0:
 		r.console.note("%d of %d Secrets are not under KEY %s yet", pending, pending+lost+count(r.moves, plan.Unchanged), key)
 		return r.carryOut(ctx, nil)
@@ -253,7 +253,7 @@ func (r *rotateRun) leftToDo(ctx context.Context) error {
 	}
 	ids := r.source.ring.IDs()
 	r.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
-		r.places(), ids[0], strings.Join(r.source.ring.Previous(), ", ")))
+		r.target.Places(), ids[0], strings.Join(r.source.ring.Previous(), ", ")))
 	r.console.next(nextSteps(r.o.sourceOptions, ids[0]) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
 	return errFindings
 }
@@ -261,13 +261,6 @@ func (r *rotateRun) leftToDo(ctx context.Context) error {
 func nextSteps(o sourceOptions, id string) hint.Text {
 	flags := envFlag(o.env)
 	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
-}
-
-func (w *work) places() string {
-	if len(w.target.namespaces) == 1 {
-		return fmt.Sprintf("namespace %q", w.target.namespaces[0])
-	}
-	return fmt.Sprintf("%d namespaces", len(w.target.namespaces))
 }
 
 // prepare stages the next key, so that applications can be given it.
@@ -377,14 +370,14 @@ func (r *rotateRun) differing() {
 	}
 	if len(names) > 0 {
 		r.console.note("%s has another value than the cluster for %s; the cluster's was kept: kubectl fernet push --update%s publishes the other",
-			r.o.env, few(names), envFlag(r.o.env))
+			r.o.env, hint.Few(names), envFlag(r.o.env))
 	}
 }
 
 // finish does what the flags ask for beyond the tokens, and says what is next.
 func (r *rotateRun) finish(ctx context.Context) error {
 	if r.o.keySecret != "" {
-		for _, namespace := range r.target.namespaces {
+		for _, namespace := range r.target.Namespaces {
 			if err := r.ensureKeyring(ctx, namespace, r.o.keySecret); err != nil {
 				return err
 			}

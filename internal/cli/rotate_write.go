@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -27,7 +28,7 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 	if e != nil {
 		to = e.ring
 	}
-	question := fmt.Sprintf("bring %s in %s under key %s?", counted(count(r.moves, plan.Created), "Secret"), r.places(), to.IDs()[0])
+	question := fmt.Sprintf("bring %s in %s under key %s?", hint.Count(count(r.moves, plan.Created), "Secret"), r.target.Places(), to.IDs()[0])
 	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, question); err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func (s *source) check(e envfile.Entry) error {
 }
 
 func (s *source) at(e envfile.Entry, message string, hint hint.Text) error {
-	return &envfile.Error{Path: s.file.Path, Line: e.Line, Message: message, Hint: hint}
+	return &envfile.Error{Path: s.file.Path, Line: e.Line, Message: message, Way: hint}
 }
 
 func matchesAny(globs []string, name string) bool {
@@ -237,8 +237,6 @@ func (s *source) unchanged() error {
 	return err
 }
 
-const fewNames = 5
-
 // valueNotes says what somebody may have meant otherwise: entries that look
 // like secrets and are not pushed, placeholders, and values that other parsers
 // read differently.
@@ -255,7 +253,7 @@ func (a *app) valueNotes(s *source) {
 		}
 	}
 	if len(missed) > 0 {
-		a.console.note("not pushed, although the name has SECRET in it: %s", few(missed))
+		a.console.note("not pushed, although the name has SECRET in it: %s", hint.Few(missed))
 	}
 	if len(s.entries) == 0 {
 		a.console.note("%s", a.nothingMatches(s, unmatched))
@@ -276,15 +274,8 @@ func (a *app) nothingMatches(s *source, unmatched []string) string {
 		return text
 	}
 	flags := ""
-	for _, name := range unmatched[:min(len(unmatched), fewNames)] {
+	for _, name := range hint.First(unmatched) {
 		flags += string(hint.Format(" --match %s", name))
 	}
-	return fmt.Sprintf("%s; it has %s. To push them: %s%s", text, few(unmatched), a.typed, flags)
-}
-
-func few(names []string) string {
-	if len(names) <= fewNames {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:fewNames], ", "), len(names)-fewNames)
+	return fmt.Sprintf("%s; it has %s. To push them: %s%s", text, hint.Few(unmatched), a.typed, flags)
 }

@@ -145,9 +145,9 @@ func (a *app) status(ctx context.Context, o *statusOptions) error {
 	}
 	w.spread()
 	r := &statusRun{work: w, o: o}
-	line := w.target.line()
+	line := w.target.String()
 	if o.allNamespaces {
-		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.target.context, w.target.cluster)
+		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.target.Context, w.target.Cluster)
 	}
 	a.console.begin(line)
 	if s := w.source; s.ring == nil && len(w.records) > 0 {
@@ -189,7 +189,9 @@ func (a *app) aimKeyless(o workOptions) (*work, error) {
 	if err := o.checkContexts(name); err != nil {
 		return nil, err
 	}
-	t, err := targetRequest{connect: a.connect, clusterName: name, namespaces: o.namespaces, ignoreName: o.ignoreName}.resolve()
+	where := a.where(o)
+	where.ClusterName = name
+	t, err := where.Resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -207,11 +209,11 @@ func (r *statusRun) gather(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.target.namespaces = r.everywhere(found)
+		r.target.Namespaces = r.everywhere(found)
 	}
 	var views []plan.View
 	var all []manifest.Object
-	for _, namespace := range r.target.namespaces {
+	for _, namespace := range r.target.Namespaces {
 		view, err := r.observe(ctx, namespace, plan.Mine(r.recordsIn(namespace), r.source.wanted), true)
 		if err != nil {
 			return err
@@ -222,7 +224,7 @@ func (r *statusRun) gather(ctx context.Context) error {
 		views = append(views, view)
 		all = append(all, view.Objects...)
 	}
-	r.since = plan.Since(r.book.FirstUse(r.target.cluster), all)
+	r.since = plan.Since(r.book.FirstUse(r.target.Cluster), all)
 	for _, view := range views {
 		used, err := r.used(ctx, view.Namespace, view.Objects)
 		if err != nil {
@@ -323,7 +325,7 @@ func (r *statusRun) table(now time.Time) error {
 	if len(r.items) == 0 {
 		return nil
 	}
-	wide, several := r.o.output == "wide", len(r.target.namespaces) > 1
+	wide, several := r.o.output == "wide", len(r.target.Namespaces) > 1
 	w := printers.GetNewTabWriter(r.Out)
 	row := func(namespace string, cells ...string) {
 		if several {
@@ -391,7 +393,7 @@ func (r *statusRun) next() error {
 	flags := envFlag(r.o.env)
 	switch previous, _ := r.source.file.Lookup(keyring.VarPrevious); {
 	case len(r.items) == 0:
-		r.console.note("nothing of this .env is in %s", r.places())
+		r.console.note("nothing of this .env is in %s", r.target.Places())
 	case count[plan.StateMissing] > 0:
 		r.console.next("kubectl fernet restore" + flags + " puts back what is missing")
 	case count[plan.StateUnfinished] > 0:

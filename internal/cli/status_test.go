@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -54,7 +55,7 @@ func newStatusRun(items []plan.Status, namespaces ...string) (r *statusRun, out,
 	a, stdout, stderr := newApp()
 	a.console.begin("target")
 	o := &statusOptions{workOptions: noWorkOptions()}
-	w := &work{app: a, o: o.workOptions, source: &source{file: &envfile.File{}}, target: target{cluster: "main", namespaces: namespaces}}
+	w := &work{app: a, o: o.workOptions, source: &source{file: &envfile.File{}}, target: target.Target{Cluster: "main", Namespaces: namespaces}}
 	return &statusRun{work: w, o: o, items: items}, stdout.String, stderr.String
 }
 

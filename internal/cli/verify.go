@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -82,14 +83,14 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 		return err
 	}
 	w.spread()
-	a.console.begin(w.target.line())
+	a.console.begin(w.target.String())
 	if err := w.connectTo(); err != nil {
 		return err
 	}
 	r := &verifyRun{work: w}
 	r.files()
 	r.rows()
-	for _, namespace := range w.target.namespaces {
+	for _, namespace := range w.target.Namespaces {
 		if err := r.namespace(ctx, namespace); err != nil {
 			return err
 		}
@@ -130,21 +131,21 @@ func (r *verifyRun) rows() {
 			continue
 		}
 		named[at] = true
-		if e.Cluster != r.target.cluster || !slices.Contains(r.target.namespaces, e.Namespace) {
+		if e.Cluster != r.target.Cluster || !slices.Contains(r.target.Namespaces, e.Namespace) {
 			r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Namespace: e.Namespace, Secret: e.Secret, EnvKey: e.EnvKey, Detail: fmt.Sprintf("%s:%d", r.o.ledger, e.Line)})
 		}
 	}
 	if more > 0 {
-		r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Detail: fmt.Sprintf("%s: %s more", r.o.ledger, counted(more, "row"))})
+		r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Detail: fmt.Sprintf("%s: %s more", r.o.ledger, hint.Count(more, "row"))})
 	}
-	first := r.book.FirstUse(r.target.cluster)
+	first := r.book.FirstUse(r.target.Cluster)
 	for _, id := range sortedKeys(first) {
 		if plan.FromFuture(first[id], time.Now()) {
 			r.found = append(r.found, plan.Finding{Code: finding.Future, Detail: fmt.Sprintf("%s: the first row under key %s", r.o.ledger, id)})
 		}
 	}
 	if unsigned, line := r.book.Unsigned(); unsigned > 0 {
-		r.found = append(r.found, plan.Finding{Code: finding.Unsigned, Detail: fmt.Sprintf("%s:%d: %s", r.o.ledger, line, counted(unsigned, "row"))})
+		r.found = append(r.found, plan.Finding{Code: finding.Unsigned, Detail: fmt.Sprintf("%s:%d: %s", r.o.ledger, line, hint.Count(unsigned, "row"))})
 	}
 }
 
@@ -179,7 +180,7 @@ func (r *verifyRun) users(ctx context.Context, view plan.View, mine []plan.Wante
 		return err
 	}
 	if len(denied) > 0 {
-		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: few(denied)})
+		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: hint.Few(denied)})
 	}
 	older := map[plan.Finding]bool{}
 	for _, w := range list {
@@ -218,9 +219,9 @@ func (r *verifyRun) report(format string) error {
 		return err
 	}
 	if !r.seen {
-		r.console.note("nothing of this .env is in %s", r.places())
+		r.console.note("nothing of this .env is in %s", r.target.Places())
 	}
-	r.console.print(counted(count[finding.Error], "error") + ", " + counted(count[finding.Warning], "warning") + "\n")
+	r.console.print(hint.Count(count[finding.Error], "error") + ", " + hint.Count(count[finding.Warning], "warning") + "\n")
 	if count[finding.Error] > 0 {
 		return errFindings
 	}
@@ -235,7 +236,7 @@ func (r *verifyRun) tell(items []verifyItem) {
 		what := item.Detail
 		if item.Secret != "" {
 			what = "secret/" + item.Secret
-			if len(r.target.namespaces) > 1 {
+			if len(r.target.Namespaces) > 1 {
 				what += " in " + item.Namespace
 			}
 			if item.Detail != "" {

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
 )
 
 const (
@@ -85,7 +86,7 @@ type work struct {
 	o       workOptions
 	source  *source
 	door    *seal.Door
-	target  target
+	target  target.Target
 	client  *cluster.Client // nil until connectTo
 	ledger  *ledger.Ledger  // nil in a run that writes no rows
 	book    *ledger.Book    // what the rows of the ledger add up to
@@ -124,7 +125,7 @@ func (a *app) start(o workOptions) (w *work, close func(), err error) {
 		return nil, close, err
 	}
 	w.spread()
-	a.console.begin(w.target.line())
+	a.console.begin(w.target.String())
 	return w, close, w.connectTo()
 }
 
@@ -137,10 +138,9 @@ func (a *app) aimAt(o workOptions, s *source, offline bool) (*work, error) {
 	if err := o.checkContexts(clusterName); err != nil {
 		return nil, err
 	}
-	t, err := targetRequest{
-		connect: a.connect, clusterName: clusterName, namespaces: o.namespaces,
-		ignoreName: o.ignoreName, offline: offline,
-	}.resolve()
+	where := a.where(o)
+	where.ClusterName, where.Offline = clusterName, offline
+	t, err := where.Resolve()
 	if err != nil {
 		return nil, err
 	}
@@ -211,17 +211,17 @@ func (w *work) ledgerKeys() ledger.Keys {
 // names one, that is the ledger's only one.
 func (w *work) index() error {
 	clusters := w.book.Clusters()
-	if n := len(clusters); w.target.cluster == "" && n > 0 {
-		w.target.cluster = clusters[0]
-		if last := clusters[n-1]; last != w.target.cluster {
-			return withHint(fmt.Errorf("%s has several clusters, such as %s and %s, and nothing says which is meant", w.o.ledger, w.target.cluster, last),
+	if n := len(clusters); w.target.Cluster == "" && n > 0 {
+		w.target.Cluster = clusters[0]
+		if last := clusters[n-1]; last != w.target.Cluster {
+			return withHint(fmt.Errorf("%s has several clusters, such as %s and %s, and nothing says which is meant", w.o.ledger, w.target.Cluster, last),
 				"CLUSTER_NAME in %s, or --context", w.o.env)
 		}
 	}
 	w.blank = len(clusters) == 0
 	w.known = map[string]placeRecords{}
-	for _, namespace := range w.book.Namespaces(w.target.cluster) {
-		records, past := w.book.At(w.target.cluster, namespace)
+	for _, namespace := range w.book.Namespaces(w.target.Cluster) {
+		records, past := w.book.At(w.target.Cluster, namespace)
 		w.known[namespace] = placeRecords{records, past}
 		w.records = append(w.records, records...)
 	}
@@ -233,8 +233,8 @@ func (w *work) index() error {
 	} else if len(edited) > 1 {
 		w.console.warn("%s:%d and %d more: rows were edited, and are not what the keys signed that they name: kubectl fernet verify%s", w.o.ledger, edited[0].Line, len(edited)-1+more, envFlag(w.o.env))
 	}
-	if len(clusters) > 0 && !slices.Contains(clusters, w.target.cluster) {
-		w.console.note("the ledger has nothing of cluster %q yet; it has %s", w.target.cluster, few(clusters))
+	if len(clusters) > 0 && !slices.Contains(clusters, w.target.Cluster) {
+		w.console.note("the ledger has nothing of cluster %q yet; it has %s", w.target.Cluster, hint.Few(clusters))
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (w *work) checkKeys() error {
 	for _, entry := range w.source.wanted {
 		wanted[entry.Base] = true
 	}
-	for _, namespace := range w.target.namespaces {
+	for _, namespace := range w.target.Namespaces {
 		named := map[string]bool{}
 		for _, record := range w.known[namespace].records {
 			base, _ := names.Split(record.Secret)
@@ -273,7 +273,7 @@ func (w *work) checkKeys() error {
 
 // connectTo makes the client of the target's cluster.
 func (w *work) connectTo() error {
-	config, err := w.target.restConfig()
+	config, err := w.target.Config()
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (w *work) connectTo() error {
 
 // connectQuietly is connectTo for a question that is not worth a prompt.
 func (w *work) connectQuietly() error {
-	config, err := w.target.restConfig()
+	config, err := w.target.Config()
 	if err != nil {
 		return err
 	}
@@ -334,7 +334,7 @@ func (w *work) rotatedAway(view plan.View, err error) bool {
 func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) (plan.View, error) {
 	at := w.known[namespace]
 	if w.client == nil {
-		return w.completed(plan.Offline(w.target.cluster, namespace, at.records, at.past)), nil
+		return w.completed(plan.Offline(w.target.Cluster, namespace, at.records, at.past)), nil
 	}
 	in := plan.InterestOf(at.records, at.past, wanted, w.o.ignoreKeys)
 	in.Labelled = labelled
@@ -354,7 +354,7 @@ func (w *work) observe(ctx context.Context, namespace string, wanted []plan.Want
 		}
 		objects = slices.Concat(newest, older)
 	}
-	return w.completed(plan.NewView(w.target.cluster, namespace, at.records, at.past, objects, gone)), nil
+	return w.completed(plan.NewView(w.target.Cluster, namespace, at.records, at.past, objects, gone)), nil
 }
 
 // completed adds to a view what the whole run knows.
@@ -374,7 +374,7 @@ func (w *work) spread() {
 		return
 	}
 	if known := w.recordedNamespaces(); len(known) > 0 {
-		w.target.namespaces = known
+		w.target.Namespaces = known
 	}
 }
 
@@ -395,7 +395,7 @@ func (w *work) recordedNamespaces() []string {
 func (w *work) lookAll(ctx context.Context) ([]plan.View, error) {
 	var views []plan.View
 	var lost error
-	for _, namespace := range w.target.namespaces {
+	for _, namespace := range w.target.Namespaces {
 		view, err := w.look(ctx, namespace, plan.Mine(w.recordsIn(namespace), w.source.wanted))
 		var wrong *plan.WrongClusterError
 		switch {

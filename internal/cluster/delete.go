@@ -118,8 +118,8 @@ func explainDelete(err error) error {
 func explainFor(err error, rights hint.Text) error {
 	err = explain(err)
 	var e *Error
-	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Hint != "" {
-		e.Hint = rights
+	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Way != "" {
+		e.Way = rights
 	}
 	return err
 }

@@ -21,13 +21,16 @@ import (
 )
 
 // Error is what an API server or the way to it said, without anything that this
-// process knows to be secret. Hint is what to do about it, if there is something to do.
+// process knows to be secret. Way is what to do about it, if there is something to do.
 type Error struct {
 	Message string
-	Hint    hint.Text
+	Way     hint.Text
 	Rights  bool          // the user may not do this, says the API server's RBAC
 	status  metav1.Status // zero when no API server answered
 }
+
+// Hint gives the way out.
+func (e *Error) Hint() hint.Text { return e.Way }
 
 func (e *Error) Error() string { return e.Message }
 
@@ -53,26 +56,26 @@ func explain(err error) error {
 	switch {
 	case foreign(s):
 		e.Message = fmt.Sprintf("the server answered HTTP %d and is no Kubernetes API server", s.Code)
-		e.Hint = "check the server's address in the kubeconfig"
+		e.Way = "check the server's address in the kubeconfig"
 	case s.Reason == metav1.StatusReasonInvalid:
 		e.Message = "the API server refuses the object: " + cmp.Or(outside(s.Message), fields(s))
 	case hasCause(s, corev1.NamespaceTerminatingCause):
-		e.Message, e.Hint = "the namespace is being deleted", "wait until it is gone, then create it again"
+		e.Message, e.Way = "the namespace is being deleted", "wait until it is gone, then create it again"
 	case s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces":
 		said := e.Message
 		if e.Message = "the namespace does not exist"; s.Message != fmt.Sprintf("namespaces %q not found", s.Details.Name) {
 			e.Message += ": " + said
 		}
-		e.Hint = hint.Format("kubectl create namespace %s", outside(s.Details.Name))
+		e.Way = hint.Format("kubectl create namespace %s", outside(s.Details.Name))
 	case s.Reason == metav1.StatusReasonUnauthorized:
-		e.Hint = "log in again: they are missing, wrong or expired"
+		e.Way = "log in again: they are missing, wrong or expired"
 		said := e.Message
 		e.Message = "the API server does not accept these credentials"
 		if said != unauthorized && !hasCause(s, metav1.CauseTypeUnexpectedServerResponse) {
 			e.Message += ": " + said
 		}
 	case s.Reason == metav1.StatusReasonForbidden && byRBAC.MatchString(s.Message):
-		e.Rights, e.Hint = true, "ask for that verb in this namespace"
+		e.Rights, e.Way = true, "ask for that verb in this namespace"
 	}
 	return e
 }
@@ -116,15 +119,15 @@ func explainTransport(err error) error {
 	switch {
 	case undecoded.MatchString(text):
 		e.Message = "the server's answer is no Kubernetes object"
-		e.Hint = "check the server's address in the kubeconfig"
+		e.Way = "check the server's address in the kubeconfig"
 	case strings.Contains(e.Message, "connection refused"):
-		e.Hint = "is the cluster running, and the server's address in the kubeconfig right?"
+		e.Way = "is the cluster running, and the server's address in the kubeconfig right?"
 	case strings.Contains(e.Message, "certificate signed by unknown authority"):
-		e.Hint = "the kubeconfig's certificate-authority is not the one of this server"
+		e.Way = "the kubeconfig's certificate-authority is not the one of this server"
 	case strings.Contains(e.Message, "server gave HTTP response to HTTPS client"):
-		e.Hint = "the server's address in the kubeconfig is no Kubernetes API server"
+		e.Way = "the server's address in the kubeconfig is no Kubernetes API server"
 	case strings.Contains(e.Message, "executable") && strings.Contains(e.Message, "not found"):
-		e.Hint = "install the credential plugin that the kubeconfig names"
+		e.Way = "install the credential plugin that the kubeconfig names"
 	}
 	return e
 }

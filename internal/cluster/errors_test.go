@@ -39,8 +39,8 @@ func explained(t *testing.T, r cluster.Result, secret ...string) *cluster.Error 
 	}
 	for _, s := range append(secret, canary) {
 		for _, form := range []string{s, base64.StdEncoding.EncodeToString([]byte(s))[:len(s)]} {
-			if strings.Contains(e.Message+string(e.Hint), form) {
-				t.Errorf("shows %q: %q, hint %q", form, e.Message, e.Hint)
+			if strings.Contains(e.Message+string(e.Way), form) {
+				t.Errorf("shows %q: %q, hint %q", form, e.Message, e.Way)
 			}
 		}
 	}
@@ -50,8 +50,8 @@ func explained(t *testing.T, r cluster.Result, secret ...string) *cluster.Error 
 // says checks an Error's text and hint; with an empty hint there must be none.
 func says(t *testing.T, e *cluster.Error, message, hint string) {
 	t.Helper()
-	if !strings.Contains(e.Message, message) || !strings.Contains(string(e.Hint), hint) || (e.Hint == "") != (hint == "") {
-		t.Errorf("error %q, hint %q; want %q and %q", e.Message, e.Hint, message, hint)
+	if !strings.Contains(e.Message, message) || !strings.Contains(string(e.Way), hint) || (e.Way == "") != (hint == "") {
+		t.Errorf("error %q, hint %q; want %q and %q", e.Message, e.Way, message, hint)
 	}
 }
 

@@ -145,7 +145,7 @@ func TestObserveFails(t *testing.T) {
 			in := manifest.Interest{Bases: map[string]int{"secret-a": 1}, Names: map[string]bool{"recorded": true}}
 			objects, _, err := l.client.Observe(t.Context(), l.namespace, in, 1)
 			var e *cluster.Error
-			if !errors.As(err, &e) || !strings.Contains(e.Message, tc.want) || (e.Hint != "") != tc.hint || objects != nil {
+			if !errors.As(err, &e) || !strings.Contains(e.Message, tc.want) || (e.Way != "") != tc.hint || objects != nil {
 				t.Errorf("got %v, error %+v; want an error with %q, hint: %v", objects, err, tc.want, tc.hint)
 			}
 		})

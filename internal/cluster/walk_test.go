@@ -358,7 +358,7 @@ func TestWalkWithFewRights(t *testing.T) {
 	for _, kind := range walk.Denied {
 		denied[kind.PodHolding] = append(denied[kind.PodHolding], kind.String())
 		var e *cluster.Error
-		if !errors.As(kind.Err, &e) || !strings.Contains(e.Message, "cannot list resource") || string(e.Hint) != "retire needs the verb list on "+kind.String()+" in this namespace" {
+		if !errors.As(kind.Err, &e) || !strings.Contains(e.Message, "cannot list resource") || string(e.Way) != "retire needs the verb list on "+kind.String()+" in this namespace" {
 			t.Errorf("%s: %+v", kind, kind.Err)
 		}
 	}

@@ -213,8 +213,8 @@ func explainWorkload(err error) error {
 	}
 	err = explain(err)
 	var e *Error
-	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Hint != "" {
-		e.Hint = "rollout needs the verbs get, list and patch on deployments, statefulsets, daemonsets and cronjobs in this namespace"
+	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Way != "" {
+		e.Way = "rollout needs the verbs get, list and patch on deployments, statefulsets, daemonsets and cronjobs in this namespace"
 	}
 	return err
 }

@@ -15,10 +15,10 @@ const byteOrderMark = "\ufeff"
 func checkEncoding(path string, data []byte) error {
 	at := func(offset int, message string, hint hint.Text) error {
 		line := 1 + bytes.Count(data[:offset], []byte("\n"))
-		return &Error{Path: path, Line: line, Message: message, Hint: hint}
+		return &Error{Path: path, Line: line, Message: message, Way: hint}
 	}
 	if isUTF16(data) {
-		return &Error{Path: path, Message: "is UTF-16, not UTF-8", Hint: "save it as UTF-8; PowerShell: Set-Content -Encoding utf8"}
+		return &Error{Path: path, Message: "is UTF-16, not UTF-8", Way: "save it as UTF-8; PowerShell: Set-Content -Encoding utf8"}
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return at(i, "a NUL byte", "an .env is text; delete the byte, or encode the value as base64")

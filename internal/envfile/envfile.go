@@ -69,10 +69,13 @@ type Error struct {
 	Line    int // from 1; 0: about the file
 	Column  int // in characters, from 1; 0: none
 	Message string
-	Hint    hint.Text // the way out; may be empty
+	Way     hint.Text // out of it; may be empty
 
 	cause error
 }
+
+// Hint gives the way out.
+func (e *Error) Hint() hint.Text { return e.Way }
 
 func (e *Error) Error() string {
 	if e.Line == 0 {

@@ -226,5 +226,5 @@ func (p *parser) advance(from int) {
 }
 
 func (p *parser) fail(column int, message string, hint hint.Text) error {
-	return &Error{Path: p.file.Path, Line: p.line, Column: column, Message: message, Hint: hint}
+	return &Error{Path: p.file.Path, Line: p.line, Column: column, Message: message, Way: hint}
 }

@@ -106,18 +106,18 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%q: %v", tt.input, err)
 			continue
 		}
-		if e.Line != tt.line || e.Column != tt.column || e.Message != tt.message || !strings.Contains(string(e.Hint), tt.hint) || e.Path != "dir/x.env" {
+		if e.Line != tt.line || e.Column != tt.column || e.Message != tt.message || !strings.Contains(string(e.Way), tt.hint) || e.Path != "dir/x.env" {
 			t.Errorf("%q: %+v", tt.input, e)
 		}
-		if strings.Contains(e.Error()+string(e.Hint), canary[:6]) {
-			t.Errorf("%q: the value is in %s / %s", tt.input, e, e.Hint)
+		if strings.Contains(e.Error()+string(e.Way), canary[:6]) {
+			t.Errorf("%q: the value is in %s / %s", tt.input, e, e.Way)
 		}
 	}
 }
 
 func TestErrorText(t *testing.T) {
 	for want, e := range map[string]*Error{
-		"x.env:3: what":    {Path: "x.env", Line: 3, Column: 4, Message: "what", Hint: "do"},
+		"x.env:3: what":    {Path: "x.env", Line: 3, Column: 4, Message: "what", Way: "do"},
 		"x.env: is UTF-16": {Path: "x.env", Message: "is UTF-16"},
 	} {
 		if e.Error() != want {

@@ -58,11 +58,11 @@ func openError(path string, err error) error {
 	info, linkErr := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && linkErr == nil && info.Mode()&fs.ModeSymlink != 0:
-		e.Message, e.Hint = "a symbolic link to a file that does not exist", "create that file, or remove the link"
+		e.Message, e.Way = "a symbolic link to a file that does not exist", "create that file, or remove the link"
 	case errors.Is(err, fs.ErrNotExist):
-		e.Message, e.Hint = "no such file", "kubectl fernet init"+envFlag(path)
+		e.Message, e.Way = "no such file", "kubectl fernet init"+envFlag(path)
 	case errors.Is(err, fs.ErrPermission):
-		e.Message, e.Hint = "permission denied", hint.Format("chmod 600 %s", path)
+		e.Message, e.Way = "permission denied", hint.Format("chmod 600 %s", path)
 	case errors.As(err, &p):
 		e.Message = p.Err.Error()
 	}
@@ -75,7 +75,7 @@ func checkKind(path string, mode fs.FileMode) error {
 	case mode.IsRegular():
 		return nil
 	case mode.IsDir():
-		return &Error{Path: path, Message: "is a directory", Hint: hint.Format("name the file in it: --env %s", strings.TrimRight(path, "/")+"/.env")}
+		return &Error{Path: path, Message: "is a directory", Way: hint.Format("name the file in it: --env %s", strings.TrimRight(path, "/")+"/.env")}
 	case mode&fs.ModeNamedPipe != 0:
 		what = "is a pipe"
 	case mode&fs.ModeSocket != 0:
@@ -83,12 +83,12 @@ func checkKind(path string, mode fs.FileMode) error {
 	case mode&fs.ModeDevice != 0:
 		what = "is a device"
 	}
-	return &Error{Path: path, Message: what, Hint: "name a regular file: it is read more than once"}
+	return &Error{Path: path, Message: what, Way: "name a regular file: it is read more than once"}
 }
 
 // readWhole reads an open file that a Stat of its path described before.
 func readWhole(path string, before fs.FileInfo, f fs.File) ([]byte, error) {
-	changed := &Error{Path: path, Message: "changed while it was read", Hint: "run the command again"}
+	changed := &Error{Path: path, Message: "changed while it was read", Way: "run the command again"}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, openError(path, err)
@@ -97,9 +97,9 @@ func readWhole(path string, before fs.FileInfo, f fs.File) ([]byte, error) {
 	case !os.SameFile(before, info):
 		return nil, changed
 	case size == 0:
-		return nil, &Error{Path: path, Message: ErrEmpty.Error(), Hint: "kubectl fernet init" + envFlag(path), cause: ErrEmpty}
+		return nil, &Error{Path: path, Message: ErrEmpty.Error(), Way: "kubectl fernet init" + envFlag(path), cause: ErrEmpty}
 	case size > MaxSize:
-		return nil, &Error{Path: path, Message: fmt.Sprintf("has %d bytes; an .env has at most %d", size, MaxSize), Hint: "is this the right file?"}
+		return nil, &Error{Path: path, Message: fmt.Sprintf("has %d bytes; an .env has at most %d", size, MaxSize), Way: "is this the right file?"}
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {

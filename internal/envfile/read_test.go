@@ -28,7 +28,7 @@ func writeTemp(t *testing.T, content string, mode fs.FileMode) string {
 func refused(t *testing.T, err error, path, message, hint string) {
 	t.Helper()
 	var e *Error
-	if !errors.As(err, &e) || e.Path != path || e.Message != message || string(e.Hint) != hint || e.Line != 0 {
+	if !errors.As(err, &e) || e.Path != path || e.Message != message || string(e.Way) != hint || e.Line != 0 {
 		t.Errorf("%#v; want %q, hint %q", err, message, hint)
 	}
 }

@@ -53,7 +53,7 @@ func TestSecretLinesAreNoNames(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		said := e.Error() + "\n" + string(e.Hint)
+		said := e.Error() + "\n" + string(e.Way)
 		if e.Line != tc.line {
 			t.Errorf("%s: line %d, want %d", name, e.Line, tc.line)
 		}

@@ -9,6 +9,7 @@
 package hint
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -99,4 +100,14 @@ func (f failure) Hint() Text { return f.hint }
 // With adds a hint, as Format makes it, to an error.
 func With(err error, format constant, args ...any) error {
 	return failure{err, Format(format, args...)}
+}
+
+// Of gives the way out that an error, or one that it wraps, knows; empty where none
+// does. The outermost one that knows a way decides, also with an empty one.
+func Of(err error) Text {
+	var with interface{ Hint() Text }
+	if errors.As(err, &with) {
+		return with.Hint()
+	}
+	return ""
 }

@@ -39,7 +39,7 @@ type place struct {
 func (p place) there() bool { return p.name != "" }
 
 func (p place) errorf(message string, hint hint.Text) error {
-	return &envfile.Error{Path: p.path, Line: p.line, Message: p.name + ": " + message, Hint: hint}
+	return &envfile.Error{Path: p.path, Line: p.line, Message: p.name + ": " + message, Way: hint}
 }
 
 // FromFile reads KEY, KEY_PREVIOUS and KEY_NEXT of a parsed .env or key file.

@@ -117,10 +117,10 @@ func wantError(t *testing.T, err error, path string, want badFile) {
 	if !errors.As(err, &e) {
 		t.Fatalf("got %v, want an *Error", err)
 	}
-	if e.Path != path || e.Line != want.line || !strings.Contains(e.Message, want.message) || !strings.Contains(string(e.Hint), want.hint) {
-		t.Errorf("got line %d: %s\nhint: %s\nwant line %d: %s … %s", e.Line, e.Message, e.Hint, want.line, want.message, want.hint)
+	if e.Path != path || e.Line != want.line || !strings.Contains(e.Message, want.message) || !strings.Contains(string(e.Way), want.hint) {
+		t.Errorf("got line %d: %s\nhint: %s\nwant line %d: %s … %s", e.Line, e.Message, e.Way, want.line, want.message, want.hint)
 	}
-	if strings.Contains(e.Error()+string(e.Hint), "7f3a") {
+	if strings.Contains(e.Error()+string(e.Way), "7f3a") {
 		t.Errorf("it shows what is in the file: %v", e)
 	}
 }

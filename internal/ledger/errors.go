@@ -20,10 +20,13 @@ type Error struct {
 	Path    string
 	Line    int // from 1; 0: about the file
 	Message string
-	Hint    hint.Text // the way out; may be empty
+	Way     hint.Text // out of it; may be empty
 
 	cause error
 }
+
+// Hint gives the way out.
+func (e *Error) Hint() hint.Text { return e.Way }
 
 func (e *Error) Error() string {
 	if e.Line == 0 {
@@ -48,11 +51,11 @@ func systemError(path string, err error) *Error {
 	var p *fs.PathError
 	switch {
 	case errors.Is(err, errReplaced):
-		e.Hint = "run the command again"
+		e.Way = "run the command again"
 	case errors.Is(err, atomicfile.ErrDangling):
-		e.Message, e.Hint = atomicfile.ErrDangling.Error(), "make that file, or remove the link"
+		e.Message, e.Way = atomicfile.ErrDangling.Error(), "make that file, or remove the link"
 	case errors.Is(err, fs.ErrPermission):
-		e.Message, e.Hint = "permission denied", hint.Format("chmod u+rw %s", path)
+		e.Message, e.Way = "permission denied", hint.Format("chmod u+rw %s", path)
 	case errors.As(err, &p):
 		e.Message = p.Err.Error()
 	}

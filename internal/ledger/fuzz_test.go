@@ -62,7 +62,7 @@ func FuzzParse(f *testing.F) {
 		rows, tail, err := ledger.Parse("x.csv", data)
 		if err != nil {
 			var e *ledger.Error
-			if !errors.As(err, &e) || e.Line == 0 || e.Hint == "" || rows != nil {
+			if !errors.As(err, &e) || e.Line == 0 || e.Way == "" || rows != nil {
 				t.Fatalf("%#v with %d rows", err, len(rows))
 			}
 			return
@@ -92,7 +92,7 @@ func FuzzDamage(f *testing.F) {
 		}
 		for n := 1; n <= 3; n++ {
 			for i := range len(tokenOf(n)) - 6 {
-				if window := tokenOf(n)[i : i+6]; strings.Contains(e.Error()+string(e.Hint), window) {
+				if window := tokenOf(n)[i : i+6]; strings.Contains(e.Error()+string(e.Way), window) {
 					t.Fatalf("%q of a token in: %v", window, e)
 				}
 			}

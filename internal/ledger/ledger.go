@@ -132,7 +132,7 @@ func load(fsys atomicfile.FS, path, target string, flag int, visit func(Row)) (c
 	}
 	if flag != os.O_RDONLY && atomicfile.Borrowed(filepath.Dir(target), info) {
 		err := &Error{Path: path, Message: "has a second name, and others may write this folder: to append to it could change another file of yours",
-			Hint: hint.Format("cp %s new.csv && mv new.csv %s", path, path)}
+			Way: hint.Format("cp %s new.csv && mv new.csv %s", path, path)}
 		return c, nil, errors.Join(err, f.Close())
 	}
 	c, err = decode(path, f, visit)
@@ -145,13 +145,13 @@ func check(path string, info fs.FileInfo, flag int) error {
 	e := &Error{Path: path}
 	switch {
 	case info.IsDir():
-		e.Message, e.Hint = "is a directory", hint.Format("name a file in it: --ledger %s", filepath.Join(path, "fernet-ledger.csv"))
+		e.Message, e.Way = "is a directory", hint.Format("name a file in it: --ledger %s", filepath.Join(path, "fernet-ledger.csv"))
 	case !info.Mode().IsRegular():
-		e.Message, e.Hint = "not a regular file", "name another with --ledger"
+		e.Message, e.Way = "not a regular file", "name another with --ledger"
 	case info.Size() > MaxSize:
-		e.Message, e.Hint = "over 2 GiB", "is this the right file? move it away and push again: what is in the cluster is found there"
+		e.Message, e.Way = "over 2 GiB", "is this the right file? move it away and push again: what is in the cluster is found there"
 	case flag != os.O_RDONLY && info.Mode().Perm()&0o200 == 0:
-		e.Message, e.Hint = "is read-only", hint.Format("chmod u+w %s", path)
+		e.Message, e.Way = "is read-only", hint.Format("chmod u+w %s", path)
 	default:
 		return nil
 	}
@@ -216,7 +216,7 @@ func (l *Ledger) Append(rows ...Row) error {
 		return err
 	}
 	if l.size+int64(len(data)) > MaxSize {
-		return &Error{Path: l.path, Message: "would grow over 2 GiB", Hint: "move it away and push again: what is in the cluster is found there"}
+		return &Error{Path: l.path, Message: "would grow over 2 GiB", Way: "move it away and push again: what is in the cluster is found there"}
 	}
 	if err := l.write(data); err != nil {
 		l.failed = systemError(l.path, err)

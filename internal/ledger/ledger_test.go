@@ -328,7 +328,7 @@ func TestAppendAfterReplacement(t *testing.T) {
 			before, _ := os.ReadFile(path)
 			err := l.Append(planned(2))
 			var e *ledger.Error
-			if !errors.As(err, &e) || !strings.Contains(e.Message, "something else has changed it") || e.Hint == "" {
+			if !errors.As(err, &e) || !strings.Contains(e.Message, "something else has changed it") || e.Way == "" {
 				t.Errorf("got %v", err)
 			}
 			if after, _ := os.ReadFile(path); string(after) != string(before) {

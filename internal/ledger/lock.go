@@ -56,7 +56,7 @@ func Lock(path string) (*Guard, error) {
 		var held *LockedError
 		switch {
 		case errors.As(err, &held):
-			err = &Error{Path: path, Message: held.Error(), Hint: "wait until it has ended", cause: held}
+			err = &Error{Path: path, Message: held.Error(), Way: "wait until it has ended", cause: held}
 		case err == nil && guard != nil:
 			guard.ledger = ledger
 			return guard, nil
@@ -65,7 +65,7 @@ func Lock(path string) (*Guard, error) {
 			return nil, err
 		}
 	}
-	return nil, &Error{Path: name, Message: "another process exchanges it all the time", Hint: "whoever may write that folder may do so: use one of your own"}
+	return nil, &Error{Path: name, Message: "another process exchanges it all the time", Way: "whoever may write that folder may do so: use one of your own"}
 }
 
 // openLock opens the lock file by its own name, and makes it where there is none.
@@ -139,13 +139,13 @@ func readPID(f *os.File) (pid int, ours bool) {
 }
 
 func notOurs(name string) error {
-	return &Error{Path: name, Message: "is not a lock file of ours", Hint: "move it away, or name another ledger with --ledger"}
+	return &Error{Path: name, Message: "is not a lock file of ours", Way: "move it away, or name another ledger with --ledger"}
 }
 
 func lockError(path string, err error) error {
 	e := systemError(path, err)
 	if errors.Is(err, fs.ErrNotExist) {
-		e.Message, e.Hint = "no such directory", hint.Format("mkdir -p %s", filepath.Dir(path))
+		e.Message, e.Way = "no such directory", hint.Format("mkdir -p %s", filepath.Dir(path))
 	}
 	return e
 }

@@ -110,7 +110,7 @@ func newDecoder(name string, in io.Reader) *decoder {
 
 // fail is an error about the current line.
 func (d *decoder) fail(message string, hint hint.Text) error {
-	return &Error{Path: d.name, Line: d.lines.number, Message: message, Hint: hint}
+	return &Error{Path: d.name, Line: d.lines.number, Message: message, Way: hint}
 }
 
 // read gives the cells of one line. What encoding/csv says of it is for
@@ -127,7 +127,7 @@ func (d *decoder) read() (record []string, syntax, err error) {
 	case errors.Is(err, io.EOF):
 		return nil, nil, io.EOF
 	case errors.Is(err, errLongLine):
-		return nil, nil, &Error{Path: d.name, Line: d.lines.number + 1, Message: errLongLine.Error(), Hint: hintLine}
+		return nil, nil, &Error{Path: d.name, Line: d.lines.number + 1, Message: errLongLine.Error(), Way: hintLine}
 	}
 	return nil, nil, systemError(d.name, err)
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package target
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // kubeconfig makes one from words "context=cluster"; the first one with a "*"
@@ -27,31 +30,36 @@ func kubeconfig(words string) clientcmdapi.Config {
 	return config
 }
 
-// request makes a targetRequest from words: NAME is CLUSTER_NAME, the others
+// request makes a Request of words: NAME is CLUSTER_NAME, the others
 // are flags.
-func request(words string) targetRequest {
-	r := targetRequest{connect: genericclioptions.NewConfigFlags(false)}
+func request(words string) Request {
+	flags := genericclioptions.NewConfigFlags(false)
+	r := Request{}
 	for _, word := range strings.Fields(words) {
 		switch name, value, _ := strings.Cut(word, "="); name {
 		case "NAME":
-			r.clusterName = value
+			r.ClusterName = value
 		case "--context":
-			*r.connect.Context = value
+			r.Context = value
 		case "--cluster":
-			*r.connect.ClusterName = value
+			r.Cluster, *flags.ClusterName = value, value
 		case "--server":
-			*r.connect.APIServer = value
+			r.Server, *flags.APIServer = value, value
 		case "-n":
-			*r.connect.Namespace = value
+			r.Namespace, *flags.Namespace = value, value
 		case "--namespaces":
-			r.namespaces = strings.Split(value, ",")
+			r.Namespaces = strings.Split(value, ",")
 		case "ignore":
-			r.ignoreName = true
+			r.IgnoreClusterName = true
 		case "offline":
-			r.offline = true
+			r.Offline = true
 		default:
 			panic(word)
 		}
+	}
+	r.Load = func(context string) clientcmd.ClientConfig {
+		flags.Context = &context
+		return flags.ToRawKubeConfigLoader()
 	}
 	return r
 }
@@ -89,8 +97,8 @@ func TestTargetIsChosen(t *testing.T) {
 		{"", "offline", "/"},
 	} {
 		got, err := request(c.request).choose(kubeconfig(c.kubeconfig))
-		if err != nil || got.context+"/"+got.cluster != c.want {
-			t.Errorf("%q of %q: %s/%s, %v, want %s", c.request, c.kubeconfig, got.context, got.cluster, err, c.want)
+		if err != nil || got.Context+"/"+got.Cluster != c.want {
+			t.Errorf("%q of %q: %s/%s, %v, want %s", c.request, c.kubeconfig, got.Context, got.Cluster, err, c.want)
 		}
 	}
 }
@@ -108,6 +116,7 @@ func TestTargetIsRefused(t *testing.T) {
 		{usual, "NAME=nothing", `CLUSTER_NAME "nothing"` + itHas, "correct CLUSTER_NAME, or add --ignore-cluster-name"},
 		{usual, "NAME=prod --cluster=alone", `--cluster alone is cluster "alone", but CLUSTER_NAME is "prod"`, `leave --cluster out to go to prod`},
 		{usual, "NAME=prod --server=https://u:p@h", `--server https://h is cluster "https://h", but CLUSTER_NAME is "prod"`, `leave --server out to go to prod`},
+		{usual, "NAME=local --cluster=alone", `--cluster alone is cluster "alone", but CLUSTER_NAME is "local"`, `leave --cluster out to go to local`},
 		{"", "NAME=prod", noCluster, "pass --kubeconfig or --context"},
 		{"", "", noCluster, "pass --kubeconfig or --context"},
 		{"a=x b=x", "", noCluster, "pass --kubeconfig or --context"},
@@ -115,7 +124,9 @@ func TestTargetIsRefused(t *testing.T) {
 		{"", "--context=dev offline", `--context "dev": the kubeconfig has no contexts`, "pass --kubeconfig, or set KUBECONFIG"},
 	} {
 		_, err := request(c.request).choose(kubeconfig(c.kubeconfig))
-		wantError(t, err, c.err, c.hint)
+		if err == nil || err.Error() != c.err || !strings.HasPrefix(string(hint.Of(err)), c.hint) {
+			t.Errorf("%q: %v (%s), want %s (%s)", c.request, err, hint.Of(err), c.err, c.hint)
+		}
 	}
 }
 
@@ -129,21 +140,21 @@ func TestTargetNeverDisagrees(t *testing.T) {
 	for _, context := range names {
 		for _, name := range names {
 			r := request("")
-			*r.connect.Context, r.clusterName = context, name
+			r.Context, r.ClusterName = context, name
 			got, err := r.choose(config)
 			switch {
-			case err != nil && hintOf(err) == "":
+			case err != nil && hint.Of(err) == "":
 				t.Errorf("--context %q, CLUSTER_NAME %q: no hint: %v", context, name, err)
-			case err == nil && context != "" && got.context != context:
-				t.Errorf("--context %q, CLUSTER_NAME %q: goes to %q", context, name, got.context)
-			case err == nil && name != "" && (got.cluster != name || name != got.context && name != config.Contexts[got.context].Cluster):
-				t.Errorf("--context %q, CLUSTER_NAME %q: goes to %q of %q", context, name, got.cluster, got.context)
+			case err == nil && context != "" && got.Context != context:
+				t.Errorf("--context %q, CLUSTER_NAME %q: goes to %q", context, name, got.Context)
+			case err == nil && name != "" && (got.Cluster != name || name != got.Context && name != config.Contexts[got.Context].Cluster):
+				t.Errorf("--context %q, CLUSTER_NAME %q: goes to %q of %q", context, name, got.Cluster, got.Context)
 			}
-			r.ignoreName = true
+			r.IgnoreClusterName = true
 			ignoring, err := r.choose(config)
-			r.clusterName = ""
+			r.ClusterName = ""
 			without, errWithout := r.choose(config)
-			if ignoring.context != without.context || ignoring.cluster != without.cluster || (err == nil) != (errWithout == nil) {
+			if ignoring.Context != without.Context || ignoring.Cluster != without.Cluster || (err == nil) != (errWithout == nil) {
 				t.Errorf("--context %q: CLUSTER_NAME %q is not ignored: %v %v", context, name, err, errWithout)
 			}
 		}
@@ -151,7 +162,7 @@ func TestTargetNeverDisagrees(t *testing.T) {
 }
 
 func TestTargetIsResolved(t *testing.T) {
-	emptyFolder(t)
+	t.Chdir(t.TempDir())
 	if err := clientcmd.WriteToFile(kubeconfig(usual), "config"); err != nil {
 		t.Fatal(err)
 	}
@@ -163,27 +174,44 @@ func TestTargetIsResolved(t *testing.T) {
 		{"NAME=prod --namespaces=b,a", `target: context "prod", cluster "prod", namespaces "b", "a"`, "https://127.0.0.1:1"},
 		{"--server=https://h", `target: context "dev", cluster "https://h", namespace "of-dev"`, "https://h"},
 	} {
-		got, err := request(c.request).resolve()
-		if err != nil || got.line() != c.want {
-			t.Errorf("%q: %s, %v, want %s", c.request, got.line(), err, c.want)
+		got, err := request(c.request).Resolve()
+		if err != nil || got.String() != c.want {
+			t.Errorf("%q: %s, %v, want %s", c.request, got.String(), err, c.want)
 			continue
 		}
-		if config, err := got.restConfig(); err != nil || config.Host != c.host {
+		if config, err := got.Config(); err != nil || config.Host != c.host {
 			t.Errorf("%q: dials %+v, %v", c.request, config, err)
 		}
 	}
 	for _, bad := range []string{"-n=A", "--namespaces=a,b_c", "--namespaces=a,", "NAME=nothing"} {
-		if got, err := request(bad).resolve(); err == nil {
-			t.Errorf("%s: %s", bad, got.line())
+		if got, err := request(bad).Resolve(); err == nil {
+			t.Errorf("%s: %s", bad, got.String())
 		}
 	}
-	put(t, "config", "{"+canary)
-	_, err := request("").resolve()
-	if err == nil || !strings.HasPrefix(err.Error(), "kubeconfig: ") || hintOf(err) == "" {
+	if err := os.WriteFile("config", []byte("{no yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := request("").Resolve()
+	if err == nil || !strings.HasPrefix(err.Error(), "kubeconfig: ") || hint.Of(err) == "" {
 		t.Errorf("unparsable: %v", err)
 	}
 	t.Setenv("KUBECONFIG", "none")
-	if got, err := request("NAME=prod offline").resolve(); err != nil || !slices.Equal(got.namespaces, []string{"default"}) {
+	if got, err := request("NAME=prod offline").Resolve(); err != nil || !slices.Equal(got.Namespaces, []string{"default"}) {
 		t.Errorf("offline: %+v, %v", got, err)
+	}
+}
+
+// The flags that say where to connect are for the target alone.
+func TestOtherCluster(t *testing.T) {
+	r := request("--server=https://h")
+	r.Bare = func(context string) clientcmd.ClientConfig {
+		return clientcmd.NewDefaultClientConfig(kubeconfig(usual), &clientcmd.ConfigOverrides{CurrentContext: context})
+	}
+	other := Target{request: r}
+	for name, known := range map[string]bool{"prod": true, "shared": true, "alone": true, "gone": false} {
+		config, err := other.Other(name)
+		if known != (err == nil) || known && config.Host != "https://127.0.0.1:1" {
+			t.Errorf("%s: %+v, %v", name, config, err)
+		}
 	}
 }
