@@ -211,10 +211,10 @@ func mark(s corev1.Secret) string {
 
 // note adds what our project made to the truth. Nobody meddles yet.
 func (d *duel) note() {
-	door := seal.New(d.ring(), nil)
+	sealer := seal.New(d.ring(), nil)
 	for _, s := range d.there() {
 		d.old = append(d.old, s)
-		if value, err := door.Open(manifest.FromSecret(&s).Placed()); err == nil {
+		if value, err := sealer.Open(manifest.FromSecret(&s).Placed()); err == nil {
 			d.made[mark(s)] = value.Reveal()
 		}
 	}
@@ -282,16 +282,16 @@ func (d *duel) verb(meddled bool, args ...string) {
 	before, ring := d.there(), d.ring()
 	a := d.run(d.ours, args...)
 	after := d.there()
-	door := seal.New(ring, nil)
+	sealer := seal.New(ring, nil)
 	if args[0] == "rotate" { // the key is on disk before it is used
-		door = seal.New(d.ring(), nil)
+		sealer = seal.New(d.ring(), nil)
 	}
 	for at, s := range after {
 		was, known := before[at]
 		o := manifest.FromSecret(&s)
 		switch {
 		case !known:
-			value, err := door.Open(o.Placed())
+			value, err := sealer.Open(o.Placed())
 			if err != nil {
 				d.errorf("%v created %s, which no key of ours proves: %v\n%s", args, at, err, a.stderr)
 			}

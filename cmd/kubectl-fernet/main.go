@@ -6,8 +6,9 @@ package main
 import (
 	"os"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(atomicfile.OS, os.Args[1:])) }
+func main() { os.Exit(cli.Main(action.On(atomicfile.OS), os.Args[1:])) }

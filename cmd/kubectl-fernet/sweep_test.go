@@ -27,6 +27,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
@@ -602,7 +603,7 @@ func plugin() {
 		if err != nil {
 			panic(err)
 		}
-		os.Exit(cli.Main(&fullFS{FS: atomicfile.OS, at: at}, os.Args[1:]))
+		os.Exit(cli.Main(action.On(&fullFS{FS: atomicfile.OS, at: at}), os.Args[1:]))
 	}
 	text, ok := os.LookupEnv(killVariable)
 	if !ok {
@@ -614,7 +615,7 @@ func plugin() {
 	if err != nil {
 		panic(err)
 	}
-	os.Exit(cli.Main(&killFS{FS: atomicfile.OS, at: k, after: after == "true"}, os.Args[1:]))
+	os.Exit(cli.Main(action.On(&killFS{FS: atomicfile.OS, at: k, after: after == "true"}), os.Args[1:]))
 }
 
 // killFS is the real file system, up to one call.

@@ -33,7 +33,7 @@ func (b *bench) long(rows int) []contender {
 	}
 }
 
-func doorOf(path string) (*envfile.File, *seal.Door, error) {
+func doorOf(path string) (*envfile.File, *seal.Sealer, error) {
 	env, _, err := envfile.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
@@ -45,13 +45,13 @@ func doorOf(path string) (*envfile.File, *seal.Door, error) {
 	return env, seal.New(ring, env.Entries), nil
 }
 
-func openLedger(file string, door *seal.Door) (l *ledger.Ledger, unlock func(), err error) {
+func openLedger(file string, sealer *seal.Sealer) (l *ledger.Ledger, unlock func(), err error) {
 	lock, err := ledger.Lock(file)
 	if err != nil {
 		return nil, nil, err
 	}
 	unlock = func() { _ = lock.Unlock() }
-	if l, err = ledger.Open(atomicfile.OS, file, lock, door.Ledger()); err != nil {
+	if l, err = ledger.Open(atomicfile.OS, file, lock, sealer.Ledger()); err != nil {
 		unlock()
 	}
 	return l, unlock, err
@@ -115,11 +115,11 @@ func (b *bench) writePast(file string, rows int) error {
 	if err := os.WriteFile(file, live, 0o600); err != nil {
 		return err
 	}
-	_, door, err := doorOf(b.path("past.env"))
+	_, sealer, err := doorOf(b.path("past.env"))
 	if err != nil {
 		return err
 	}
-	l, unlock, err := openLedger(file, door)
+	l, unlock, err := openLedger(file, sealer)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (b *bench) writePast(file string, rows int) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	var batch []ledger.Row
 	for i := range (rows - 2*pastEntries) / 3 {
-		row, err := door.Seal(ledger.Row{
+		row, err := sealer.Seal(ledger.Row{
 			Time: now, Operation: ledger.Push, State: ledger.Planned, Cluster: first.Cluster, Namespace: first.Namespace,
 			Secret: fmt.Sprintf("secret-old-%05d", i), Generation: 1, EnvKey: "SECRET_00000", Since: 1,
 		})
@@ -152,11 +152,11 @@ func (b *bench) writeHistory(file string, rows int) error {
 	if b.hasHistory {
 		return nil
 	}
-	env, door, err := doorOf(b.path("full.env"))
+	env, sealer, err := doorOf(b.path("full.env"))
 	if err != nil {
 		return err
 	}
-	l, unlock, err := openLedger(file, door)
+	l, unlock, err := openLedger(file, sealer)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (b *bench) writeHistory(file string, rows int) error {
 			if err != nil {
 				return err
 			}
-			row, err := door.Seal(ledger.Row{
+			row, err := sealer.Seal(ledger.Row{
 				Time: now, Operation: ledger.Push, State: ledger.Planned, Cluster: "localkube", Namespace: "long",
 				Secret: names.Secret(base, generation), Generation: generation, EnvKey: e.Name, Since: generation,
 			})

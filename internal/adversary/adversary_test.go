@@ -59,13 +59,13 @@ func (r *run) decided() (f facts) {
 	for _, namespace := range r.namespaces {
 		view := r.view(namespace)
 		f.all = append(f.all, fmt.Sprintf("cluster %s: %v", namespace, plan.CheckCluster(view)))
-		decisions, err := plan.Push(view, r.wanted, r.door.Judge, r.ring, plan.PushOptions{Update: true})
+		decisions, err := plan.Push(view, r.wanted, r.sealer.Judge, r.ring, plan.PushOptions{Update: true})
 		f.all = append(f.all, fmt.Sprintf("push %s: %v", namespace, err))
 		for _, d := range decisions {
 			base, _ := names.Split(d.Row.Secret)
 			f.add(base, "push %s %s %s %v %s", d.Outcome, namespace, d.Row.Secret, d.Resend, d.Row.Token)
 		}
-		retired, skipped := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.door.Judge, r.ring, func(string) bool { return false })
+		retired, skipped := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(string) bool { return false })
 		for _, item := range retired {
 			f.add(item.Object.Base, "retire %s %s %v", namespace, item.Object.Name, item.UIDs)
 		}
@@ -130,10 +130,10 @@ func (r *run) restored() (out []string) {
 	for _, at := range r.names() {
 		live = append(live, r.live[at])
 	}
-	for _, d := range plan.Restore(plan.StillCreated(records, theCluster, live), theCluster, live, r.door.Judge) {
+	for _, d := range plan.Restore(plan.StillCreated(records, theCluster, live), theCluster, live, r.sealer.Judge) {
 		if d.Outcome == plan.Created || d.Complete {
 			out = append(out, fmt.Sprintf("%s %s/%s %s", d.Outcome, d.Row.Namespace, d.Row.Secret, d.Row.Token))
-			if _, err := r.door.Open(d.Row.Placed()); err != nil {
+			if _, err := r.sealer.Open(d.Row.Placed()); err != nil {
 				r.t.Errorf("restore would create what no key proves: %v", err)
 			}
 		}
@@ -145,7 +145,7 @@ func (r *run) restored() (out []string) {
 func (r *run) findings(edited map[string]bool) (out []string) {
 	for _, namespace := range r.namespaces {
 		view := r.observe(r.book, namespace, r.mine(namespace), true)
-		for _, f := range plan.Verify(view, r.wanted, r.door.Judge, r.ring, time.Unix(1_900_000_000, 0)) {
+		for _, f := range plan.Verify(view, r.wanted, r.sealer.Judge, r.ring, time.Unix(1_900_000_000, 0)) {
 			if f.Code != finding.LedgerRow && !edited[namespace+"/"+f.Secret] {
 				out = append(out, fmt.Sprintf("%+v", f))
 			}
@@ -238,7 +238,7 @@ func checkEdited(t *testing.T, with *run, rows []ledger.Row) {
 		lines[e.Line] = true
 	}
 	for i, row := range rows {
-		standing := with.door.Ledger().Verify(row.Cells(), row.MAC)
+		standing := with.sealer.Ledger().Verify(row.Cells(), row.MAC)
 		if standing == ledger.Unsigned {
 			unsigned++
 		}
@@ -254,7 +254,7 @@ func checkEdited(t *testing.T, with *run, rows []ledger.Row) {
 			continue
 		}
 		view := with.observe(with.book, e.Namespace, with.mine(e.Namespace), true)
-		found := plan.Verify(view, with.wanted, with.door.Judge, with.ring, time.Unix(1_900_000_000, 0))
+		found := plan.Verify(view, with.wanted, with.sealer.Judge, with.ring, time.Unix(1_900_000_000, 0))
 		if !slices.ContainsFunc(found, func(f plan.Finding) bool {
 			return f.Code == finding.LedgerRow && f.Secret == e.Secret && strings.HasPrefix(f.Detail, "ledger:")
 		}) {
@@ -275,8 +275,8 @@ func checkIgnored(t *testing.T, ours *project, rows []ledger.Row) {
 	clean.ignore = with.ignore
 	for _, namespace := range ours.namespaces {
 		options := plan.PushOptions{Update: true}
-		was, err := plan.Push(clean.view(namespace), clean.wanted, clean.door.Judge, clean.ring, options)
-		is, again := plan.Push(with.view(namespace), with.wanted, with.door.Judge, with.ring, options)
+		was, err := plan.Push(clean.view(namespace), clean.wanted, clean.sealer.Judge, clean.ring, options)
+		is, again := plan.Push(with.view(namespace), with.wanted, with.sealer.Judge, with.ring, options)
 		if (err == nil) != (again == nil) {
 			t.Errorf("push: %v, without the forged rows %v", again, err)
 		}
@@ -338,7 +338,7 @@ func checkRetire(t *testing.T, ours *project) (deleted, dropped int) {
 	keys := r.dropKeys()
 	named := map[place]bool{}
 	for _, row := range ours.rows {
-		if r.door.Ledger().Verify(row.Cells(), row.MAC) == ledger.Evidence && (row.State == ledger.Created || row.State == ledger.Planned) {
+		if r.sealer.Ledger().Verify(row.Cells(), row.MAC) == ledger.Evidence && (row.State == ledger.Created || row.State == ledger.Planned) {
 			named[place{row.Namespace, row.Secret}] = true
 		}
 	}
@@ -369,7 +369,7 @@ func checkPending(t *testing.T, r *run, rows []ledger.Row, keys []string) {
 		}
 	}
 	evidence := slices.DeleteFunc(slices.Clone(rows), func(row ledger.Row) bool {
-		return r.door.Ledger().Verify(row.Cells(), row.MAC) != ledger.Evidence
+		return r.sealer.Ledger().Verify(row.Cells(), row.MAC) != ledger.Evidence
 	})
 	for _, row := range evidence {
 		base, _ := names.Split(row.Secret)
@@ -407,10 +407,10 @@ func checkValues(t *testing.T, p *project) (older int) {
 	for _, namespace := range p.namespaces {
 		mine := plan.Mine(recordsAt(r, namespace), nil)
 		view := r.observe(r.book, namespace, mine, true)
-		if all := plan.Evident(view, mine, r.door.Judge); len(all) > len(mine) {
+		if all := plan.Evident(view, mine, r.sealer.Judge); len(all) > len(mine) {
 			view = r.observe(r.book, namespace, all, true)
 		}
-		live, unknown := plan.Live(view, plan.Evident(view, mine, r.door.Judge), r.door.Judge, r.ring)
+		live, unknown := plan.Live(view, plan.Evident(view, mine, r.sealer.Judge), r.sealer.Judge, r.ring)
 		for _, l := range live {
 			if now := p.current(namespace, l.Token.EnvKey); now.generation > l.Generation {
 				t.Errorf("pull --from cluster gives %s, and %s/%s is there", l.Token.Secret, namespace, now.name)
@@ -419,9 +419,9 @@ func checkValues(t *testing.T, p *project) (older int) {
 		recorded := slices.DeleteFunc(plan.Recall(r.book.Records(), 0), func(c plan.Recalled) bool {
 			return c.Cluster != theCluster || c.Token.Namespace != namespace
 		})
-		newer := plan.Newer(recorded, live, unknown, r.door.SameValue)
+		newer := plan.Newer(recorded, live, unknown, r.sealer.SameValue)
 		for _, c := range recorded {
-			value, err := r.door.Open(c.Token)
+			value, err := r.sealer.Open(c.Token)
 			now := p.current(namespace, c.Token.EnvKey)
 			if err != nil || now.generation <= c.Generation || now.value == value.Reveal() {
 				continue
@@ -453,10 +453,10 @@ func checkStale(t *testing.T, p *project) {
 	now := p.current(old.namespace, old.envKey)
 	shown := slices.ContainsFunc(p.rows, func(row ledger.Row) bool {
 		return row.Token == old.token && (row.State == ledger.Created || row.State == ledger.Deleted) &&
-			r.door.Ledger().Verify(row.Cells(), row.MAC) == ledger.Evidence && r.ring.Has(old.keyID)
+			r.sealer.Ledger().Verify(row.Cells(), row.MAC) == ledger.Evidence && r.ring.Has(old.keyID)
 	})
 	o := p.live[old.place]
-	shown = shown && o.Name == "" || r.door.Judge(o.Placed()) == token.Verdict{Opens: true, KeyID: old.keyID, Same: true, Binding: token.BindingHolds}
+	shown = shown && o.Name == "" || r.sealer.Judge(o.Placed()) == token.Verdict{Opens: true, KeyID: old.keyID, Same: true, Binding: token.BindingHolds}
 	if !shown || now.generation <= old.generation || now.value == old.value {
 		return
 	}

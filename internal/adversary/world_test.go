@@ -130,7 +130,7 @@ func (p *project) change(entry string) {
 type run struct {
 	*project
 	ring   *keyring.Keyring
-	door   *seal.Door
+	sealer *seal.Sealer
 	book   *ledger.Book
 	wanted []plan.Wanted
 	ignore []string
@@ -158,8 +158,8 @@ func (p *project) open(rows []ledger.Row) *run {
 		entries = append(entries, envfile.Entry{Name: name, Value: envfile.NewValue(p.values[name])})
 		r.wanted = append(r.wanted, plan.Wanted{EnvKey: name, Base: base})
 	}
-	r.door = seal.New(ring, entries)
-	r.book = ledger.NewBook(r.door.Ledger())
+	r.sealer = seal.New(ring, entries)
+	r.book = ledger.NewBook(r.sealer.Ledger())
 	for i, row := range rows {
 		row.Line = i + 2
 		r.book.Add(row)
@@ -170,7 +170,7 @@ func (p *project) open(rows []ledger.Row) *run {
 // write signs a row and appends it.
 func (r *run) write(row ledger.Row) {
 	row.Time = time.Unix(1_700_000_000+int64(len(r.project.rows)), 0).UTC()
-	row.MAC = r.door.Ledger().Sign(row.Cells())
+	row.MAC = r.sealer.Ledger().Sign(row.Cells())
 	r.project.rows = append(r.project.rows, row)
 }
 
@@ -188,7 +188,7 @@ func (r *run) view(namespace string) plan.View {
 func (r *run) inEnv(name string) bool { return slices.Contains(r.entries, name) }
 
 func (r *run) confirm(view plan.View) {
-	for _, row := range plan.Confirm(view, plan.Mine(view.Records, r.wanted), r.door.Judge, r.ring) {
+	for _, row := range plan.Confirm(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring) {
 		r.write(row)
 	}
 }
@@ -207,7 +207,7 @@ func (r *run) send(row ledger.Row, resend, killed, lands bool) {
 	if !ok {
 		return
 	}
-	plain, err := r.door.Open(o.Placed())
+	plain, err := r.sealer.Open(o.Placed())
 	if err != nil {
 		r.t.Fatalf("%s made what does not open in its place: %v", r.name, err)
 	}
@@ -222,7 +222,7 @@ func (r *run) send(row ledger.Row, resend, killed, lands bool) {
 // push gives what was decided of each namespace.
 func (r *run) push(namespace string, update, killed bool) []plan.Decision {
 	view := r.view(namespace)
-	decisions, err := plan.Push(view, r.wanted, r.door.Judge, r.ring, plan.PushOptions{Update: update})
+	decisions, err := plan.Push(view, r.wanted, r.sealer.Judge, r.ring, plan.PushOptions{Update: update})
 	if err != nil || plan.CheckCluster(view) != nil {
 		return nil
 	}
@@ -233,7 +233,7 @@ func (r *run) push(namespace string, update, killed bool) []plan.Decision {
 		}
 		row := d.Row
 		if !d.Resend {
-			if row, err = r.door.Seal(row); err != nil {
+			if row, err = r.sealer.Seal(row); err != nil {
 				r.t.Fatal(err)
 			}
 		}
@@ -250,7 +250,7 @@ func (r *run) moves() (moves []plan.Move, ok bool) {
 		if plan.CheckCluster(view) != nil {
 			continue
 		}
-		more, err := plan.Rotate(view, plan.Mine(view.Records, r.wanted), r.door.Judge, r.ring, r.door.SameValue, r.inEnv)
+		more, err := plan.Rotate(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, r.sealer.SameValue, r.inEnv)
 		for _, m := range more {
 			ok = ok && m.Outcome != plan.Blocked && m.Outcome != plan.Failed && (m.Outcome != plan.Superseded || m.ByRow)
 		}
@@ -285,7 +285,7 @@ func (r *run) carryOut(moves []plan.Move) {
 		}
 		row, err := m.Row, error(nil)
 		if !m.Resend {
-			if row, err = r.door.Reseal(row, m.From); err != nil {
+			if row, err = r.sealer.Reseal(row, m.From); err != nil {
 				r.t.Fatal(err)
 			}
 		}
@@ -305,7 +305,7 @@ func (r *run) retire(entry string) (deleted []manifest.Object) {
 			continue
 		}
 		r.confirm(view)
-		going, _ := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.door.Judge, r.ring, func(envKey string) bool { return envKey == entry })
+		going, _ := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(envKey string) bool { return envKey == entry })
 		for _, item := range going {
 			at := place{namespace, item.Object.Name}
 			if o, there := r.live[at]; there && o.UID == item.Object.UID {
@@ -332,7 +332,7 @@ func (r *run) keepsKeys() (reasons []string, ended []ledger.Row) {
 			reasons = append(reasons, "edited")
 		}
 		for _, at := range r.names() {
-			if o := r.live[at]; o.Managed && o.KeyID == id && plan.CopyOf(o, id, r.door.Judge) != plan.CopyForeign {
+			if o := r.live[at]; o.Managed && o.KeyID == id && plan.CopyOf(o, id, r.sealer.Judge) != plan.CopyForeign {
 				reasons = append(reasons, "there: "+at.namespace+"/"+at.name)
 			}
 		}
@@ -352,7 +352,7 @@ func (r *run) keepsKeys() (reasons []string, ended []ledger.Row) {
 			}
 		}
 		view := plan.NewView(theCluster, namespace, records, past, objects, nil)
-		use := plan.UseOfKeys(view, previous, r.door.Judge, alone, func(manifest.Object) bool { return false }, false)
+		use := plan.UseOfKeys(view, previous, r.sealer.Judge, alone, func(manifest.Object) bool { return false }, false)
 		for _, name := range slices.Concat(use.Opened, use.Lost, use.Planned) {
 			reasons = append(reasons, "used: "+namespace+"/"+name)
 		}

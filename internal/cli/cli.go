@@ -26,7 +26,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
@@ -55,21 +55,18 @@ var (
 // app is what every verb shares: the streams, kubectl's connection flags, and
 // the keys that stood in the environment.
 type app struct {
-	genericiooptions.IOStreams               // Out shows control characters as escapes
-	product                    io.Writer     // stdout as it is, for objects, scripts and values
-	files                      atomicfile.FS // through which .env, key file and ledger are written
+	genericiooptions.IOStreams                // Out shows control characters as escapes
+	product                    io.Writer      // stdout as it is, for objects, scripts and values
+	machine                    action.Machine // the disk, the clock, and the keys that stood in the environment
 	console                    *console
 	heard                      *overheard // what others write to stderr; nil in tests
 	connect                    *genericclioptions.ConfigFlags
-	envKey                     string // FERNET_KEY
-	envOld                     string // FERNET_KEY_PREVIOUS
 	verbose                    int
 	typed                      hint.Text // the command line, for hints that extend it
-	clusterNewer               bool      // the cluster has newer values than the ledger
 }
 
 // Main runs the plugin with the arguments after its name and gives the exit code.
-func Main(files atomicfile.FS, args []string) (code int) {
+func Main(machine action.Machine, args []string) (code int) {
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	defer func() {
 		if r := recover(); r != nil {
@@ -79,8 +76,8 @@ func Main(files atomicfile.FS, args []string) (code int) {
 	protectMemory()
 	debug.SetGCPercent(collectAt)
 	klog.SetLogger(logr.Discard()) // from -v=8 up client-go logs request bodies
-	a := appOf(files, streams)
-	a.envKey, a.envOld = takeEnv(keyring.EnvVarKey), takeEnv(keyring.EnvVarPrevious)
+	a := appOf(machine, streams)
+	a.machine.FernetKey, a.machine.FernetKeyOld = takeEnv(keyring.EnvVarKey), takeEnv(keyring.EnvVarPrevious)
 	if err := refuseDebugging(os.Getenv("GODEBUG")); err != nil {
 		return a.exit(err)
 	}
@@ -97,8 +94,8 @@ func Main(files atomicfile.FS, args []string) (code int) {
 const collectAt = 60
 
 // appOf makes an app of its streams.
-func appOf(files atomicfile.FS, streams genericiooptions.IOStreams) *app {
-	a := &app{IOStreams: streams, product: streams.Out, files: files, console: newConsole(streams.ErrOut)}
+func appOf(machine action.Machine, streams genericiooptions.IOStreams) *app {
+	a := &app{IOStreams: streams, product: streams.Out, machine: machine, console: newConsole(streams.ErrOut)}
 	a.Out = redact.Writer(streams.Out)
 	return a
 }
@@ -196,7 +193,7 @@ func reportPanic(w io.Writer, r any) int {
 
 // Command gives the command tree, for what is generated from it.
 func Command() *cobra.Command {
-	return appOf(atomicfile.OS, genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: io.Discard}).command()
+	return appOf(action.Machine{}, genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: io.Discard}).command()
 }
 
 func (a *app) command() *cobra.Command {

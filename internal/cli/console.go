@@ -38,6 +38,8 @@ type console struct {
 	held     []string
 	open     bool
 	bar      bool // a progress bar stands on the current line
+
+	began, drawn time.Time // of the count that is under way
 }
 
 func newConsole(w io.Writer) *console {
@@ -109,29 +111,35 @@ func (c *console) write(text string) {
 	_, _ = io.WriteString(c.w, redact.Visible(line)+text[len(line):])
 }
 
-// progress gives a function to call with the count of what is done; it draws a
-// bar on a terminal once a second has passed.
-func (c *console) progress(what string, total int) func(done int) {
-	start, drawn := time.Now(), time.Time{}
-	return func(done int) {
-		now := time.Now()
-		if !c.terminal || now.Sub(start) < time.Second || now.Sub(drawn) < 100*time.Millisecond && done < total {
-			return
-		}
-		drawn = now
-		c.mutex.Lock()
-		defer c.mutex.Unlock()
-		if done == total {
-			c.write("")
-			return
-		}
-		const width = 30
-		full := done * width / total
-		line := fmt.Sprintf("%s [%s%s] %d/%d", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total)
-		if c.width != nil && len(line) >= c.width() {
-			line = fmt.Sprintf("%d/%d", done, total) // a line that wraps could not be taken back
-		}
-		_, _ = fmt.Fprint(c.w, "\r\x1b[K"+line)
-		c.bar = true
+// show draws a bar on a terminal once a second has passed since the count began, which
+// done 0 does.
+func (c *console) show(what string, done, total int) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	now := time.Now()
+	if done == 0 {
+		c.began, c.drawn = now, time.Time{}
 	}
+	if !c.terminal || now.Sub(c.began) < time.Second || now.Sub(c.drawn) < 100*time.Millisecond && done < total {
+		return
+	}
+	c.drawn = now
+	if done == total {
+		c.write("")
+		return
+	}
+	const width = 30
+	full := done * width / total
+	line := fmt.Sprintf("%s [%s%s] %d/%d", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total)
+	if c.width != nil && len(line) >= c.width() {
+		line = fmt.Sprintf("%d/%d", done, total) // a line that wraps could not be taken back
+	}
+	_, _ = fmt.Fprint(c.w, "\r\x1b[K"+line)
+	c.bar = true
+}
+
+// progress gives a function to call with the count of what is done.
+func (c *console) progress(what string, total int) func(done int) {
+	c.show(what, 0, total)
+	return func(done int) { c.show(what, done, total) }
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
 // contextsFlag lets a verb go through several clusters.
@@ -63,7 +65,7 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 		err := withRights(run(ctx), verb)
 		a.console.flush()
 		worst = max(worst, a.exit(err))
-		if ctx.Err() != nil || errors.Is(err, errOneCluster) {
+		if ctx.Err() != nil || errors.Is(err, action.ErrOneCluster) {
 			break
 		}
 	}
@@ -71,15 +73,4 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 		return nil
 	}
 	return exitCode(worst)
-}
-
-var errOneCluster = errors.New("--contexts goes to several clusters, and CLUSTER_NAME is")
-
-// checkContexts refuses a CLUSTER_NAME, which means one cluster, where there are
-// to be several.
-func (o *workOptions) checkContexts(clusterName string) error {
-	if len(o.contexts) == 0 || clusterName == "" || o.ignoreName {
-		return nil
-	}
-	return withHint(fmt.Errorf("%w %q", errOneCluster, clusterName), "add --ignore-cluster-name, or take CLUSTER_NAME out of %s", o.env)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 
@@ -102,33 +103,29 @@ func (a *app) diff(ctx context.Context, o *diffOptions) error {
 			return err
 		}
 	}
-	w, err := a.aim(o.workOptions, offline)
+	w, close, err := a.start(ctx, o.workOptions, action.Needs{Offline: offline})
 	if err != nil {
 		return err
 	}
-	close, err := w.open(false)
 	defer close()
-	if err != nil {
-		return err
-	}
-	a.console.begin(w.target.String())
-	if namespaces := w.recordedNamespaces(); offline && len(namespaces) > 0 && len(w.recordsIn(w.target.Namespaces[0])) == 0 {
-		w.console.note("the ledger has nothing of namespace %q; it has %s", w.target.Namespaces[0], hint.Few(namespaces))
+	w.Announce()
+	if namespaces := w.RecordedNamespaces(); offline && len(namespaces) > 0 && len(w.RecordsIn(w.Target.Namespaces[0])) == 0 {
+		w.console.note("the ledger has nothing of namespace %q; it has %s", w.Target.Namespaces[0], hint.Few(namespaces))
 	}
 	if !offline {
-		if err := w.connectTo(); err != nil {
+		if err := w.Dial(); err != nil {
 			return err
 		}
 	}
 	var all []plan.Decision
-	for _, namespace := range w.target.Namespaces {
-		view, err := w.look(ctx, namespace, w.source.wanted)
+	for _, namespace := range w.Target.Namespaces {
+		view, err := w.look(ctx, namespace, w.Project.Wanted)
 		if err != nil {
 			return err
 		}
-		decisions, err := plan.Diff(view, w.source.wanted, w.door.Judge, w.source.ring, w.inEnv)
+		decisions, err := plan.Diff(view, w.Project.Wanted, w.Project.Sealer.Judge, w.Project.Keys, w.Project.Has)
 		if err != nil {
-			return w.located(err)
+			return w.Located(err)
 		}
 		all = append(all, decisions...)
 		if o.showValues {
@@ -148,8 +145,8 @@ func (w *work) reportDiff(o *diffOptions, all []plan.Decision) error {
 	}
 	done, err := printReport(w, o.output, "DiffReport", items)
 	if !done && !o.showValues {
-		err = w.lines(all)
-		w.explain(all)
+		err = w.lines(w.Session, o.dryRun, all)
+		w.explain(w.Session, all)
 	}
 	switch {
 	case err != nil:
@@ -177,10 +174,10 @@ func (w *work) showValues(view plan.View, decisions []plan.Decision) {
 			continue
 		}
 		fmt.Fprintf(w.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome, d.Row.Secret, d.Row.Namespace)
-		if value, err := w.door.Open(live[d.Row.Secret]); err == nil {
+		if value, err := w.Project.Sealer.Open(live[d.Row.Secret]); err == nil {
 			fmt.Fprintf(w.Out, "- %s\n", strconv.Quote(value.Reveal()))
 		}
-		if entry, ok := w.source.file.Lookup(d.Row.EnvKey); ok {
+		if entry, ok := w.Project.File.Lookup(d.Row.EnvKey); ok {
 			fmt.Fprintf(w.Out, "+ %s\n", strconv.Quote(entry.Value.Reveal()))
 		}
 	}

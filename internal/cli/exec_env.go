@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
@@ -72,15 +73,15 @@ func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 	if err != nil {
 		return err
 	}
-	if values, err = agreed(values); err != nil {
+	if values, err = action.Agreed(values); err != nil {
 		return err
 	}
 	var entries []envfile.Entry
 	for _, v := range values {
-		if strings.ContainsRune(v.entry.Value.Reveal(), 0) {
-			return withHint(fmt.Errorf("%s has a NUL byte, which no environment variable can have", v.entry.Name), "%s", o.bytesHint(v.entry.Name))
+		if strings.ContainsRune(v.Entry.Value.Reveal(), 0) {
+			return withHint(fmt.Errorf("%s has a NUL byte, which no environment variable can have", v.Entry.Name), "%s", o.bytesHint(v.Entry.Name))
 		}
-		entries = append(entries, v.entry)
+		entries = append(entries, v.Entry)
 	}
 	a.console.flush()
 	a.heard.stop()

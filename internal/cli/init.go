@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,8 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -29,7 +32,7 @@ const (
 	newFileExamples = `#SECRET_DB_PASSWORD='a value'
 #SECRET-API-TOKEN='another value'
 `
-	ledgerAttribute = defaultLedger + " merge=union -text"
+	ledgerAttribute = action.DefaultLedger + " merge=union -text"
 )
 
 func newInit(a *app) *cobra.Command {
@@ -48,13 +51,13 @@ merge rule to .gitattributes.`,
   # one of another environment, with a key of its own
   kubectl fernet init --env staging/.env`,
 		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error { return a.init(env) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), env) },
 	}
-	cmd.Flags().StringVar(&env, "env", defaultEnv, "the .env file")
+	cmd.Flags().StringVar(&env, "env", action.DefaultEnv, "the .env file")
 	return cmd
 }
 
-func (a *app) init(env string) error {
+func (a *app) init(ctx context.Context, env string) error {
 	text, key, err := keyring.Generate()
 	if err != nil {
 		return err
@@ -84,14 +87,14 @@ func (a *app) init(env string) error {
 		did = "completed"
 	}
 	a.narrowed(env, was)
-	a.gitWarnings(env)
+	a.gitWarning(ctx, env)
 	_, err = fmt.Fprintf(a.Out, "%s %s with key %s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", redact.Visible(env), did, key.ID(), hint.Word(env))
 	return err
 }
 
 // replace writes a .env that is as it was read, and says what to do if it is not.
 func (a *app) replace(env string, old, made []byte) error {
-	err := atomicfile.Replace(a.files, env, old, made)
+	err := atomicfile.Replace(a.machine.Files, env, old, made)
 	if errors.Is(err, atomicfile.ErrChanged) || errors.Is(err, fs.ErrExist) {
 		return withHint(fmt.Errorf("%s changed while this run was under way; it was not touched", env), "run the command again")
 	}
@@ -121,11 +124,11 @@ func (a *app) lockFor(env string) (unlock func(), err error) {
 	if _, err := os.Stat(filepath.Dir(env)); err != nil {
 		return nil, withHint(fmt.Errorf("%s: its folder does not exist", env), "mkdir -p %s", filepath.Dir(env))
 	}
-	guard, err := ledger.Lock(filepath.Join(filepath.Dir(env), defaultLedger))
+	guard, err := ledger.Lock(filepath.Join(filepath.Dir(env), action.DefaultLedger))
 	if err != nil {
 		return nil, err
 	}
-	_, err = atomicfile.CleanLeftover(a.files, env)
+	_, err = atomicfile.CleanLeftover(a.machine.Files, env)
 	if errors.Is(err, atomicfile.ErrDangling) { // reading it says so better
 		err = nil
 	}
@@ -166,17 +169,17 @@ func (a *app) initialBytes(env string, old []byte, key string) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case known:
-			text += varCluster + "=" + quoted + "\n"
+			text += action.VarCluster + "=" + quoted + "\n"
 		default:
-			text += "#" + varCluster + "=the name of a context in your kubeconfig\n"
+			text += "#" + action.VarCluster + "=the name of a context in your kubeconfig\n"
 		}
 		return []byte(text + newFileExamples), nil
 	}
 	changes := []envfile.Change{envfile.Set(keyring.VarKey, key)}
 	if file, err := envfile.Parse(env, old); err != nil {
 		return nil, err
-	} else if _, has := file.Lookup(varCluster); !has && known {
-		changes = append(changes, envfile.Set(varCluster, name))
+	} else if _, has := file.Lookup(action.VarCluster); !has && known {
+		changes = append(changes, envfile.Set(action.VarCluster, name))
 	}
 	made, err := envfile.Edit(env, old, changes...)
 	if err == nil && !bytes.HasSuffix(made, []byte("\n")) {
@@ -200,11 +203,11 @@ func (a *app) currentContext() (name string, ok bool) {
 // ledger's lock out of git, and lets git merge ledgers as what they are: sets of
 // lines.
 func (a *app) gitInit(env string) error {
-	if !inWorkTree(env) {
+	if !gitstate.InWorkTree(env) {
 		return nil
 	}
 	dir := filepath.Dir(env)
-	ignored := append(ignoreLines(filepath.Base(env)), "*"+atomicfile.Suffix, defaultLedger+ledger.LockSuffix)
+	ignored := append(ignoreLines(filepath.Base(env)), "*"+atomicfile.Suffix, action.DefaultLedger+ledger.LockSuffix)
 	if err := a.addLines(filepath.Join(dir, ".gitignore"), ignored); err != nil {
 		return err
 	}
@@ -232,7 +235,7 @@ func ignoreLine(name string) string { return ignoreSpecial.ReplaceAllString(name
 
 // addLines appends those lines that a file does not have; no other byte changes.
 func (a *app) addLines(path string, lines []string) error {
-	old, err := atomicfile.Read(a.files, path, envfile.MaxSize)
+	old, err := atomicfile.Read(a.machine.Files, path, envfile.MaxSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -254,8 +257,15 @@ func (a *app) addLines(path string, lines []string) error {
 	case len(made) == before:
 		return nil
 	case old == nil:
-		return atomicfile.Create(a.files, path, made, 0o644)
+		return atomicfile.Create(a.machine.Files, path, made, 0o644)
 	default:
-		return atomicfile.ReplacePublic(a.files, path, old, made)
+		return atomicfile.ReplacePublic(a.machine.Files, path, old, made)
+	}
+}
+
+// gitWarning warns where git has, or could get, a file that holds secrets.
+func (a *app) gitWarning(ctx context.Context, env string) {
+	if text := action.GitWarning(ctx, env); text != "" {
+		a.console.warn("%s", text)
 	}
 }

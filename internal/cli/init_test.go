@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 )
 
@@ -157,7 +158,7 @@ func TestInitialBytes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, made)
 		}
-		if got, _ := file.Lookup(varCluster); got.Value.Reveal() != c.cluster {
+		if got, _ := file.Lookup(action.VarCluster); got.Value.Reveal() != c.cluster {
 			t.Errorf("%+v: CLUSTER_NAME reads back as %q", c, got.Value.Reveal())
 		}
 	}

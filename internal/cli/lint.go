@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
@@ -30,7 +31,7 @@ those. Exit code 1 when there is something.`,
 			}
 			findings := envfile.Lint(file)
 			for _, f := range findings {
-				if _, err := fmt.Fprintln(a.Out, place(redact.Visible(file.Path), f.Line, f.Name)+": "+f.Cause); err != nil {
+				if _, err := fmt.Fprintln(a.Out, action.Place(redact.Visible(file.Path), f.Line, f.Name)+": "+f.Cause); err != nil {
 					return err
 				}
 			}
@@ -40,17 +41,6 @@ those. Exit code 1 when there is something.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&env, "env", defaultEnv, "the .env file")
+	cmd.Flags().StringVar(&env, "env", action.DefaultEnv, "the .env file")
 	return cmd
-}
-
-// place writes file, line and name as far as they are known.
-func place(path string, line int, name string) string {
-	if line > 0 {
-		path = fmt.Sprintf("%s:%d", path, line)
-	}
-	if name != "" {
-		path += ": " + name
-	}
-	return path
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -94,28 +95,28 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 	if err != nil {
 		return err
 	}
-	values, s, err := a.recall(ctx, o.recallOptions)
+	values, recalled, err := a.recall(ctx, o.recallOptions)
 	if err != nil {
 		return err
 	}
 	cluster := oneCluster(values) // of all: places that agree are left out below
-	if values, err = agreed(values); err != nil {
+	if values, err = action.Agreed(values); err != nil {
 		return err
 	}
 	if len(old) > 0 {
-		return a.pullInto(ctx, o, old, values, cluster, s)
+		return a.pullInto(ctx, o, old, values, cluster, recalled)
 	}
 	if err := o.writable(values); err != nil {
 		return err
 	}
-	if entry, ok := s.file.Lookup(varCluster); ok && cluster == "" {
+	if entry, ok := recalled.Project.File.Lookup(action.VarCluster); ok && cluster == "" {
 		cluster = entry.Value.Reveal()
 	}
-	data, err := envfile.Format(pulled(values, cluster, s))
+	data, err := envfile.Format(pulled(values, cluster, recalled.Project))
 	if err != nil {
 		return err
 	}
-	if err := a.writePulled(o.out, old, data); err != nil {
+	if err := a.writePulled(ctx, o.out, old, data); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.Out, "%s written with %s\n", redact.Visible(o.out), hint.Count(len(values), "entry"))
@@ -123,7 +124,7 @@ func (a *app) pull(ctx context.Context, o *pullOptions) error {
 }
 
 // pullInto merges values into a file that is there.
-func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values []value, cluster string, s *source) error {
+func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values []action.Value, cluster string, recalled *action.Recalled) error {
 	file, err := envfile.Parse(o.out, old)
 	if err != nil {
 		return err
@@ -145,13 +146,13 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 			return err
 		}
 	}
-	variables := missingVariables(file, o, cluster, s)
+	variables := missingVariables(file, o, cluster, recalled.Project)
 	data, err := envfile.Edit(o.out, old, changesTo(slices.Concat(variables, entriesOf(m.added), entriesOf(m.replaced)))...)
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(data, old) || exposed(o.out) != 0 {
-		if err := a.writePulled(o.out, old, data); err != nil {
+		if err := a.writePulled(ctx, o.out, old, data); err != nil {
 			return err
 		}
 	}
@@ -163,7 +164,7 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 	}
 	a.console.flush()
 	way := hint.Format("to take the recorded values: %s --force", a.typed)
-	if a.clusterNewer {
+	if recalled.ClusterNewer {
 		way = hint.Format("to compare with the cluster, which has newer values: %s --from cluster", a.typed)
 	}
 	a.console.print("hint: " + string(way) + "\n")
@@ -172,31 +173,31 @@ func (a *app) pullInto(ctx context.Context, o *pullOptions, old []byte, values [
 
 // merge is what a pull does with each value.
 type merge struct {
-	added, replaced, differ []value
+	added, replaced, differ []action.Value
 	unchanged               int
 }
 
 // mergeOf holds values against a file. A name that the file spells otherwise is an
 // error, as in push: with a second entry beside it nothing could be pushed any more.
-func mergeOf(file *envfile.File, values []value) (m merge, err error) {
+func mergeOf(file *envfile.File, values []action.Value) (m merge, err error) {
 	there, spelled := map[string]envfile.Entry{}, map[string]envfile.Entry{}
 	for _, e := range file.Entries {
 		there[e.Name] = e
-		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] {
+		if base, err := names.Base(e.Name); err == nil && !action.Ours(e.Name) {
 			spelled[base] = e
 		}
 	}
 	for _, v := range values {
-		e, ok := there[v.entry.Name]
+		e, ok := there[v.Entry.Name]
 		base, _ := names.Split(v.Token.Secret)
 		other, near := spelled[base]
 		switch {
-		case ok && e.Value.Equal(v.entry.Value):
+		case ok && e.Value.Equal(v.Entry.Value):
 			m.unchanged++
 		case ok:
 			m.differ = append(m.differ, v)
 		case near:
-			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.entry.Name, Way: hint.Format("spell it as it was pushed: %s", v.entry.Name)}
+			return merge{}, &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.Entry.Name, Way: hint.Format("spell it as it was pushed: %s", v.Entry.Name)}
 		default:
 			m.added = append(m.added, v)
 		}
@@ -219,7 +220,7 @@ func (m merge) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func listed(values []value) string { return strings.Join(namesOf(entriesOf(values)), ", ") }
+func listed(values []action.Value) string { return strings.Join(namesOf(entriesOf(values)), ", ") }
 
 func namesOf(entries []envfile.Entry) (list []string) {
 	for _, e := range entries {
@@ -228,9 +229,9 @@ func namesOf(entries []envfile.Entry) (list []string) {
 	return list
 }
 
-func entriesOf(values []value) (entries []envfile.Entry) {
+func entriesOf(values []action.Value) (entries []envfile.Entry) {
 	for _, v := range values {
-		entries = append(entries, v.entry)
+		entries = append(entries, v.Entry)
 	}
 	return entries
 }
@@ -244,30 +245,30 @@ func changesTo(entries []envfile.Entry) (changes []envfile.Change) {
 
 // missingVariables gives what of ours a file gets: the keys, if it has none and they
 // are not kept in a --key-file, and CLUSTER_NAME, if there is just one.
-func missingVariables(file *envfile.File, o *pullOptions, cluster string, s *source) (missing []envfile.Entry) {
-	inKeyFile := slices.ContainsFunc(s.holders, func(h holder) bool { return h.path == o.keyFile })
-	keyless := !slices.ContainsFunc(file.Entries, func(e envfile.Entry) bool { return ours[e.Name] && e.Name != varCluster })
+func missingVariables(file *envfile.File, o *pullOptions, cluster string, s *action.Project) (missing []envfile.Entry) {
+	inKeyFile := slices.ContainsFunc(s.Holders, func(h action.Holder) bool { return h.Path == o.keyFile })
+	keyless := !slices.ContainsFunc(file.Entries, func(e envfile.Entry) bool { return action.Ours(e.Name) && e.Name != action.VarCluster })
 	if keyless && !inKeyFile {
 		missing = keyEntries(s)
 	}
-	if _, has := file.Lookup(varCluster); !has && cluster != "" {
-		missing = append(missing, envfile.Entry{Name: varCluster, Value: envfile.NewValue(cluster)})
+	if _, has := file.Lookup(action.VarCluster); !has && cluster != "" {
+		missing = append(missing, envfile.Entry{Name: action.VarCluster, Value: envfile.NewValue(cluster)})
 	}
 	return missing
 }
 
 // writable refuses values that no .env can hold.
-func (o *pullOptions) writable(values []value) error {
+func (o *pullOptions) writable(values []action.Value) error {
 	for _, v := range values {
-		if _, err := envfile.Quote(v.entry.Value.Reveal()); err != nil {
-			return withHint(fmt.Errorf("%s: %w", v.entry.Name, err), "%s", o.bytesHint(v.entry.Name))
+		if _, err := envfile.Quote(v.Entry.Value.Reveal()); err != nil {
+			return withHint(fmt.Errorf("%s: %w", v.Entry.Name, err), "%s", o.bytesHint(v.Entry.Name))
 		}
 	}
 	return nil
 }
 
 // writePulled writes a file that can be read again.
-func (a *app) writePulled(path string, old, data []byte) error {
+func (a *app) writePulled(ctx context.Context, path string, old, data []byte) error {
 	if _, err := envfile.Parse(path, data); err != nil {
 		return err
 	}
@@ -276,7 +277,7 @@ func (a *app) writePulled(path string, old, data []byte) error {
 		return err
 	}
 	a.narrowed(path, was)
-	a.gitWarnings(path)
+	a.gitWarning(ctx, path)
 	return nil
 }
 
@@ -288,13 +289,13 @@ func (o *pullOptions) checkOut() error {
 	spared := []struct{ path, what string }{
 		{o.ledger, "the ledger"},
 		{resolved(o.ledger) + ledger.LockSuffix, "the ledger's lock file"},
-		{filepath.Join(filepath.Dir(o.out), defaultLedger+ledger.LockSuffix), "the ledger's lock file"},
+		{filepath.Join(filepath.Dir(o.out), action.DefaultLedger+ledger.LockSuffix), "the ledger's lock file"},
 	}
-	if o.keyFile != "" && !sameFile(o.keyFile, o.env) {
+	if o.keyFile != "" && !action.SameFile(o.keyFile, o.env) {
 		spared = append(spared, struct{ path, what string }{o.keyFile, "the --key-file"})
 	}
 	for _, s := range spared {
-		if sameFile(o.out, s.path) || resolved(o.out) == resolved(s.path) {
+		if action.SameFile(o.out, s.path) || resolved(o.out) == resolved(s.path) {
 			return withHint(fmt.Errorf("%s: it is %s", o.out, s.what), anotherOut)
 		}
 	}
@@ -307,7 +308,7 @@ func (o *pullOptions) checkOut() error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return withHint(fmt.Errorf("%s: is a directory", o.out), "--out %s", filepath.Join(o.out, defaultEnv))
+		return withHint(fmt.Errorf("%s: is a directory", o.out), "--out %s", filepath.Join(o.out, action.DefaultEnv))
 	case !info.Mode().IsRegular():
 		return withHint(fmt.Errorf("%s: not a regular file", o.out), anotherOut)
 	case info.Size() > envfile.MaxSize:
@@ -330,7 +331,7 @@ func resolved(path string) string {
 
 // present gives the bytes of the file to pull into, nil where there is none.
 func (a *app) present(path string) ([]byte, error) {
-	old, err := atomicfile.Read(a.files, path, envfile.MaxSize)
+	old, err := atomicfile.Read(a.machine.Files, path, envfile.MaxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -352,18 +353,18 @@ func beginsLikeLedger(data []byte) bool {
 }
 
 // pulled gives the whole file: the keys, the cluster, the entries.
-func pulled(values []value, cluster string, s *source) []envfile.Entry {
+func pulled(values []action.Value, cluster string, s *action.Project) []envfile.Entry {
 	entries := keyEntries(s)
 	if cluster != "" {
-		entries = append(entries, envfile.Entry{Name: varCluster, Value: envfile.NewValue(cluster)})
+		entries = append(entries, envfile.Entry{Name: action.VarCluster, Value: envfile.NewValue(cluster)})
 	}
 	return append(entries, entriesOf(values)...)
 }
 
-func keyEntries(s *source) []envfile.Entry {
-	primary, others := s.ring.Reveal()
+func keyEntries(s *action.Project) []envfile.Entry {
+	primary, others := s.Keys.Reveal()
 	entries := []envfile.Entry{{Name: keyring.VarKey, Value: envfile.NewValue(primary)}}
-	if staged := s.ring.Staged(); staged != "" {
+	if staged := s.Keys.Staged(); staged != "" {
 		entries = append(entries, envfile.Entry{Name: keyring.VarNext, Value: envfile.NewValue(others[0])})
 		others = others[1:]
 	}
@@ -375,9 +376,9 @@ func keyEntries(s *source) []envfile.Entry {
 
 // oneCluster gives the cluster that all values come from, nothing where they come
 // from several.
-func oneCluster(values []value) string {
+func oneCluster(values []action.Value) string {
 	name := values[0].Cluster
-	if slices.ContainsFunc(values, func(v value) bool { return v.Cluster != name }) {
+	if slices.ContainsFunc(values, func(v action.Value) bool { return v.Cluster != name }) {
 		return ""
 	}
 	return name

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 )
@@ -125,7 +126,7 @@ func TestPullKeys(t *testing.T) {
 			}
 		}
 		a, _, stderr := newApp()
-		a.envKey = c.environment
+		a.machine.FernetKey = c.environment
 		if code := a.run(t.Context(), args); code != exitDone || get(t, "out.env") != c.want {
 			t.Errorf("%s: exit code %d, %s\n%q, want\n%q", name, code, stderr, get(t, "out.env"), c.want)
 		}
@@ -218,7 +219,7 @@ func TestPullLeavesFilesAlone(t *testing.T) {
 func TestPullIntoAFileThatChanges(t *testing.T) {
 	placeOf(t, pushed...)
 	a, out, errOut := newApp()
-	a.files = &meddler{FS: atomicfile.OS, meddle: func() { put(t, ".env", "KEY="+testKey+"\nSECRET_A=theirs\n") }}
+	a.machine.Files = &meddler{FS: atomicfile.OS, meddle: func() { put(t, ".env", "KEY="+testKey+"\nSECRET_A=theirs\n") }}
 	if code := a.run(t.Context(), []string{"pull"}); code != exitFailed || out.String() != "" {
 		t.Errorf("exit code %d, %q", code, out)
 	}
@@ -255,7 +256,7 @@ func TestPullOfMany(t *testing.T) {
 		}
 	}
 	emptyFolder(t)
-	record(t, ledgerPath, facts...)
+	record(t, action.DefaultLedger, facts...)
 	put(t, ".env", env)
 	code, stdout, stderr := run(t, "pull", "--force", "--yes")
 	if code != exitDone || !strings.HasPrefix(stdout, ".env: 1000 added, 1000 replaced (SECRET_0000, ") {

@@ -6,13 +6,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
 const pushLong = `Write the secrets of a .env into the cluster, encrypted.
@@ -110,85 +107,27 @@ func (o *pushOptions) validate(namespace string) error {
 	return o.workOptions.validate(namespace)
 }
 
-// pushRun is one push under way.
-type pushRun struct {
-	*work
-	o         *pushOptions
-	confirmed []ledger.Row // that the ledger lacks of what is there
-}
-
-// push runs the pipeline: read, look, decide, seal, record, create, record, report.
+// push looks, decides, writes and reports; with --rollout the workloads follow.
 func (a *app) push(ctx context.Context, o *pushOptions) error {
-	w, err := a.aim(o.workOptions, o.dryRun == dryRunClient)
+	verb := action.Push{Update: o.update, Revert: o.revert, Keep: o.record}
+	needs := verb.Needs()
+	needs.Offline = o.dryRun == dryRunClient
+	s, err := a.open(ctx, o.workOptions, needs)
 	if err != nil {
 		return err
 	}
-	w.again, w.update = a.typed+" --same-cluster", a.typed+" --update"
-	r := &pushRun{work: w, o: o}
-	if o.record && w.target.Cluster == "" {
-		return withHint(errors.New("--record needs the name of a cluster"), "set CLUSTER_NAME in %s, or pass --context", o.env)
-	}
-	a.console.begin(w.target.String())
-	close, err := w.open(o.dryRun == dryRunNone || o.record)
+	defer s.Close()
+	p, err := verb.Plan(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer close()
-	if err := w.checkKeys(); err != nil {
-		return err
-	}
-	if err := r.checkRevert(); err != nil {
-		return err
-	}
-	decisions, err := r.decide(ctx)
-	if err != nil {
-		return err
-	}
-	sent, err := r.write(ctx, decisions)
-	if !sent {
+	if err = p.Apply(ctx); err != nil && !errors.Is(err, action.ErrUnrecorded) {
 		return err
 	}
 	// What was created has to be told, also if it could not be recorded.
-	if err := cmp.Or(err, r.report(ctx, decisions)); err != nil || !o.rollout {
+	if err := cmp.Or(err, a.reportPush(ctx, o, s, p.Decisions)); err != nil || !o.rollout {
 		return err
 	}
 	o.values = true
-	return r.work.rollout(ctx, o.rolloutOptions, true)
-}
-
-// decide looks at each namespace and plans it.
-func (r *pushRun) decide(ctx context.Context) ([]plan.Decision, error) {
-	if r.o.dryRun != dryRunClient && len(r.source.wanted) > 0 {
-		if err := r.connectTo(); err != nil {
-			return nil, err
-		}
-	}
-	var all []plan.Decision
-	for _, namespace := range r.target.Namespaces {
-		view, err := r.look(ctx, namespace, plan.Mine(r.recordsIn(namespace), r.source.wanted))
-		if err != nil {
-			return nil, err
-		}
-		options := plan.PushOptions{Update: r.o.update, Revert: func(envKey string) bool { return slices.Contains(r.o.revert, envKey) }}
-		decisions, err := plan.Push(view, r.source.wanted, r.door.Judge, r.source.ring, options)
-		if err != nil {
-			return nil, r.located(err)
-		}
-		all = append(all, decisions...)
-		all = append(all, plan.Orphans(view, r.inEnv)...)
-		if !slices.ContainsFunc(decisions, func(d plan.Decision) bool { return d.Outcome == plan.Superseded && !d.ByRow }) {
-			r.confirmed = append(r.confirmed, r.work.confirmed(view)...)
-		}
-	}
-	return all, nil
-}
-
-// checkRevert refuses a name that is no entry of this run.
-func (r *pushRun) checkRevert() error {
-	for _, name := range r.o.revert {
-		if !slices.ContainsFunc(r.source.wanted, func(w plan.Wanted) bool { return w.EnvKey == name }) {
-			return withHint(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", r.o.env), "kubectl fernet push --help")
-		}
-	}
-	return nil
+	return (&work{a, s, o.workOptions}).rollout(ctx, o.rolloutOptions, true)
 }

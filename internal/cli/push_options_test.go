@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
 // TestPushOptions compares the whole of what the flags become.
@@ -35,7 +37,7 @@ func TestPushOptions(t *testing.T) {
 	} {
 		want := pushOptions{print: newPrintOptions()}
 		want.parallel, want.timeout = defaultParallel, defaultTimeout
-		want.env, want.ledger, want.match = defaultEnv, defaultLedger, []string{defaultMatch}
+		want.env, want.ledger, want.match = action.DefaultEnv, action.DefaultLedger, []string{defaultMatch}
 		change(&want)
 		var got *pushOptions
 		a, _, errOut := newApp()

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -37,12 +38,12 @@ var summaryWords = []struct {
 	{plan.Unsent, "not sent", false},
 }
 
-// report prints the products and the summary, and gives the error that makes
+// reportPush prints the products and the summary, and gives the error that makes
 // the exit code.
-func (r *pushRun) report(ctx context.Context, results []plan.Decision) error {
-	printErr := r.products(results)
-	r.explain(results)
-	count := r.summary(results)
+func (a *app) reportPush(ctx context.Context, o *pushOptions, s *action.Session, results []plan.Decision) error {
+	printErr := a.products(o, s, results)
+	a.explain(s, results)
+	count := a.summary(results)
 	switch {
 	case printErr != nil:
 		return printErr
@@ -58,7 +59,7 @@ func (r *pushRun) report(ctx context.Context, results []plan.Decision) error {
 }
 
 // summary prints the last line.
-func (w *work) summary(results []plan.Decision) map[plan.Outcome]int {
+func (a *app) summary(results []plan.Decision) map[plan.Outcome]int {
 	count := map[plan.Outcome]int{}
 	for _, d := range results {
 		count[d.Outcome]++
@@ -69,29 +70,29 @@ func (w *work) summary(results []plan.Decision) map[plan.Outcome]int {
 			parts = append(parts, fmt.Sprintf("%d %s", count[s.outcome], s.word))
 		}
 	}
-	w.console.print(strings.Join(parts, ", ") + "\n")
+	a.console.print(strings.Join(parts, ", ") + "\n")
 	return count
 }
 
 // products prints a line an object, or with -o the objects that are there.
-func (r *pushRun) products(results []plan.Decision) error {
-	if r.o.print.wanted() {
+func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decision) error {
+	if o.print.wanted() {
 		var objects []runtime.Object
 		for _, d := range results {
 			if d.Outcome == plan.Created || d.Outcome == plan.Unchanged {
 				objects = append(objects, manifest.Secret(d.Row))
 			}
 		}
-		return r.o.print.objects(r.product, objects)
+		return o.print.objects(a.product, objects)
 	}
-	return r.lines(results)
+	return a.lines(s, o.dryRun, results)
 }
 
 // lines prints a line an object.
-func (w *work) lines(results []plan.Decision) error {
+func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) error {
 	var out strings.Builder
-	several := len(w.target.Namespaces) > 1 || slices.ContainsFunc(results, func(d plan.Decision) bool { // restore lists others
-		return !slices.Contains(w.target.Namespaces, d.Row.Namespace)
+	several := len(s.Target.Namespaces) > 1 || slices.ContainsFunc(results, func(d plan.Decision) bool { // restore lists others
+		return !slices.Contains(s.Target.Namespaces, d.Row.Namespace)
 	})
 	for _, d := range results {
 		if d.Outcome == plan.Unsent {
@@ -101,15 +102,15 @@ func (w *work) lines(results []plan.Decision) error {
 		if several {
 			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
 		}
-		out.WriteString(w.o.dryRun.suffix() + "\n")
+		out.WriteString(mode.suffix() + "\n")
 	}
-	_, err := fmt.Fprint(w.Out, out.String())
+	_, err := fmt.Fprint(a.Out, out.String())
 	return err
 }
 
 // explain says on stderr why something was not written: one line for all that
 // share outcome and reason.
-func (w *work) explain(results []plan.Decision) {
+func (a *app) explain(s *action.Session, results []plan.Decision) {
 	type cause struct {
 		outcome plan.Outcome
 		reason  string
@@ -131,26 +132,27 @@ func (w *work) explain(results []plan.Decision) {
 		if c.outcome == plan.Failed || c.outcome == plan.Blocked {
 			line = fmt.Sprintf("error: secret/%s: %s", hint.Few(names[c]), hint.OneLine(c.reason))
 		}
-		w.console.say(line)
-		if way := w.hint(first[c]); way != "" {
-			w.console.hint(way)
+		a.console.say(line)
+		if way := wayOut(s, first[c]); way != "" {
+			a.console.hint(way)
 		}
 	}
 }
 
-func (w *work) hint(d plan.Decision) hint.Text {
+// wayOut says what to do about a decision that needs somebody to act.
+func wayOut(s *action.Session, d plan.Decision) hint.Text {
 	switch d.Outcome {
 	case plan.Differs:
-		return w.update
+		return s.Update
 	case plan.Stale:
-		at := w.aimed(d.Row.Namespace)
+		at := s.Aimed(d.Row.Namespace)
 		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", at, at, d.Row.EnvKey)
 	case plan.Superseded:
-		ids := hint.List(w.source.ring.IDs())
+		ids := hint.List(s.Project.Keys.IDs())
 		if d.ByRow {
 			return hint.Format("if the key was rotated, get the current .env (this one has %s); if that row is not true, --ignore-key %s", ids, d.Row.KeyID)
 		}
-		if slices.Contains(w.source.ring.Previous(), d.Row.KeyID) {
+		if slices.Contains(s.Project.Keys.Previous(), d.Row.KeyID) {
 			return hint.Format("get the current .env; or, if KEY and KEY_PREVIOUS were swapped, make the key %s KEY again", d.Row.KeyID)
 		}
 		return "the key was rotated: get the current .env; this one has " + ids
@@ -160,7 +162,7 @@ func (w *work) hint(d plan.Decision) hint.Text {
 		return "rename the entry, or remove that Secret if nothing needs it"
 	case plan.Misplaced:
 		if d.Adoptable {
-			return hint.Format("look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s%s takes over a token that you know", d.Row.Secret, d.Row.Namespace, d.Row.Secret, w.aimed(d.Row.Namespace))
+			return hint.Format("look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s%s takes over a token that you know", d.Row.Secret, d.Row.Namespace, d.Row.Secret, s.Aimed(d.Row.Namespace))
 		}
 		return hint.Format("look before you touch it: kubectl describe secret %s -n %s; a token was copied to this name, or its binding was edited", d.Row.Secret, d.Row.Namespace)
 	case plan.Unproven:

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 )
 
@@ -110,14 +111,14 @@ func TestPushFlags(t *testing.T) {
 // confirmRows adds a created row to each planned one, as a push with a cluster does.
 func confirmRows(t *testing.T) {
 	t.Helper()
-	rows, _, err := ledger.Parse(ledgerPath, []byte(get(t, ledgerPath)))
+	rows, _, err := ledger.Parse(action.DefaultLedger, []byte(get(t, action.DefaultLedger)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range rows {
 		rows[i].State, rows[i].UID = ledger.Created, fmt.Sprintf("%08x-1111-4222-8333-000000000001", i)
 	}
-	appendRows(t, ledgerPath, rows...)
+	appendRows(t, action.DefaultLedger, rows...)
 }
 
 // TestPushUpdate changes a value between two runs.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
@@ -34,7 +35,7 @@ func placeOf(t *testing.T, facts ...fact) {
 	t.Helper()
 	emptyFolder(t)
 	put(t, ".env", "KEY="+testKey+"\n")
-	record(t, ledgerPath, facts...)
+	record(t, action.DefaultLedger, facts...)
 }
 
 func record(t *testing.T, path string, facts ...fact) {
@@ -118,8 +119,8 @@ func reveals(t *testing.T, args, want string) {
 func TestPullSparesLedgerAndKeys(t *testing.T) {
 	placeOf(t, fact{cluster: "c", namespace: "ns", name: "SECRET_A", value: canary, generation: 1})
 	put(t, "key.env", "KEY="+testKey+"\n")
-	put(t, "old.csv", get(t, ledgerPath))
-	put(t, "crlf.csv", strings.ReplaceAll(get(t, ledgerPath), "\n", "\r\n"))
+	put(t, "old.csv", get(t, action.DefaultLedger))
+	put(t, "crlf.csv", strings.ReplaceAll(get(t, action.DefaultLedger), "\n", "\r\n"))
 	folder, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +141,7 @@ func TestPullSparesLedgerAndKeys(t *testing.T) {
 	} {
 		refused(t, "pull --force "+args, what, hint)
 	}
-	for _, file := range []string{ledgerPath, "old.csv"} {
+	for _, file := range []string{action.DefaultLedger, "old.csv"} {
 		if !strings.HasPrefix(get(t, file), "time,") {
 			t.Errorf("%s was overwritten", file)
 		}
@@ -207,7 +208,7 @@ func TestPulledClusterName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if entry, _ := file.Lookup(varCluster); entry.Value.Reveal() != c.want {
+		if entry, _ := file.Lookup(action.VarCluster); entry.Value.Reveal() != c.want {
 			t.Errorf("%s: CLUSTER_NAME is %q, want %q", name, entry.Value.Reveal(), c.want)
 		}
 	}

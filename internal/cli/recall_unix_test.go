@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
 // What is no regular file is refused before anything waits for it.
@@ -25,7 +27,7 @@ func TestPullToNoFile(t *testing.T) {
 		refused(t, "pull --out folder"+force, "folder: is a directory", "--out folder/.env\n")
 		refused(t, "pull --key-file .env --env dangling"+force, "dangling: a symbolic link to a file that does not exist", "create that file, or remove the link; or --out another file\n")
 	}
-	if _, err := os.Lstat("x/" + ledgerPath + ".lock"); err == nil {
+	if _, err := os.Lstat("x/" + action.DefaultLedger + ".lock"); err == nil {
 		t.Error("a lock file was made beside a device")
 	}
 	if err := os.WriteFile("large", make([]byte, 9<<20), 0o600); err != nil {

@@ -25,7 +25,7 @@ type report[T any] struct {
 
 // printReport writes a report as json or yaml; done is false with another format.
 func printReport[T any](w *work, format, kind string, items []T) (done bool, err error) {
-	r := report[T]{reportVersion, kind, w.target.Cluster, append([]T{}, items...)}
+	r := report[T]{reportVersion, kind, w.Target.Cluster, append([]T{}, items...)}
 	var text []byte
 	switch format {
 	case "json":

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -45,7 +46,7 @@ func TestReportsAreDocumented(t *testing.T) {
 			}
 		}
 		if !reflect.DeepEqual(fields, documented) {
-			t.Errorf("section %d: fields %v, documented %v", i, sortedKeys(fields), sortedKeys(documented))
+			t.Errorf("section %d: fields %v, documented %v", i, action.SortedKeys(fields), action.SortedKeys(documented))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
@@ -137,13 +138,16 @@ const (
 )
 
 func (a *app) retire(ctx context.Context, o *retireOptions) error {
-	w, close, err := a.start(o.workOptions)
-	defer close()
+	w, close, err := a.start(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
 	if err != nil {
 		return err
 	}
-	if slices.Contains(o.forget, w.target.Cluster) {
-		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.target.Cluster)
+	defer close()
+	if err := w.Start(); err != nil {
+		return err
+	}
+	if slices.Contains(o.forget, w.Target.Cluster) {
+		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.Target.Cluster)
 	}
 	r := &retireRun{work: w, o: o, denied: map[string][]cluster.Kind{}}
 	leaving, err := r.leaving()
@@ -167,7 +171,7 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 	chosen := map[string]bool{}
 	for _, name := range r.o.names {
 		envKey := ""
-		for _, record := range r.records {
+		for _, record := range r.Records {
 			base, _ := names.Split(record.Secret)
 			if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
 				envKey = record.EnvKey
@@ -178,8 +182,8 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 			r.console.note("%s: every Secret of it that the ledger has was deleted", name)
 			continue
 		case envKey == "":
-			return nil, withHint(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", envFlag(r.o.env))
-		case r.inEnv(envKey):
+			return nil, withHint(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", action.EnvFlag(r.o.env))
+		case r.Project.Has(envKey):
 			return nil, withHint(fmt.Errorf("%s is still in %s: its older generations go without naming it", envKey, r.o.env), "remove it there first, if it is to go altogether")
 		}
 		chosen[envKey] = true
@@ -190,8 +194,8 @@ func (r *retireRun) leaving() (func(envKey string) bool, error) {
 // wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
 func (r *retireRun) wasRecorded(name string) bool {
 	base, err := names.Base(name)
-	for _, at := range r.known {
-		if at.past.Known(name) > 0 || err == nil && at.past.Known(base) > 0 {
+	for _, at := range r.Known {
+		if at.Past.Known(name) > 0 || err == nil && at.Past.Known(base) > 0 {
 			return true
 		}
 	}
@@ -200,7 +204,7 @@ func (r *retireRun) wasRecorded(name string) bool {
 
 // collect finds what could go: tokens and keyrings.
 func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) error {
-	views, err := r.lookAll(ctx)
+	views, err := r.LookAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -209,16 +213,16 @@ func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) erro
 		if slices.Contains(r.o.forgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
 			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)
 		}
-		mine := plan.Mine(view.Records, r.source.wanted)
+		mine := plan.Mine(view.Records, r.Project.Wanted)
 		if len(r.o.names) > 0 {
 			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !leaving(w.EnvKey) })
 		}
-		candidates, skipped := plan.Retire(view, mine, r.door.Judge, r.source.ring, leaving)
+		candidates, skipped := plan.Retire(view, mine, r.Project.Sealer.Judge, r.Project.Keys, leaving)
 		for _, c := range candidates {
 			r.items = append(r.items, &retired{Retirement: c})
 		}
 		r.skipped = append(r.skipped, skipped...)
-		r.returned = append(r.returned, plan.PutBack(view, mine, r.door.Judge, r.source.ring)...)
+		r.returned = append(r.returned, plan.PutBack(view, mine, r.Project.Sealer.Judge, r.Project.Keys)...)
 		if len(r.o.names) > 0 {
 			continue
 		}
@@ -291,7 +295,7 @@ func (r *retireRun) walk(ctx context.Context) (map[string][]usage.Finding, error
 	}
 	findings := map[string][]usage.Finding{}
 	for namespace, wanted := range names {
-		walk, err := r.client.Walk(ctx, namespace, func(name string) bool { return wanted[name] }, min(r.o.parallel, defaultParallel))
+		walk, err := r.Cluster.Walk(ctx, namespace, func(name string) bool { return wanted[name] }, min(r.o.parallel, defaultParallel))
 		if err != nil {
 			return nil, err
 		}
@@ -340,7 +344,7 @@ func (r *retireRun) conclude(ctx context.Context) error {
 func (r *retireRun) report() {
 	for _, item := range r.items {
 		where := ""
-		if len(r.target.Namespaces) > 1 {
+		if len(r.Target.Namespaces) > 1 {
 			where = " in " + item.Object.Namespace
 		}
 		fmt.Fprintf(r.Out, "secret/%s %s%s%s\n", item.Object.Name, item.outcome, where, r.o.dryRun.suffix())
@@ -348,11 +352,11 @@ func (r *retireRun) report() {
 	for _, item := range r.items {
 		r.explainItem(item)
 	}
-	r.explain(r.skipped)
+	r.explain(r.Session, r.skipped)
 	if slices.ContainsFunc(r.items, func(i *retired) bool { return i.outcome == outcomeHistory }) {
 		r.console.hint(r.typed + " --drop-rollback gives the way back to those revisions up")
 	}
-	for _, namespace := range r.target.Namespaces {
+	for _, namespace := range r.Target.Namespaces {
 		if kinds := r.denied[namespace]; len(kinds) > 0 {
 			names := make([]string, len(kinds))
 			for i, k := range kinds {
@@ -363,7 +367,7 @@ func (r *retireRun) report() {
 	}
 	r.explainReturned()
 	if len(r.items) == 0 && len(r.skipped) == 0 && len(r.returned) == 0 {
-		r.console.note("no older generation is in %s", r.target.Places())
+		r.console.note("no older generation is in %s", r.Target.Places())
 	}
 }
 
@@ -411,13 +415,13 @@ func (item *retired) rollbacks() (texts []string) {
 
 // keyrings gives the keyring Secrets of a namespace that hold a key of ours.
 func (w *work) keyrings(ctx context.Context, namespace string) ([]keysecret.Held, error) {
-	secrets, err := w.client.Keyrings(ctx, namespace)
+	secrets, err := w.Cluster.Keyrings(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
 	var all []keysecret.Held
 	for i := range secrets {
-		if held, ok := keysecret.Read(&secrets[i]); ok && held.Ours(w.source.ring) {
+		if held, ok := keysecret.Read(&secrets[i]); ok && held.Ours(w.Project.Keys) {
 			all = append(all, held)
 		}
 	}

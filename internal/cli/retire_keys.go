@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
@@ -48,16 +48,16 @@ func (k *keyDrop) unless(way hint.Text) { k.reasons[len(k.reasons)-1].way = way 
 // dropKeys throws the previous keys away, if it is proven that nothing which the
 // ledger's evidence has, or that the clusters show, needs them.
 func (r *retireRun) dropKeys(ctx context.Context) error {
-	previous := r.source.ring.Previous()
+	previous := r.Project.Keys.Previous()
 	if len(previous) == 0 {
 		return nil
 	}
-	holder, err := r.keyHolder()
+	holder, err := r.KeyHolder()
 	if err != nil {
 		r.console.note("the previous keys stay: %v", err)
 		return nil
 	}
-	k := &keyDrop{retireRun: r, previous: previous, alone: seal.New(r.source.ring.Alone(), nil).Judge, found: map[string]int{}}
+	k := &keyDrop{retireRun: r, previous: previous, alone: seal.New(r.Project.Keys.Alone(), nil).Judge, found: map[string]int{}}
 	if err := k.search(ctx); err != nil {
 		return err
 	}
@@ -85,12 +85,12 @@ func (r *retireRun) dropKeys(ctx context.Context) error {
 }
 
 // drop writes what the ledger still lacks, and then takes the keys out of the file.
-func (k *keyDrop) drop(ctx context.Context, holder holder) (dropped bool, err error) {
-	e, err := holder.edit(keyring.Drop())
+func (k *keyDrop) drop(ctx context.Context, holder action.Holder) (dropped bool, err error) {
+	e, err := holder.Edit(keyring.Drop())
 	if err != nil {
 		return false, err
 	}
-	err = k.confirm(ctx, k.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", hint.Few(k.previous), holder.path))
+	err = k.confirm(ctx, k.o.yes, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", hint.Few(k.previous), holder.Path))
 	if errors.Is(err, errNotConfirmed) {
 		k.console.say("key kept: not confirmed")
 		k.left = true
@@ -103,10 +103,10 @@ func (k *keyDrop) drop(ctx context.Context, holder holder) (dropped bool, err er
 	for i := range k.ended {
 		k.ended[i].Time = now
 	}
-	if err := k.ledger.Append(k.ended...); err != nil {
+	if err := k.Record(k.ended...); err != nil {
 		return false, err
 	}
-	return true, k.save(e)
+	return true, k.Save(e)
 }
 
 // keyringNote says that a keyring Secret still has what the .env has not.
@@ -114,7 +114,7 @@ func (r *retireRun) keyringNote(dropped []string) {
 	for _, held := range r.held {
 		if slices.ContainsFunc(held.IDs, func(id string) bool { return slices.Contains(dropped, id) }) {
 			r.console.next(hint.Format("secret/%s in namespace %s still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s",
-				held.Name, held.Namespace, envFlag(r.o.env), envFlag(r.o.env)))
+				held.Name, held.Namespace, action.EnvFlag(r.o.env), action.EnvFlag(r.o.env)))
 		}
 	}
 }
@@ -123,14 +123,11 @@ func (r *retireRun) keyringNote(dropped []string) {
 // recorded there is not taken for the one that the ledger means.
 func (k *keyDrop) search(ctx context.Context) error {
 	k.files()
-	if k.blank {
+	if k.Blank {
 		k.keep("%s had nothing before this run, so where else the key is needed is not known", k.o.ledger)
 	}
-	book := k.book
-	if k.ledger != nil {
-		book = k.ledger.Book() // with the rows of this run
-	}
-	clients := map[string]*cluster.Client{}
+	book := k.Refresh()
+	clients := map[string]action.Cluster{}
 	for _, name := range k.clusters(book) {
 		if slices.Contains(k.o.forget, name) {
 			k.forget(book, name)
@@ -156,7 +153,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 			k.unless(k.forgetting(name))
 		}
 	}
-	for _, name := range sortedKeys(clients) {
+	for _, name := range action.SortedKeys(clients) {
 		if err := k.everywhere(ctx, clients[name], name); err != nil {
 			return err
 		}
@@ -166,7 +163,7 @@ func (k *keyDrop) search(ctx context.Context) error {
 
 // forgetting is the way out of a cluster that cannot be looked at, but for the target's.
 func (k *keyDrop) forgetting(name string) hint.Text {
-	if name == k.target.Cluster {
+	if name == k.Target.Cluster {
 		return ""
 	}
 	return hint.Format("--forget-cluster %s if it is gone for good", name)
@@ -176,18 +173,18 @@ func (k *keyDrop) forgetting(name string) hint.Text {
 // more, and what an edited row was about is not known.
 func (k *keyDrop) files() {
 	for _, view := range k.views {
-		decisions, err := plan.Push(view, k.source.wanted, k.door.Judge, k.source.ring, plan.PushOptions{})
+		decisions, err := plan.Push(view, k.Project.Wanted, k.Project.Sealer.Judge, k.Project.Keys, plan.PushOptions{})
 		if err != nil {
 			continue // what is spelled otherwise is not stale
 		}
 		for _, d := range decisions {
 			if d.Outcome == plan.Stale {
-				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, k.aimed(d.Row.Namespace))
+				k.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", k.o.env, d.Row.EnvKey, d.Row.Secret, d.Row.Namespace, k.Aimed(d.Row.Namespace))
 			}
 		}
 	}
 	for _, id := range k.previous {
-		if line := k.book.EditedKey(id); line > 0 {
+		if line := k.Book.EditedKey(id); line > 0 {
 			k.keep("%s:%d was edited and names key %s: take that line from git, or delete it", k.o.ledger, line, id)
 		}
 	}
@@ -196,15 +193,15 @@ func (k *keyDrop) files() {
 // clusters are those of the evidence, and the target's, also where the ledger has
 // nothing of it: it may not be the whole one.
 func (k *keyDrop) clusters(book *ledger.Book) []string {
-	names := append(book.Clusters(), k.target.Cluster)
+	names := append(book.Clusters(), k.Target.Cluster)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
 func (k *keyDrop) namespaces(book *ledger.Book, clusterName string) []string {
 	names := book.Proven(clusterName) // others may not exist, or be none of ours
-	if clusterName == k.target.Cluster {
-		names = append(names, k.target.Namespaces...)
+	if clusterName == k.Target.Cluster {
+		names = append(names, k.Target.Namespaces...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -214,13 +211,13 @@ func (k *keyDrop) namespaces(book *ledger.Book, clusterName string) []string {
 func (k *keyDrop) forget(book *ledger.Book, name string) {
 	for _, namespace := range book.Namespaces(name) {
 		records, past := book.At(name, namespace)
-		use := plan.UseOfKeys(plan.NewView(name, namespace, records, past, nil, nil), k.previous, k.door.Judge, k.alone, nil, true)
+		use := plan.UseOfKeys(plan.NewView(name, namespace, records, past, nil, nil), k.previous, k.Project.Sealer.Judge, k.alone, nil, true)
 		k.ended = append(k.ended, use.Close...)
 	}
 }
 
 // place looks at every Secret that the evidence has in one namespace.
-func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledger.Book, clusterName, namespace string) error {
+func (k *keyDrop) place(ctx context.Context, client action.Cluster, book *ledger.Book, clusterName, namespace string) error {
 	records, past := book.At(clusterName, namespace)
 	var names []string
 	for _, record := range records {
@@ -242,18 +239,18 @@ func (k *keyDrop) place(ctx context.Context, client *cluster.Client, book *ledge
 	if was := k.found[clusterName]; was >= 0 {
 		k.found[clusterName] = was + len(objects)
 	}
-	forgotten := clusterName == k.target.Cluster && slices.Contains(k.o.forgetNamespaces, namespace)
-	use := plan.UseOfKeys(plan.NewView(clusterName, namespace, records, past, objects, nil), k.previous, k.door.Judge, k.alone, k.willGo, forgotten)
+	forgotten := clusterName == k.Target.Cluster && slices.Contains(k.o.forgetNamespaces, namespace)
+	use := plan.UseOfKeys(plan.NewView(clusterName, namespace, records, past, objects, nil), k.previous, k.Project.Sealer.Judge, k.alone, k.willGo, forgotten)
 	k.ended = append(k.ended, use.Close...)
 	if len(use.Lost) > 0 {
 		k.keep("%s: gone, and comes back only with a previous key: %s", where, secrets(use.Lost))
-		k.unless(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, envFlag(k.o.env), namespace))
+		k.unless(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, action.EnvFlag(k.o.env), namespace))
 	}
 	if len(use.Opened) > 0 {
 		k.keep("%s: does not open with KEY alone: %s", where, secrets(use.Opened))
 	}
 	if len(use.Planned) > 0 {
-		k.keep("%s: planned under a previous key, and may still be created: %s; kubectl fernet rotate%s --new-key makes a newer generation", where, secrets(use.Planned), envFlag(k.o.env))
+		k.keep("%s: planned under a previous key, and may still be created: %s; kubectl fernet rotate%s --new-key makes a newer generation", where, secrets(use.Planned), action.EnvFlag(k.o.env))
 	}
 	return nil
 }
@@ -267,7 +264,7 @@ func secrets(names []string) string {
 }
 
 // everywhere looks at all Secrets of a cluster that carry the id of a previous key.
-func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, clusterName string) error {
+func (k *keyDrop) everywhere(ctx context.Context, client action.Cluster, clusterName string) error {
 	if k.o.skipClusterCheck {
 		return k.looked(ctx, client, clusterName)
 	}
@@ -286,8 +283,8 @@ func (k *keyDrop) everywhere(ctx context.Context, client *cluster.Client, cluste
 }
 
 // looked is everywhere for the namespaces that are looked at anyway.
-func (k *keyDrop) looked(ctx context.Context, client *cluster.Client, clusterName string) error {
-	for _, namespace := range k.namespaces(k.book, clusterName) {
+func (k *keyDrop) looked(ctx context.Context, client action.Cluster, clusterName string) error {
+	for _, namespace := range k.namespaces(k.Book, clusterName) {
 		for _, id := range k.previous {
 			found, err := client.Labelled(ctx, namespace, manifest.LabelKeyID+"="+id)
 			if err != nil {
@@ -304,7 +301,7 @@ func (k *keyDrop) looked(ctx context.Context, client *cluster.Client, clusterNam
 
 // copies judges the Secrets that carry the id of a previous key, in one namespace or
 // with "" in all.
-func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterName, namespace, id string, found []manifest.Object) error {
+func (k *keyDrop) copies(ctx context.Context, client action.Cluster, clusterName, namespace, id string, found []manifest.Object) error {
 	var ours []manifest.Object
 	var mirrored, foreign []string
 	keyrings := false
@@ -315,7 +312,7 @@ func (k *keyDrop) copies(ctx context.Context, client *cluster.Client, clusterNam
 		case o.Kind == manifest.KindKeyring:
 			keyrings = true
 		default:
-			switch plan.CopyOf(o, id, k.door.Judge) {
+			switch plan.CopyOf(o, id, k.Project.Sealer.Judge) {
 			case plan.CopyOurs:
 				ours = append(ours, o)
 			case plan.CopyMirrored:
@@ -366,19 +363,19 @@ func (k *keyDrop) needed(clusterName, id string, ours []manifest.Object) {
 // another namespace, or of another .env with the same KEY.
 func (k *keyDrop) moving(ours []manifest.Object) hint.Text {
 	for _, o := range ours {
-		recorded := slices.ContainsFunc(k.recordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
+		recorded := slices.ContainsFunc(k.RecordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
 		switch {
-		case !slices.Contains(k.target.Namespaces, o.Namespace):
-			return hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", o.Namespace, envFlag(k.o.env), o.Namespace, envFlag(k.o.env))
+		case !slices.Contains(k.Target.Namespaces, o.Namespace):
+			return hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", o.Namespace, action.EnvFlag(k.o.env), o.Namespace, action.EnvFlag(k.o.env))
 		case !recorded:
-			return hint.Format("secret/%s is not in this ledger: rotate it with the .env that it is from; or kubectl fernet adopt %s -n %s%s, then rotate", o.Name, o.Name, o.Namespace, envFlag(k.o.env))
+			return hint.Format("secret/%s is not in this ledger: rotate it with the .env that it is from; or kubectl fernet adopt %s -n %s%s, then rotate", o.Name, o.Name, o.Namespace, action.EnvFlag(k.o.env))
 		}
 	}
 	return ""
 }
 
 // keyringsUnder names the keyring Secrets of ours whose first key is a previous one.
-func (k *keyDrop) keyringsUnder(ctx context.Context, client *cluster.Client, clusterName, namespace, id string) error {
+func (k *keyDrop) keyringsUnder(ctx context.Context, client action.Cluster, clusterName, namespace, id string) error {
 	all, err := client.Keyrings(ctx, namespace)
 	if err != nil {
 		k.keep("the keyrings of cluster %q could not be listed: %s", clusterName, hint.OneLine(err.Error()))
@@ -387,7 +384,7 @@ func (k *keyDrop) keyringsUnder(ctx context.Context, client *cluster.Client, clu
 	var names []string
 	for i := range all {
 		held, ok := keysecret.Read(&all[i])
-		if ok && held.IDs[0] == id && held.Ours(k.source.ring) && !k.willGo(held.Object) {
+		if ok && held.IDs[0] == id && held.Ours(k.Project.Keys) && !k.willGo(held.Object) {
 			names = append(names, held.Namespace+"/"+held.Name+k.keyringHint(held.Object))
 		}
 	}
@@ -412,13 +409,13 @@ func (r *retireRun) willGo(o manifest.Object) bool {
 }
 
 // reach gives the client of a cluster that the evidence names.
-func (r *retireRun) reach(name string) (*cluster.Client, error) {
-	if name == r.target.Cluster {
-		return r.client, nil
+func (r *retireRun) reach(name string) (action.Cluster, error) {
+	if name == r.Target.Cluster {
+		return r.Cluster, nil
 	}
-	config, err := r.target.Other(name)
+	config, err := r.Target.Other(name)
 	if err != nil {
 		return nil, err
 	}
-	return cluster.Connect(config, r.trace())
+	return r.machine.Connect(config, r.Trace())
 }

@@ -26,14 +26,14 @@ func (r *retireRun) carryOut(ctx context.Context) error {
 		return r.confirmAll()
 	}
 	r.announce(going)
-	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("delete %s in %s?", hint.Count(len(going), "Secret"), r.target.Places())); err != nil {
+	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("delete %s in %s?", hint.Count(len(going), "Secret"), r.Target.Places())); err != nil {
 		return err
 	}
 	if r.o.dryRun == dryRunClient {
 		return nil
 	}
 	if r.o.dryRun == dryRunNone {
-		if err := r.ledger.Append(append(r.confirmed(r.views...), planRows(going)...)...); err != nil {
+		if err := r.Record(append(r.Confirmed(r.views...), planRows(going)...)...); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func (r *retireRun) carryOut(ctx context.Context) error {
 	}
 	err := r.lookAgain(context.WithoutCancel(ctx))
 	if err == nil {
-		err = r.ledger.Append(deletedRows(going)...)
+		err = r.Record(deletedRows(going)...)
 	}
 	if err != nil {
 		return withHint(err, "what was deleted is gone; retire again to look once more and complete the ledger")
@@ -56,7 +56,7 @@ func (r *retireRun) confirmAll() error {
 	if r.o.dryRun != dryRunNone {
 		return nil
 	}
-	return r.ledger.Append(r.confirmed(r.views...)...)
+	return r.Record(r.Confirmed(r.views...)...)
 }
 
 // announce names what can no longer be returned to, before the question.
@@ -119,7 +119,7 @@ func (r *retireRun) deleteAll(ctx context.Context, going []*retired) {
 		for i, item := range step {
 			objects[i] = item.Object
 		}
-		r.client.DeleteAll(ctx, objects, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.DeleteResult) {
+		r.Cluster.DeleteAll(ctx, objects, r.o.parallel, r.o.dryRun == dryRunServer, func(i int, result cluster.DeleteResult) {
 			switch {
 			case result.Fate == cluster.Gone:
 				step[i].deleted = true
@@ -162,21 +162,21 @@ func (r *retireRun) lookAgain(ctx context.Context) error {
 // putBack creates exactly what was deleted.
 func (r *retireRun) putBack(ctx context.Context, item *retired) error {
 	if item.keyring != nil {
-		item.settle(r.client.CreateSecret(ctx, item.keyring.Again(), false))
+		item.settle(r.Cluster.CreateSecret(ctx, item.keyring.Again(), false))
 		return nil
 	}
 	row := item.Row
 	row.Operation, row.State, row.UID, row.Time = ledger.Restore, ledger.Planned, "", time.Now().UTC()
-	if err := r.ledger.Append(row); err != nil {
+	if err := r.Record(row); err != nil {
 		return err
 	}
-	result := r.client.Create(ctx, row, false)
+	result := r.Cluster.Create(ctx, row, false)
 	item.settle(result)
 	if result.Fate != cluster.Landed {
 		return nil
 	}
 	row.State, row.UID, row.Time = ledger.Created, result.Object.UID, time.Now().UTC()
-	return r.ledger.Append(row)
+	return r.Record(row)
 }
 
 func (item *retired) settle(result cluster.Result) {

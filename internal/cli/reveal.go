@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 
 	"github.com/spf13/cobra"
@@ -101,12 +102,12 @@ func (a *app) reveal(ctx context.Context, o *revealOptions) error {
 	if len(values) == 0 {
 		return withHint(errors.New("nothing of that name was created there"), "kubectl fernet status lists the names")
 	}
-	if values, err = agreed(values); err != nil {
+	if values, err = action.Agreed(values); err != nil {
 		return err
 	}
 	if _, named := names.Split(o.name); named > 1 && named != values[0].Generation {
 		return withHint(errors.New("that generation is not the current one in the cluster"), "the ledger may have it: leave out --from cluster")
 	}
-	_, err = io.WriteString(a.product, values[0].entry.Value.Reveal())
+	_, err = io.WriteString(a.product, values[0].Entry.Value.Reveal())
 	return err
 }

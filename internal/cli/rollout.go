@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
@@ -108,9 +109,12 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 }
 
 func (a *app) rolloutAlone(ctx context.Context, o *rolloutVerb) error {
-	w, close, err := a.start(o.workOptions)
-	defer close()
+	w, close, err := a.start(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
 	if err != nil {
+		return err
+	}
+	defer close()
+	if err := w.Start(); err != nil {
 		return err
 	}
 	return w.rollout(ctx, o.rolloutOptions, o.yes)
@@ -132,11 +136,11 @@ type keyringPlace struct{ namespace, base string }
 // rollout looks at all workloads, refuses before the first patch what could not
 // be finished, and then goes through them one by one.
 func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
-	if o.appsHold != "" && !w.source.ring.Has(o.appsHold) {
-		return withHint(fmt.Errorf("--apps-hold %s: this keyring has no such key", o.appsHold), "it has %s", hint.List(w.source.ring.IDs()))
+	if o.appsHold != "" && !w.Project.Keys.Has(o.appsHold) {
+		return withHint(fmt.Errorf("--apps-hold %s: this keyring has no such key", o.appsHold), "it has %s", hint.List(w.Project.Keys.IDs()))
 	}
 	r := &rolloutRun{work: w, o: o, generations: map[string]plan.Generations{}}
-	views, err := w.lookAll(ctx)
+	views, err := w.LookAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -149,7 +153,7 @@ func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
 		return err
 	}
 	if n := r.patches(); n > 0 {
-		question := fmt.Sprintf("patch %s in %s, one after the other?", hint.Count(n, "workload"), w.target.Places())
+		question := fmt.Sprintf("patch %s in %s, one after the other?", hint.Count(n, "workload"), w.Target.Places())
 		if err := w.confirm(ctx, yes || w.o.dryRun != dryRunNone, question); err != nil {
 			return err
 		}
@@ -174,9 +178,9 @@ func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
 
 // plan finds the workloads of one namespace and what each needs.
 func (r *rolloutRun) plan(ctx context.Context, view plan.View) error {
-	mine := plan.Mine(view.Records, r.source.wanted)
-	g := plan.Successors(view, mine, r.door.Judge, r.source.ring, r.door.SameValue)
-	list, denied, err := r.client.Workloads(ctx, view.Namespace)
+	mine := plan.Mine(view.Records, r.Project.Wanted)
+	g := plan.Successors(view, mine, r.Project.Sealer.Judge, r.Project.Keys, r.Project.Sealer.SameValue)
+	list, denied, err := r.Cluster.Workloads(ctx, view.Namespace)
 	if err != nil {
 		return err
 	}
@@ -214,8 +218,8 @@ func (r *rolloutRun) addKeyrings(ctx context.Context, namespace string, g plan.G
 	for _, held := range all {
 		newest := keysecret.Newest(all, held.Base)
 		name, ids := newest.Name, newest.IDs
-		if !newest.Holds(r.source.ring) && named[held.Name] {
-			name, ids = names.Secret(held.Base, newest.Generation+1), r.source.ring.IDs()
+		if !newest.Holds(r.Project.Keys) && named[held.Name] {
+			name, ids = names.Secret(held.Base, newest.Generation+1), r.Project.Keys.IDs()
 			if place := (keyringPlace{namespace, held.Base}); !slices.Contains(r.keyringsToMake, place) {
 				r.keyringsToMake = append(r.keyringsToMake, place)
 			}
@@ -256,9 +260,9 @@ func (r *rolloutRun) refuse() error {
 	if len(names) == 0 {
 		return nil
 	}
-	id := sortedKeys(ids)[0]
-	return withHint(fmt.Errorf("nothing was patched: nobody has said that the pods of %s hold key %s", hint.Few(names), strings.Join(sortedKeys(ids), ", ")),
-		"give them that key, then --apps-hold %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret fernet-key, and name it in their templates", id, envFlag(r.source.options.env))
+	id := action.SortedKeys(ids)[0]
+	return withHint(fmt.Errorf("nothing was patched: nobody has said that the pods of %s hold key %s", hint.Few(names), strings.Join(action.SortedKeys(ids), ", ")),
+		"give them that key, then --apps-hold %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret fernet-key, and name it in their templates", id, action.EnvFlag(r.Env))
 }
 
 // carryOut patches one workload and waits for it.
@@ -288,12 +292,12 @@ const patchTries = 5
 // reads and plans again.
 func (r *rolloutRun) patch(ctx context.Context, step plan.Repointing) (workload.Workload, plan.Repointing, error) {
 	for try := 1; ; try++ {
-		now, err := r.client.Repoint(ctx, step.Workload, step.Rename, r.work.o.dryRun == dryRunServer)
+		now, err := r.Cluster.Repoint(ctx, step.Workload, step.Rename, r.work.o.dryRun == dryRunServer)
 		if !errors.Is(err, cluster.ErrStale) || try == patchTries {
 			return now, step, err
 		}
 		w := step.Workload
-		if w, err = r.client.GetWorkload(ctx, w.Kind, w.Namespace, w.Name); err != nil {
+		if w, err = r.Cluster.GetWorkload(ctx, w.Kind, w.Namespace, w.Name); err != nil {
 			return w, step, err
 		}
 		step = plan.Repoint(w, r.generations[w.Namespace], r.o.appsHold, r.o.values)
@@ -312,7 +316,7 @@ func (r *rolloutRun) await(ctx context.Context, w workload.Workload, step plan.R
 		return nil
 	}
 	said := ""
-	now, err := r.client.AwaitRollout(ctx, w, func(text string) {
+	now, err := r.Cluster.AwaitRollout(ctx, w, func(text string) {
 		if text != said {
 			r.console.say(fmt.Sprintf("%s: %s", w, text))
 			said = text
@@ -337,7 +341,7 @@ func (r *rolloutRun) await(ctx context.Context, w workload.Workload, step plan.R
 
 func (r *rolloutRun) line(w workload.Workload, text string) {
 	where := ""
-	if len(r.target.Namespaces) > 1 {
+	if len(r.Target.Namespaces) > 1 {
 		where = " in " + w.Namespace
 	}
 	fmt.Fprintf(r.Out, "%s %s%s%s\n", w, text, where, r.work.o.dryRun.suffix())
@@ -370,7 +374,7 @@ func (r *rolloutRun) tell(step plan.Repointing) {
 	}
 	if len(step.Rename) > 0 && !w.Kind.Patchable() {
 		r.line(w, "cannot be patched")
-		r.console.say(fmt.Sprintf("%s in namespace %q names %s: start it again with %s", w, w.Namespace, hint.Few(sortedKeys(step.Rename)), hint.Few(values(step.Rename))))
+		r.console.say(fmt.Sprintf("%s in namespace %q names %s: start it again with %s", w, w.Namespace, hint.Few(action.SortedKeys(step.Rename)), hint.Few(values(step.Rename))))
 	}
 	if manager := w.Manager(); len(step.Rename) > 0 && manager != "" && !r.o.force {
 		r.line(w, "left to "+manager)
@@ -410,7 +414,7 @@ func (r *rolloutRun) behind(step plan.Repointing) {
 
 func (r *rolloutRun) conclude() error {
 	if len(r.steps) == 0 && !r.blind {
-		r.console.note("no workload in %s names a Secret of this .env", r.target.Places())
+		r.console.note("no workload in %s names a Secret of this .env", r.Target.Places())
 	}
 	if r.findings {
 		return errFindings
@@ -419,7 +423,7 @@ func (r *rolloutRun) conclude() error {
 }
 
 func values(m map[string]string) (out []string) {
-	for _, k := range sortedKeys(m) {
+	for _, k := range action.SortedKeys(m) {
 		out = append(out, m[k])
 	}
 	return out
@@ -434,16 +438,16 @@ func (w *work) ensureKeyring(ctx context.Context, namespace, base string) error 
 	}
 	newest := keysecret.Newest(all, base)
 	name, suffix := names.Secret(base, newest.Generation+1), ""
-	if len(w.target.Namespaces) > 1 {
+	if len(w.Target.Namespaces) > 1 {
 		suffix = " in " + namespace
 	}
 	suffix += w.o.dryRun.suffix()
-	if newest.Name != "" && newest.Holds(w.source.ring) {
+	if newest.Name != "" && newest.Holds(w.Project.Keys) {
 		fmt.Fprintf(w.Out, "secret/%s unchanged%s\n", newest.Name, suffix)
 		return nil
 	}
 	if w.o.dryRun == dryRunNone {
-		result := w.client.CreateSecret(ctx, keysecret.Secret(w.source.ring, namespace, base, newest.Generation+1), false)
+		result := w.Cluster.CreateSecret(ctx, keysecret.Secret(w.Project.Keys, namespace, base, newest.Generation+1), false)
 		if result.Fate != cluster.Landed {
 			return fmt.Errorf("secret %s in namespace %q, for the keyring: %w", name, namespace, result.Err)
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
 // parsed gives what the flags of a verb become, or nil if they are refused.
@@ -58,7 +60,7 @@ func wantRefused[T any](t *testing.T, verb func(*app, func(context.Context, *T) 
 }
 
 func noWorkOptions() (o workOptions) {
-	o.env, o.ledger, o.match = defaultEnv, defaultLedger, []string{defaultMatch}
+	o.env, o.ledger, o.match = action.DefaultEnv, action.DefaultLedger, []string{defaultMatch}
 	o.parallel = defaultParallel
 	return o
 }

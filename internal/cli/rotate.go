@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -104,20 +105,23 @@ func (o *rotateOptions) validate(namespace string) error {
 type rotateRun struct {
 	*work
 	o      *rotateOptions
-	holder holder
+	holder action.Holder
 	views  []plan.View
 	moves  []plan.Move
 }
 
 // rotate looks at the state and does what follows from it.
 func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
-	w, close, err := a.start(o.workOptions)
-	defer close()
+	w, close, err := a.start(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
 	if err != nil {
 		return err
 	}
+	defer close()
+	if err := w.Start(); err != nil {
+		return err
+	}
 	r := &rotateRun{work: w, o: o}
-	if r.holder, err = w.keyHolder(); err != nil {
+	if r.holder, err = w.KeyHolder(); err != nil {
 		return err
 	}
 	if err := r.keySecretIsFree(); err != nil {
@@ -129,7 +133,7 @@ func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
 	case o.abort:
 		return r.abort(ctx)
 	}
-	if r.views, err = w.lookAll(ctx); err != nil {
+	if r.views, err = w.LookAll(ctx); err != nil {
 		return err
 	}
 	if r.moves, err = w.moves(r.views); err != nil {
@@ -140,7 +144,7 @@ func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
 
 // keySecretIsFree refuses a name for the keyring that an entry has.
 func (r *rotateRun) keySecretIsFree() error {
-	for _, entry := range plan.Mine(r.records, r.source.wanted) {
+	for _, entry := range plan.Mine(r.Records, r.Project.Wanted) {
 		if entry.Base == r.o.keySecret {
 			return withHint(fmt.Errorf("--key-secret %s is the Secret of %s", r.o.keySecret, entry.EnvKey), "choose another name, such as fernet-key")
 		}
@@ -152,10 +156,10 @@ func (r *rotateRun) keySecretIsFree() error {
 func (w *work) moves(views []plan.View) ([]plan.Move, error) {
 	var all []plan.Move
 	for _, view := range views {
-		mine := plan.Mine(view.Records, w.source.wanted)
-		moves, err := plan.Rotate(view, mine, w.door.Judge, w.source.ring, w.door.SameValue, w.inEnv)
+		mine := plan.Mine(view.Records, w.Project.Wanted)
+		moves, err := plan.Rotate(view, mine, w.Project.Sealer.Judge, w.Project.Keys, w.Project.Sealer.SameValue, w.Project.Has)
 		if err != nil {
-			return nil, w.located(err)
+			return nil, w.Located(err)
 		}
 		all = append(all, moves...)
 	}
@@ -176,7 +180,7 @@ func (r *rotateRun) advance(ctx context.Context) error {
 	if err := r.obstacles(); err != nil {
 		return err
 	}
-	previous, key := r.source.ring.Previous(), r.source.ring.IDs()[0]
+	previous, key := r.Project.Keys.Previous(), r.Project.Keys.IDs()[0]
 	pending, lost := 0, 0 // not under KEY yet; under KEY, and gone
 	for _, m := range r.moves {
 		switch {
@@ -188,7 +192,7 @@ func (r *rotateRun) advance(ctx context.Context) error {
 	}
 	switch {
 	case pending+lost == 0 && count(r.moves, plan.Unchanged) == 0:
-		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.target.Places()), "kubectl fernet push%s", envFlag(r.o.env))
+		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.Target.Places()), "kubectl fernet push%s", action.EnvFlag(r.o.env))
 	case pending > 0:
 		r.console.note("%d of %d Secrets are not under KEY %s yet", pending, pending+lost+count(r.moves, plan.Unchanged), key)
 		return r.carryOut(ctx, nil)
@@ -212,7 +216,7 @@ func (r *rotateRun) obstacles() error {
 	if blocked+superseded == 0 {
 		return nil
 	}
-	r.explain(decisions(r.moves))
+	r.explain(r.Session, decisions(r.moves))
 	if blocked > 0 {
 		return errEntries
 	}
@@ -225,64 +229,64 @@ func (r *rotateRun) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e, err := r.holder.edit(keyring.Advance(r.holder.file, fresh)...)
+	e, err := r.holder.Edit(keyring.Advance(r.holder.File, fresh)...)
 	if err != nil {
 		return err
 	}
-	before := *r.work
-	r.use(e)
+	before := r.Project
+	r.Project = before.WithKeys(e.Keys)
 	if r.moves, err = r.work.moves(r.views); err != nil {
 		return err
 	}
 	if err := r.obstacles(); err != nil {
 		return err
 	}
-	*r.work = before
+	r.Project = before
 	return r.carryOut(ctx, &e)
 }
 
 // leftToDo is where everything is under KEY and older keys are still held.
 func (r *rotateRun) leftToDo(ctx context.Context) error {
 	if r.o.dryRun == dryRunNone { // a run that was killed at its end may have left rows to write
-		if err := r.ledger.Append(r.confirmed(r.views...)...); err != nil {
+		if err := r.Record(r.Confirmed(r.views...)...); err != nil {
 			return err
 		}
 	}
 	if r.o.rollout || r.o.keySecret != "" {
 		return r.finish(ctx)
 	}
-	ids := r.source.ring.IDs()
+	ids := r.Project.Keys.IDs()
 	r.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
-		r.target.Places(), ids[0], strings.Join(r.source.ring.Previous(), ", ")))
+		r.Target.Places(), ids[0], strings.Join(r.Project.Keys.Previous(), ", ")))
 	r.console.next(nextSteps(r.o.sourceOptions, ids[0]) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
 	return errFindings
 }
 
 func nextSteps(o sourceOptions, id string) hint.Text {
-	flags := envFlag(o.env)
+	flags := action.EnvFlag(o.env)
 	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
 }
 
 // prepare stages the next key, so that applications can be given it.
 func (r *rotateRun) prepare(ctx context.Context) error {
-	word, staged := "staged already", r.source.ring.Staged()
+	word, staged := "staged already", r.Project.Keys.Staged()
 	thrownAway := staged == "" && r.o.dryRun != dryRunNone
 	if staged == "" {
 		fresh, key, err := keyring.Generate()
 		if err != nil {
 			return err
 		}
-		e, err := r.holder.edit(keyring.Stage(fresh)...)
+		e, err := r.holder.Edit(keyring.Stage(fresh)...)
 		if err != nil {
 			return err
 		}
-		if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, "stage a next key in "+r.holder.path+"?"); err != nil {
+		if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, "stage a next key in "+r.holder.Path+"?"); err != nil {
 			return err
 		}
 		word, staged = "staged", key.ID()
 		if r.o.dryRun != dryRunNone {
-			r.use(e)
-		} else if err := r.save(e); err != nil {
+			r.Project = r.Project.WithKeys(e.Keys)
+		} else if err := r.Save(e); err != nil {
 			return err
 		}
 	}
@@ -295,51 +299,51 @@ func (r *rotateRun) prepare(ctx context.Context) error {
 		return err
 	}
 	if r.o.keySecret != "" {
-		r.console.next("kubectl fernet rollout" + envFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + envFlag(r.o.env))
+		r.console.next("kubectl fernet rollout" + action.EnvFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + action.EnvFlag(r.o.env))
 		return nil
 	}
 	r.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s",
-		r.holder.path, envFlag(r.o.env), envFlag(r.o.env), staged))
+		r.holder.Path, action.EnvFlag(r.o.env), action.EnvFlag(r.o.env), staged))
 	return nil
 }
 
 // abort returns to the key before. It is possible only while no row of the
 // ledger is under the new one: from then on its tokens may be anywhere.
 func (r *rotateRun) abort(ctx context.Context) error {
-	changes, err := keyring.Retreat(r.holder.file)
+	changes, err := keyring.Retreat(r.holder.File)
 	if err != nil {
-		return withHint(fmt.Errorf("%s: there is no rotation to take back: %w", r.holder.path, err), "kubectl fernet status%s", envFlag(r.o.env))
+		return withHint(fmt.Errorf("%s: there is no rotation to take back: %w", r.holder.Path, err), "kubectl fernet status%s", action.EnvFlag(r.o.env))
 	}
-	id := r.source.ring.IDs()[0]
-	for _, record := range r.book.Records() {
+	id := r.Project.Keys.IDs()[0]
+	for _, record := range r.Book.Records() {
 		if !record.Hint && record.KeyID == id && record.State != ledger.Failed {
 			return withHint(fmt.Errorf("tokens under key %s were sent already (Secret %s in namespace %s)", id, record.Secret, record.Namespace),
-				"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", envFlag(r.o.env))
+				"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", action.EnvFlag(r.o.env))
 		}
 	}
-	e, err := r.holder.edit(changes...)
+	e, err := r.holder.Edit(changes...)
 	if err != nil {
 		return err
 	}
-	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("return from key %s to key %s?", id, e.ring.IDs()[0])); err != nil {
+	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("return from key %s to key %s?", id, e.Keys.IDs()[0])); err != nil {
 		return err
 	}
 	if r.o.dryRun == dryRunNone {
-		if err := r.save(e); err != nil {
+		if err := r.Save(e); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(r.Out, "key/%s current again%s\nkey/%s staged%s\n", e.ring.IDs()[0], r.o.dryRun.suffix(), id, r.o.dryRun.suffix())
+	fmt.Fprintf(r.Out, "key/%s current again%s\nkey/%s staged%s\n", e.Keys.IDs()[0], r.o.dryRun.suffix(), id, r.o.dryRun.suffix())
 	return nil
 }
 
 // told prints what became of the rotation and goes on to what follows it.
 func (r *rotateRun) told(ctx context.Context) error {
 	results := decisions(r.moves)
-	if err := r.lines(results); err != nil {
+	if err := r.lines(r.Session, r.o.dryRun, results); err != nil {
 		return err
 	}
-	r.explain(results)
+	r.explain(r.Session, results)
 	r.differing()
 	count := r.summary(results)
 	switch {
@@ -370,20 +374,20 @@ func (r *rotateRun) differing() {
 	}
 	if len(names) > 0 {
 		r.console.note("%s has another value than the cluster for %s; the cluster's was kept: kubectl fernet push --update%s publishes the other",
-			r.o.env, hint.Few(names), envFlag(r.o.env))
+			r.o.env, hint.Few(names), action.EnvFlag(r.o.env))
 	}
 }
 
 // finish does what the flags ask for beyond the tokens, and says what is next.
 func (r *rotateRun) finish(ctx context.Context) error {
 	if r.o.keySecret != "" {
-		for _, namespace := range r.target.Namespaces {
+		for _, namespace := range r.Target.Namespaces {
 			if err := r.ensureKeyring(ctx, namespace, r.o.keySecret); err != nil {
 				return err
 			}
 		}
 	}
-	id, flags := r.source.ring.IDs()[0], envFlag(r.o.env)
+	id, flags := r.Project.Keys.IDs()[0], action.EnvFlag(r.o.env)
 	switch {
 	case r.o.prepare:
 		return nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -23,12 +24,12 @@ import (
 // durable, look again, seal, make the planned rows durable, create one Secret of
 // each namespace, then the others, read them back, record them. e is nil where the
 // key is there already.
-func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
-	to := r.source.ring
+func (r *rotateRun) carryOut(ctx context.Context, e *action.Edited) error {
+	to := r.Project.Keys
 	if e != nil {
-		to = e.ring
+		to = e.Keys
 	}
-	question := fmt.Sprintf("bring %s in %s under key %s?", hint.Count(count(r.moves, plan.Created), "Secret"), r.target.Places(), to.IDs()[0])
+	question := fmt.Sprintf("bring %s in %s under key %s?", hint.Count(count(r.moves, plan.Created), "Secret"), r.Target.Places(), to.IDs()[0])
 	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, question); err != nil {
 		return err
 	}
@@ -37,15 +38,15 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 	}
 	drafts, at := r.drafts()
 	if r.o.dryRun == dryRunServer {
-		r.client.CreateAll(ctx, drafts, r.o.parallel, true, func(i int, result cluster.Result) { r.settle(ctx, at[i], result) })
+		r.Cluster.CreateAll(ctx, drafts, r.o.parallel, true, func(i int, result cluster.Result) { r.settle(ctx, at[i], result) })
 		return r.told(ctx)
 	}
 	every := func(error) bool { return true } // without its first create a rotation does not begin
-	if err := r.preflight(ctx, drafts, every); err != nil {
+	if err := r.Ask(ctx, drafts, every); err != nil {
 		return err
 	}
 	if e != nil {
-		if err := r.save(*e); err != nil {
+		if err := r.Save(*e); err != nil {
 			return err
 		}
 		if err := r.lookAgain(ctx); err != nil {
@@ -57,10 +58,10 @@ func (r *rotateRun) carryOut(ctx context.Context, e *edited) error {
 	if err != nil {
 		return err
 	}
-	if err := r.ledger.Append(append(r.planned(), r.confirmed(r.views...)...)...); err != nil {
+	if err := r.Record(append(r.planned(), r.Confirmed(r.views...)...)...); err != nil {
 		return err
 	}
-	err = r.ledger.Append(r.send(ctx, rows, at)...)
+	err = r.Record(r.send(ctx, rows, at)...)
 	if err != nil {
 		err = withHint(err, "what was created is in the cluster; rotate again to complete the ledger")
 	}
@@ -73,7 +74,7 @@ func (r *rotateRun) lookAgain(ctx context.Context) error {
 	views := make([]plan.View, len(r.views))
 	for i, view := range r.views {
 		var err error
-		if views[i], err = r.look(ctx, view.Namespace, plan.Mine(view.Records, r.source.wanted)); err != nil {
+		if views[i], err = r.look(ctx, view.Namespace, plan.Mine(view.Records, r.Project.Wanted)); err != nil {
 			return err
 		}
 	}
@@ -104,7 +105,7 @@ func (r *rotateRun) reseal(at []int) (rows []ledger.Row, err error) {
 	for _, i := range at {
 		m := &r.moves[i]
 		if !m.Resend {
-			if m.Row, err = r.door.Reseal(m.Row, m.From); err != nil {
+			if m.Row, err = r.Project.Sealer.Reseal(m.Row, m.From); err != nil {
 				return nil, err
 			}
 		}
@@ -138,7 +139,7 @@ func (r *rotateRun) send(ctx context.Context, rows []ledger.Row, at []int) []led
 			}
 		}
 		bar, done := r.console.progress("creating", len(rest)), 0
-		r.client.CreateAll(ctx, rest, r.o.parallel, false, func(i int, result cluster.Result) {
+		r.Cluster.CreateAll(ctx, rest, r.o.parallel, false, func(i int, result cluster.Result) {
 			results[index[i]] = result
 			done++
 			bar(done)
@@ -161,7 +162,7 @@ func (r *rotateRun) lock(ctx context.Context, rows []ledger.Row, results []clust
 			continue
 		}
 		locked[row.Namespace] = true
-		results[i] = r.client.Create(ctx, row, false)
+		results[i] = r.Cluster.Create(ctx, row, false)
 		if results[i].Fate != cluster.Landed {
 			r.stopped(results, results[i])
 			return false
@@ -180,7 +181,7 @@ func (r *rotateRun) stopped(results []cluster.Result, by cluster.Result) {
 	if by.Fate == cluster.Taken {
 		r.console.say(fmt.Sprintf("error: somebody else is rotating %s: Secret %s is there already, under key %s; nothing else was written",
 			by.Object.Namespace, by.Object.Name, cmp.Or(by.Object.KeyID, "unknown")))
-		r.console.hint("wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + envFlag(r.o.env) + ", to have your own key back")
+		r.console.hint("wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + action.EnvFlag(r.o.env) + ", to have your own key back")
 	}
 }
 
@@ -206,7 +207,7 @@ func (r *rotateRun) settle(ctx context.Context, i int, result cluster.Result) {
 func (r *rotateRun) readBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	alone := seal.New(r.source.ring.Alone(), nil)
+	alone := seal.New(r.Project.Keys.Alone(), nil)
 	live, unread := map[string]manifest.Object{}, map[string]error{}
 	for _, view := range r.views {
 		objects, err := r.seen(ctx, view.Namespace)
@@ -233,8 +234,8 @@ func (r *rotateRun) readBack(ctx context.Context) {
 
 // seen gives what was created in a namespace, and more where it may be listed.
 func (r *rotateRun) seen(ctx context.Context, namespace string) (objects []manifest.Object, err error) {
-	if !r.unlisted[namespace] {
-		return r.client.Labelled(ctx, namespace, manifest.Selector)
+	if !r.Unlisted[namespace] {
+		return r.Cluster.Labelled(ctx, namespace, manifest.Selector)
 	}
 	var names []string
 	for _, m := range r.moves {
@@ -242,7 +243,7 @@ func (r *rotateRun) seen(ctx context.Context, namespace string) (objects []manif
 			names = append(names, m.Row.Secret)
 		}
 	}
-	return r.client.GetSecrets(ctx, namespace, names, r.o.parallel)
+	return r.Cluster.GetSecrets(ctx, namespace, names, r.o.parallel)
 }
 
 // outcome gives the rows for the ledger. What is doubtful or was interrupted

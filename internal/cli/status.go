@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,15 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
 
 const statusLong = `Show what is in the cluster, how old it is and who uses it. No key is needed;
@@ -103,8 +100,8 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.env, "env", defaultEnv, "the .env file; it may be missing")
-	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+defaultLedger+" beside the .env)")
+	f.StringVar(&o.env, "env", action.DefaultEnv, "the .env file; it may be missing")
+	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+action.DefaultLedger+" beside the .env)")
 	f.StringArrayVar(&o.match, "match", []string{defaultMatch}, "which entries are secrets: a glob over their names, repeatable")
 	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
 	o.contextsFlag(f)
@@ -136,24 +133,21 @@ type statusRun struct {
 }
 
 func (a *app) status(ctx context.Context, o *statusOptions) error {
-	w, err := a.aimKeyless(o.workOptions)
+	w, close, err := a.start(ctx, o.workOptions, action.Needs{Read: action.Names, Spreads: true})
 	if err != nil {
 		return err
 	}
-	if _, err := w.open(false); err != nil {
-		return err
-	}
-	w.spread()
+	defer close()
 	r := &statusRun{work: w, o: o}
-	line := w.target.String()
+	line := w.Target.String()
 	if o.allNamespaces {
-		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.target.Context, w.target.Cluster)
+		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.Target.Context, w.Target.Cluster)
 	}
 	a.console.begin(line)
-	if s := w.source; s.ring == nil && len(w.records) > 0 {
+	if w.Project.Keys == nil && len(w.Records) > 0 {
 		a.console.note("no key is at hand, so the rows of %s are not authenticated", o.ledger)
 	}
-	if err := w.connectTo(); err != nil {
+	if err := w.Dial(); err != nil {
 		return err
 	}
 	if err := r.gather(ctx); err != nil {
@@ -166,65 +160,29 @@ func (a *app) status(ctx context.Context, o *statusOptions) error {
 	return r.next()
 }
 
-// aimKeyless finds the target; the .env may be missing, and no key is needed. One
-// that is at hand authenticates the ledger.
-func (a *app) aimKeyless(o workOptions) (*work, error) {
-	file, raw, err := envfile.ReadFile(o.env)
-	if errors.Is(err, fs.ErrNotExist) && o.env == defaultEnv {
-		file, err = &envfile.File{Path: o.env}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := &source{options: o.sourceOptions, file: file, raw: raw}
-	for _, e := range file.Entries {
-		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] && matchesAny(o.match, e.Name) {
-			s.wanted = append(s.wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
-		}
-	}
-	name, err := s.clusterName()
-	if err != nil {
-		return nil, err
-	}
-	if err := o.checkContexts(name); err != nil {
-		return nil, err
-	}
-	where := a.where(o)
-	where.ClusterName = name
-	t, err := where.Resolve()
-	if err != nil {
-		return nil, err
-	}
-	w := &work{app: a, o: o, source: s, target: t, unlisted: map[string]bool{}}
-	if ring, err := keyring.Find(keyring.FromFile(file), keyring.FromEnvironment(a.envKey, a.envOld)); err == nil {
-		s.ring, w.door = ring, seal.New(ring, nil)
-	}
-	return w, nil
-}
-
 // gather reads the Secrets of the namespaces and who refers to them.
 func (r *statusRun) gather(ctx context.Context) error {
 	if r.o.allNamespaces {
-		found, err := r.client.Labelled(ctx, "", manifest.Selector)
+		found, err := r.Cluster.Labelled(ctx, "", manifest.Selector)
 		if err != nil {
 			return err
 		}
-		r.target.Namespaces = r.everywhere(found)
+		r.Target.Namespaces = r.everywhere(found)
 	}
 	var views []plan.View
 	var all []manifest.Object
-	for _, namespace := range r.target.Namespaces {
-		view, err := r.observe(ctx, namespace, plan.Mine(r.recordsIn(namespace), r.source.wanted), true)
+	for _, namespace := range r.Target.Namespaces {
+		view, err := r.View(ctx, namespace, plan.Mine(r.RecordsIn(namespace), r.Project.Wanted), true)
 		if err != nil {
 			return err
 		}
-		if r.unlisted[namespace] {
+		if r.Unlisted[namespace] {
 			r.console.warn("namespace %q: not allowed to list Secrets: only what the ledger and the .env name is shown", namespace)
 		}
 		views = append(views, view)
 		all = append(all, view.Objects...)
 	}
-	r.since = plan.Since(r.book.FirstUse(r.target.Cluster), all)
+	r.since = plan.Since(r.Book.FirstUse(r.Target.Cluster), all)
 	for _, view := range views {
 		used, err := r.used(ctx, view.Namespace, view.Objects)
 		if err != nil {
@@ -241,22 +199,22 @@ func (r *statusRun) everywhere(found []manifest.Object) []string {
 	for _, o := range found {
 		known[o.Namespace] = true
 	}
-	for _, record := range r.records {
+	for _, record := range r.Records {
 		if record.State == ledger.Created && !record.Hint {
 			known[record.Namespace] = true
 		}
 	}
-	return sortedKeys(known)
+	return action.SortedKeys(known)
 }
 
 // mine says which base names to show: those of the .env and the ledger, and all
 // where there is neither, or with -A.
 func (r *statusRun) mine() func(base string) bool {
-	if r.o.allNamespaces || len(r.records) == 0 && len(r.source.wanted) == 0 {
+	if r.o.allNamespaces || len(r.Records) == 0 && len(r.Project.Wanted) == 0 {
 		return func(string) bool { return true }
 	}
 	bases := map[string]bool{}
-	for _, w := range plan.Mine(r.records, r.source.wanted) {
+	for _, w := range plan.Mine(r.Records, r.Project.Wanted) {
 		bases[w.Base] = true
 	}
 	return func(base string) bool { return bases[base] }
@@ -268,11 +226,11 @@ func (r *statusRun) used(ctx context.Context, namespace string, objects []manife
 	if len(objects) == 0 {
 		return used, nil
 	}
-	list, denied, err := r.client.Workloads(ctx, namespace)
+	list, denied, err := r.Cluster.Workloads(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
-	pods, err := r.client.Pods(ctx, namespace)
+	pods, err := r.Cluster.Pods(ctx, namespace)
 	if err != nil {
 		var refused *cluster.Error
 		if !errors.As(err, &refused) {
@@ -325,7 +283,7 @@ func (r *statusRun) table(now time.Time) error {
 	if len(r.items) == 0 {
 		return nil
 	}
-	wide, several := r.o.output == "wide", len(r.target.Namespaces) > 1
+	wide, several := r.o.output == "wide", len(r.Target.Namespaces) > 1
 	w := printers.GetNewTabWriter(r.Out)
 	row := func(namespace string, cells ...string) {
 		if several {
@@ -390,10 +348,10 @@ func (r *statusRun) next() error {
 		over += len(s.OverAge)
 		future += len(s.Future)
 	}
-	flags := envFlag(r.o.env)
-	switch previous, _ := r.source.file.Lookup(keyring.VarPrevious); {
+	flags := action.EnvFlag(r.o.env)
+	switch previous, _ := r.Project.File.Lookup(keyring.VarPrevious); {
 	case len(r.items) == 0:
-		r.console.note("nothing of this .env is in %s", r.target.Places())
+		r.console.note("nothing of this .env is in %s", r.Target.Places())
 	case count[plan.StateMissing] > 0:
 		r.console.next("kubectl fernet restore" + flags + " puts back what is missing")
 	case count[plan.StateUnfinished] > 0:
@@ -406,7 +364,7 @@ func (r *statusRun) next() error {
 		r.console.next("kubectl fernet retire" + flags + " deletes what nothing uses any more")
 	}
 	if future > 0 {
-		r.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", envFlag(r.o.env)))
+		r.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", action.EnvFlag(r.o.env)))
 	}
 	if over+future+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
 		return errFindings

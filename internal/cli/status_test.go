@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
@@ -55,7 +56,9 @@ func newStatusRun(items []plan.Status, namespaces ...string) (r *statusRun, out,
 	a, stdout, stderr := newApp()
 	a.console.begin("target")
 	o := &statusOptions{workOptions: noWorkOptions()}
-	w := &work{app: a, o: o.workOptions, source: &source{file: &envfile.File{}}, target: target.Target{Cluster: "main", Namespaces: namespaces}}
+	session := &action.Session{Project: &action.Project{File: &envfile.File{}}, Target: target.Target{Cluster: "main", Namespaces: namespaces}}
+	session.Env = o.env
+	w := &work{app: a, o: o.workOptions, Session: session}
 	return &statusRun{work: w, o: o, items: items}, stdout.String, stderr.String
 }
 
@@ -158,7 +161,7 @@ func TestStatusNext(t *testing.T) {
 		r, _, errOut := newStatusRun(items, "prod")
 		r.o.env = "a b"
 		if tc.previous {
-			r.source.file.Entries = []envfile.Entry{{Name: "KEY_PREVIOUS", Value: envfile.NewValue("x")}}
+			r.Project.File.Entries = []envfile.Entry{{Name: "KEY_PREVIOUS", Value: envfile.NewValue("x")}}
 		}
 		code := r.exit(r.next())
 		_, next, _ := strings.Cut(errOut(), "next: kubectl fernet ")

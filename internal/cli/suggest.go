@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
@@ -76,9 +77,9 @@ func recorded(a *app, cmd *cobra.Command, of func(ledger.Record) string) (names 
 	env, _ := cmd.Flags().GetString("env")
 	path, _ := cmd.Flags().GetString("ledger")
 	if path == "" {
-		path = filepath.Join(filepath.Dir(env), defaultLedger)
+		path = filepath.Join(filepath.Dir(env), action.DefaultLedger)
 	}
-	book, err := ledger.Read(a.files, path, ledger.Keys{})
+	book, err := ledger.Read(a.machine.Files, path, ledger.Keys{})
 	if err != nil {
 		return nil
 	}

@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -73,24 +75,18 @@ type verifyRun struct {
 }
 
 func (a *app) verify(ctx context.Context, o *verifyOptions) error {
-	w, err := a.aim(o.workOptions, false)
+	w, close, err := a.start(ctx, o.workOptions, action.Needs{Spreads: true})
 	if err != nil {
 		return err
 	}
-	close, err := w.open(false)
 	defer close()
-	if err != nil {
-		return err
-	}
-	w.spread()
-	a.console.begin(w.target.String())
-	if err := w.connectTo(); err != nil {
+	if err := w.Start(); err != nil {
 		return err
 	}
 	r := &verifyRun{work: w}
-	r.files()
+	r.files(ctx)
 	r.rows()
-	for _, namespace := range w.target.Namespaces {
+	for _, namespace := range w.Target.Namespaces {
 		if err := r.namespace(ctx, namespace); err != nil {
 			return err
 		}
@@ -99,22 +95,22 @@ func (a *app) verify(ctx context.Context, o *verifyOptions) error {
 }
 
 // files looks at who can read the files that hold keys or values.
-func (r *verifyRun) files() {
+func (r *verifyRun) files(ctx context.Context) {
 	paths := map[string]bool{}
-	for _, h := range r.source.holders {
-		paths[h.path] = true
+	for _, h := range r.Project.Holders {
+		paths[h.Path] = true
 	}
-	if len(r.source.wanted) > 0 {
+	if len(r.Project.Wanted) > 0 {
 		paths[r.o.env] = true
 	}
-	for _, path := range sortedKeys(paths) {
+	for _, path := range action.SortedKeys(paths) {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 			r.found = append(r.found, plan.Finding{Code: finding.EnvMode, Detail: path})
 		}
-		switch gitState(path) {
-		case gitTracked:
+		switch gitstate.Of(ctx, path) {
+		case gitstate.Tracked:
 			r.found = append(r.found, plan.Finding{Code: finding.EnvTracked, Detail: path})
-		case gitVisible:
+		case gitstate.Visible:
 			r.found = append(r.found, plan.Finding{Code: finding.EnvVisible, Detail: path})
 		}
 	}
@@ -123,7 +119,7 @@ func (r *verifyRun) files() {
 // rows names what is wrong with the ledger as a whole: edited rows about other
 // places than the target, of which the namespaces say nothing, and unsigned ones.
 func (r *verifyRun) rows() {
-	edited, more := r.book.Edited()
+	edited, more := r.Book.Edited()
 	named := map[[3]string]bool{}
 	for _, e := range edited {
 		at := [3]string{e.Cluster, e.Namespace, e.Secret}
@@ -131,34 +127,34 @@ func (r *verifyRun) rows() {
 			continue
 		}
 		named[at] = true
-		if e.Cluster != r.target.Cluster || !slices.Contains(r.target.Namespaces, e.Namespace) {
+		if e.Cluster != r.Target.Cluster || !slices.Contains(r.Target.Namespaces, e.Namespace) {
 			r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Namespace: e.Namespace, Secret: e.Secret, EnvKey: e.EnvKey, Detail: fmt.Sprintf("%s:%d", r.o.ledger, e.Line)})
 		}
 	}
 	if more > 0 {
 		r.found = append(r.found, plan.Finding{Code: finding.LedgerRow, Detail: fmt.Sprintf("%s: %s more", r.o.ledger, hint.Count(more, "row"))})
 	}
-	first := r.book.FirstUse(r.target.Cluster)
-	for _, id := range sortedKeys(first) {
+	first := r.Book.FirstUse(r.Target.Cluster)
+	for _, id := range action.SortedKeys(first) {
 		if plan.FromFuture(first[id], time.Now()) {
 			r.found = append(r.found, plan.Finding{Code: finding.Future, Detail: fmt.Sprintf("%s: the first row under key %s", r.o.ledger, id)})
 		}
 	}
-	if unsigned, line := r.book.Unsigned(); unsigned > 0 {
+	if unsigned, line := r.Book.Unsigned(); unsigned > 0 {
 		r.found = append(r.found, plan.Finding{Code: finding.Unsigned, Detail: fmt.Sprintf("%s:%d: %s", r.o.ledger, line, hint.Count(unsigned, "row"))})
 	}
 }
 
 // namespace verifies the Secrets of one namespace, and who uses them.
 func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
-	mine := plan.Mine(r.recordsIn(namespace), r.source.wanted)
-	view, err := r.observe(ctx, namespace, mine, true) // a token may have been copied under any name
+	mine := plan.Mine(r.RecordsIn(namespace), r.Project.Wanted)
+	view, err := r.View(ctx, namespace, mine, true) // a token may have been copied under any name
 	if err != nil {
 		return err
 	}
 	r.seen = r.seen || len(view.Objects)+len(view.Records) > 0
-	r.found = append(r.found, plan.Verify(view, r.source.wanted, r.door.Judge, r.source.ring, time.Now())...)
-	if r.unlisted[namespace] {
+	r.found = append(r.found, plan.Verify(view, r.Project.Wanted, r.Project.Sealer.Judge, r.Project.Keys, time.Now())...)
+	if r.Unlisted[namespace] {
 		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: "secrets"})
 		return r.users(ctx, view, mine)
 	}
@@ -174,8 +170,8 @@ func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 
 // users names the workloads that use an older generation.
 func (r *verifyRun) users(ctx context.Context, view plan.View, mine []plan.Wanted) error {
-	g := plan.Successors(view, mine, r.door.Judge, r.source.ring, r.door.SameValue)
-	list, denied, err := r.client.Workloads(ctx, view.Namespace)
+	g := plan.Successors(view, mine, r.Project.Sealer.Judge, r.Project.Keys, r.Project.Sealer.SameValue)
+	list, denied, err := r.Cluster.Workloads(ctx, view.Namespace)
 	if err != nil {
 		return err
 	}
@@ -219,7 +215,7 @@ func (r *verifyRun) report(format string) error {
 		return err
 	}
 	if !r.seen {
-		r.console.note("nothing of this .env is in %s", r.target.Places())
+		r.console.note("nothing of this .env is in %s", r.Target.Places())
 	}
 	r.console.print(hint.Count(count[finding.Error], "error") + ", " + hint.Count(count[finding.Warning], "warning") + "\n")
 	if count[finding.Error] > 0 {
@@ -236,7 +232,7 @@ func (r *verifyRun) tell(items []verifyItem) {
 		what := item.Detail
 		if item.Secret != "" {
 			what = "secret/" + item.Secret
-			if len(r.target.Namespaces) > 1 {
+			if len(r.Target.Namespaces) > 1 {
 				what += " in " + item.Namespace
 			}
 			if item.Detail != "" {
@@ -246,7 +242,7 @@ func (r *verifyRun) tell(items []verifyItem) {
 		fmt.Fprintf(r.Out, "%s %s: %s: %s\n", item.Code, item.Level, what, item.Sentence)
 		hints["hint: "+string(item.Code)+": "+item.WayOut] = true
 	}
-	for _, hint := range sortedKeys(hints) {
+	for _, hint := range action.SortedKeys(hints) {
 		r.console.say(hint)
 	}
 }

@@ -28,35 +28,35 @@ const (
 	bindingPrefix = "v1:"
 )
 
-// Door seals and judges with one keyring and the entries of one .env.
-type Door struct {
+// Sealer seals and judges with one keyring and the entries of one .env.
+type Sealer struct {
 	ring   *keyring.Keyring
 	values map[string]envfile.Value
 }
 
-// New makes a door for the entries that may pass it.
-func New(ring *keyring.Keyring, entries []envfile.Entry) *Door {
+// New makes a sealer for the entries that may pass it.
+func New(ring *keyring.Keyring, entries []envfile.Entry) *Sealer {
 	values := make(map[string]envfile.Value, len(entries))
 	for _, e := range entries {
 		values[e.Name] = e.Value
 	}
-	return &Door{ring: ring, values: values}
+	return &Sealer{ring: ring, values: values}
 }
 
 // Seal fills in the crypto columns of a row (key id, token, binding) from the
 // entry that its EnvKey names. The fresh token is opened again before it is
 // handed out, so that no token leaves which an application could not open.
-func (d *Door) Seal(row ledger.Row) (ledger.Row, error) {
-	value, ok := d.values[row.EnvKey]
+func (s *Sealer) Seal(row ledger.Row) (ledger.Row, error) {
+	value, ok := s.values[row.EnvKey]
 	if !ok {
 		return row, fmt.Errorf("%s: no such entry", row.EnvKey)
 	}
-	key := d.ring.Primary()
+	key := s.ring.Primary()
 	text, err := key.Seal([]byte(value.Reveal()))
 	if err != nil {
 		return row, fmt.Errorf("%s: %w", row.EnvKey, err)
 	}
-	plain, by, err := d.ring.Open(text)
+	plain, by, err := s.ring.Open(text)
 	if err != nil || by.ID() != key.ID() || string(plain) != value.Reveal() {
 		return row, fmt.Errorf("%s: its fresh token does not open to the value that went in", row.EnvKey)
 	}
@@ -71,8 +71,8 @@ func (d *Door) Seal(row ledger.Row) (ledger.Row, error) {
 // Reseal fills in the crypto columns of a row from a token that the keyring
 // opens: the same plaintext under the primary key, with the same time. The new
 // token is opened with the primary key alone before it is handed out.
-func (d *Door) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
-	plain, _, err := d.ring.Open(from.Token)
+func (s *Sealer) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
+	plain, _, err := s.ring.Open(from.Token)
 	if err != nil {
 		return row, fmt.Errorf("secret %s: %w", from.Secret, err)
 	}
@@ -80,12 +80,12 @@ func (d *Door) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
 	if err != nil {
 		return row, fmt.Errorf("secret %s: %w", from.Secret, err)
 	}
-	key := d.ring.Primary()
+	key := s.ring.Primary()
 	text, err := key.SealAt(plain, was.Time)
 	if err != nil {
 		return row, fmt.Errorf("secret %s: %w", row.Secret, err)
 	}
-	again, _, err := d.ring.Alone().Open(text)
+	again, _, err := s.ring.Alone().Open(text)
 	is, parseErr := token.Parse(text)
 	if err != nil || parseErr != nil || !bytes.Equal(again, plain) || !is.Time.Equal(was.Time) {
 		return row, fmt.Errorf("secret %s: its fresh token is not the old one under another key", row.Secret)
@@ -96,8 +96,8 @@ func (d *Door) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
 }
 
 // Rebind gives the binding of a token at another place.
-func (d *Door) Rebind(t token.Token) (string, error) {
-	_, by, err := d.ring.Open(t.Token)
+func (s *Sealer) Rebind(t token.Token) (string, error) {
+	_, by, err := s.ring.Open(t.Token)
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", t.Secret, err)
 	}
@@ -106,8 +106,8 @@ func (d *Door) Rebind(t token.Token) (string, error) {
 
 // Open gives the plaintext of a token, as the entry that it was sealed from had
 // it. It refuses one that was not made for its place.
-func (d *Door) Open(t token.Token) (envfile.Value, error) {
-	plain, by, err := d.ring.Open(t.Token)
+func (s *Sealer) Open(t token.Token) (envfile.Value, error) {
+	plain, by, err := s.ring.Open(t.Token)
 	if err != nil {
 		return envfile.Value{}, fmt.Errorf("secret %s: %w", t.Secret, err)
 	}
@@ -118,21 +118,21 @@ func (d *Door) Open(t token.Token) (envfile.Value, error) {
 }
 
 // SameValue says whether both tokens open, and to the same plaintext.
-func (d *Door) SameValue(a, b token.Token) bool {
-	x, _, errX := d.ring.Open(a.Token)
-	y, _, errY := d.ring.Open(b.Token)
+func (s *Sealer) SameValue(a, b token.Token) bool {
+	x, _, errX := s.ring.Open(a.Token)
+	y, _, errY := s.ring.Open(b.Token)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // Judge says what the keyring makes of a token in its place: whether it opens
 // and with which key, whether to the value that the entry has now, and whether
 // its binding holds.
-func (d *Door) Judge(t token.Token) token.Verdict {
-	plain, by, err := d.ring.Open(t.Token)
+func (s *Sealer) Judge(t token.Token) token.Verdict {
+	plain, by, err := s.ring.Open(t.Token)
 	if err != nil {
 		return token.Verdict{}
 	}
-	value, ok := d.values[t.EnvKey]
+	value, ok := s.values[t.EnvKey]
 	return token.Verdict{
 		Opens:   true,
 		KeyID:   by.ID(),
@@ -187,9 +187,9 @@ func CheckValue(ring *keyring.Keyring, value envfile.Value) error {
 
 // NearToken says what a text is that is all but a token which the keyring opens:
 // one with blanks or line breaks around it, or encoded once more. Empty: neither.
-func (d *Door) NearToken(text string) string {
+func (s *Sealer) NearToken(text string) string {
 	opens := func(text string) bool {
-		_, _, err := d.ring.Open(text)
+		_, _, err := s.ring.Open(text)
 		return err == nil
 	}
 	bare := strings.TrimSpace(text)

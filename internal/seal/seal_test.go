@@ -48,8 +48,8 @@ func place(r ledger.Row) token.Token {
 func TestSealThenJudge(t *testing.T) {
 	keys := ring(t, keyA, keyB)
 	for _, value := range []string{"", "x", "canary-51f0", strings.Repeat("é", 4096), "line\nline\r\n\x00"} {
-		door := seal.New(keys, []envfile.Entry{entry("SECRET_A", value)})
-		row, err := door.Seal(target("SECRET_A"))
+		sealer := seal.New(keys, []envfile.Entry{entry("SECRET_A", value)})
+		row, err := sealer.Seal(target("SECRET_A"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,10 +57,10 @@ func TestSealThenJudge(t *testing.T) {
 			t.Errorf("row %+v", row)
 		}
 		want := token.Verdict{Opens: true, KeyID: keys.IDs()[0], Same: true, Binding: token.BindingHolds}
-		if got := door.Judge(place(row)); got != want {
+		if got := sealer.Judge(place(row)); got != want {
 			t.Errorf("verdict %+v, want %+v", got, want)
 		}
-		again, err := door.Seal(target("SECRET_A"))
+		again, err := sealer.Seal(target("SECRET_A"))
 		if err != nil || again.Token == row.Token {
 			t.Errorf("the same token twice, or %v", err)
 		}
@@ -112,7 +112,7 @@ func TestJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := seal.New(ring(t, keyA, keyB), []envfile.Entry{entry("SECRET_A", "after"), entry("SECRET_B", "before")})
+	sealer := seal.New(ring(t, keyA, keyB), []envfile.Entry{entry("SECRET_A", "after"), entry("SECRET_B", "before")})
 	stranger := seal.New(ring(t, keyA, ""), []envfile.Entry{entry("SECRET_A", "before")})
 	changed := func(change func(*token.Token)) token.Token {
 		p := place(row)
@@ -122,30 +122,30 @@ func TestJudge(t *testing.T) {
 	opened := token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingHolds}
 	wrong := token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingWrong}
 	for _, tc := range []struct {
-		name string
-		door *seal.Door
-		in   token.Token
-		want token.Verdict
+		name   string
+		sealer *seal.Sealer
+		in     token.Token
+		want   token.Verdict
 	}{
-		{"other value, previous key", door, place(row), opened},
+		{"other value, previous key", sealer, place(row), opened},
 		{"no key", stranger, place(row), token.Verdict{}},
-		{"no token", door, changed(func(p *token.Token) { p.Token = "x" }), token.Verdict{}},
-		{"moved to another namespace", door, changed(func(p *token.Token) { p.Namespace = "other" }), wrong},
-		{"moved to another name", door, changed(func(p *token.Token) { p.Secret = "secret-b" }), wrong},
-		{"moved to another entry of the same value", door, changed(func(p *token.Token) { p.EnvKey = "SECRET_B" }),
+		{"no token", sealer, changed(func(p *token.Token) { p.Token = "x" }), token.Verdict{}},
+		{"moved to another namespace", sealer, changed(func(p *token.Token) { p.Namespace = "other" }), wrong},
+		{"moved to another name", sealer, changed(func(p *token.Token) { p.Secret = "secret-b" }), wrong},
+		{"moved to another entry of the same value", sealer, changed(func(p *token.Token) { p.EnvKey = "SECRET_B" }),
 			token.Verdict{Opens: true, KeyID: row.KeyID, Same: true, Binding: token.BindingWrong}},
-		{"no binding", door, changed(func(p *token.Token) { p.Binding = "" }), token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingAbsent}},
-		{"binding without its version", door, changed(func(p *token.Token) { p.Binding = strings.TrimPrefix(p.Binding, "v1:") }), wrong},
+		{"no binding", sealer, changed(func(p *token.Token) { p.Binding = "" }), token.Verdict{Opens: true, KeyID: row.KeyID, Binding: token.BindingAbsent}},
+		{"binding without its version", sealer, changed(func(p *token.Token) { p.Binding = strings.TrimPrefix(p.Binding, "v1:") }), wrong},
 	} {
-		if got := tc.door.Judge(tc.in); got != tc.want {
+		if got := tc.sealer.Judge(tc.in); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
 		}
 	}
 }
 
 func TestSealKnowsItsEntriesOnly(t *testing.T) {
-	door := seal.New(ring(t, keyA, ""), []envfile.Entry{entry("SECRET_A", "x")})
-	if _, err := door.Seal(target("KEY")); err == nil {
+	sealer := seal.New(ring(t, keyA, ""), []envfile.Entry{entry("SECRET_A", "x")})
+	if _, err := sealer.Seal(target("KEY")); err == nil {
 		t.Error("sealed an entry that was not handed in")
 	}
 }

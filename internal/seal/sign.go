@@ -47,17 +47,17 @@ func (s signer) sum(cells []string) string {
 // Ledger gives a ledger what it needs of the keyring: the first key signs, all
 // keys verify. Of deleted objects it keeps, for each name, the oldest token that
 // opens to the value that its entry has now: by it push knows a stale value.
-func (d *Door) Ledger() ledger.Keys {
+func (s *Sealer) Ledger() ledger.Keys {
 	kept := map[[3]string]int{} // cluster, namespace, env key: generation
 	return ledger.Keys{
-		Sign:   newSigner(d.ring.Primary()).sum,
-		Verify: verifier(d.ring),
+		Sign:   newSigner(s.ring.Primary()).sum,
+		Verify: verifier(s.ring),
 		Keep: func(row ledger.Row) bool {
 			at := [3]string{row.Cluster, row.Namespace, row.EnvKey}
 			if oldest, ok := kept[at]; ok && oldest < row.Generation {
 				return false
 			}
-			if _, ours := d.values[row.EnvKey]; !ours || !d.Judge(row.Placed()).Same {
+			if _, ours := s.values[row.EnvKey]; !ours || !s.Judge(row.Placed()).Same {
 				return false
 			}
 			at = [3]string{strings.Clone(row.Cluster), strings.Clone(row.Namespace), strings.Clone(row.EnvKey)}

@@ -15,9 +15,9 @@ import (
 )
 
 // signed gives a row as a ledger has it: sealed and signed.
-func signed(t *testing.T, door *seal.Door, state ledger.State, uid string, changes ...func(*ledger.Row)) ledger.Row {
+func signed(t *testing.T, sealer *seal.Sealer, state ledger.State, uid string, changes ...func(*ledger.Row)) ledger.Row {
 	t.Helper()
-	row, err := door.Seal(target("SECRET_A"))
+	row, err := sealer.Seal(target("SECRET_A"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,17 +25,17 @@ func signed(t *testing.T, door *seal.Door, state ledger.State, uid string, chang
 	for _, change := range changes {
 		change(&row)
 	}
-	return sign(door, row)
+	return sign(sealer, row)
 }
 
-func sign(door *seal.Door, row ledger.Row) ledger.Row {
-	row.MAC = door.Ledger().Sign(row.Cells())
+func sign(sealer *seal.Sealer, row ledger.Row) ledger.Row {
+	row.MAC = sealer.Ledger().Sign(row.Cells())
 	return row
 }
 
-// book adds rows up as a run with this door does.
-func book(door *seal.Door, rows ...ledger.Row) *ledger.Book {
-	b := ledger.NewBook(door.Ledger())
+// book adds rows up as a run with this sealer does.
+func book(sealer *seal.Sealer, rows ...ledger.Row) *ledger.Book {
+	b := ledger.NewBook(sealer.Ledger())
 	for i, row := range rows {
 		row.Line = i + 2
 		b.Add(row)
@@ -46,8 +46,8 @@ func book(door *seal.Door, rows ...ledger.Row) *ledger.Book {
 // What is kept of deleted values is the same in whatever order the rows come, and
 // however often: git merges ledgers as sets of lines.
 func TestLedgerKeepsAStaleValueInAnyOrder(t *testing.T) {
-	door := seal.New(ring(t, keyA, ""), []envfile.Entry{entry("SECRET_A", "canary-51f0")})
-	created := signed(t, door, ledger.Created, "u1")
+	sealer := seal.New(ring(t, keyA, ""), []envfile.Entry{entry("SECRET_A", "canary-51f0")})
+	created := signed(t, sealer, ledger.Created, "u1")
 	planned, deleted, again, over := created, created, created, created
 	planned.State, planned.UID = ledger.Planned, ""
 	deleted.State, deleted.Operation = ledger.Deleted, ledger.Retire
@@ -55,12 +55,12 @@ func TestLedgerKeepsAStaleValueInAnyOrder(t *testing.T) {
 	over.UID, over.State = "u2", ledger.Deleted
 	rows := []ledger.Row{planned, created, deleted, again, over, deleted, created}
 	for i := range rows {
-		rows[i] = sign(door, rows[i])
+		rows[i] = sign(sealer, rows[i])
 	}
 	for seed := range uint64(200) {
 		shuffled := slices.Clone(rows)
 		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		records, _ := book(door, shuffled...).At("c", "ns")
+		records, _ := book(sealer, shuffled...).At("c", "ns")
 		if len(records) != 1 || records[0].State != ledger.Deleted || records[0].Token != created.Token {
 			var order []string
 			for _, r := range shuffled {

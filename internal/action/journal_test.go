@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package action
 
 import (
 	"errors"
@@ -42,6 +42,11 @@ func newLedger(t *testing.T, failAt int) (*ledger.Ledger, *faultfs.FS) {
 	return l, fsys
 }
 
+// recorderOf is that of a run with this ledger.
+func recorderOf(l *ledger.Ledger, capacity int) *recorder {
+	return (&Session{ledger: l}).recorder(capacity)
+}
+
 func writes(fsys *faultfs.FS) (n int) {
 	for _, call := range fsys.Calls() {
 		if call.Op == "write" {
@@ -76,7 +81,7 @@ func wantRecorded(t *testing.T, n int) {
 func TestRecorderGathers(t *testing.T) {
 	l, fsys := newLedger(t, 0)
 	synctest.Test(t, func(t *testing.T) {
-		r := newRecorder(l, 10)
+		r := recorderOf(l, 10)
 		for i, step := range []struct {
 			wait   time.Duration // before the row
 			writes int           // when the row has been added
@@ -89,7 +94,7 @@ func TestRecorderGathers(t *testing.T) {
 			}
 		}
 		before := time.Now()
-		if err := r.close(); err != nil {
+		if err := r.finish(); err != nil {
 			t.Error(err)
 		}
 		if waited := time.Since(before); waited > 0 || writes(fsys) != 3 {
@@ -102,7 +107,7 @@ func TestRecorderGathers(t *testing.T) {
 func TestRecorderLosesNothing(t *testing.T) {
 	const workers, each = 8, 50
 	l, fsys := newLedger(t, 0)
-	r := newRecorder(l, workers*each)
+	r := recorderOf(l, workers*each)
 	var group sync.WaitGroup
 	for w := range workers {
 		group.Go(func() {
@@ -112,7 +117,7 @@ func TestRecorderLosesNothing(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if err := r.close(); err != nil {
+	if err := r.finish(); err != nil {
 		t.Fatal(err)
 	}
 	wantRecorded(t, workers*each)
@@ -124,7 +129,7 @@ func TestRecorderLosesNothing(t *testing.T) {
 func TestRecorderOfNothing(t *testing.T) {
 	l, fsys := newLedger(t, 0)
 	before := len(fsys.Calls())
-	if err := newRecorder(l, 0).close(); err != nil {
+	if err := recorderOf(l, 0).finish(); err != nil {
 		t.Error(err)
 	}
 	if n := len(fsys.Calls()); n != before {
@@ -138,7 +143,7 @@ func TestRecorderKeepsItsError(t *testing.T) {
 	for _, c := range []struct{ spoilt, recorded int }{{1, 0}, {2, 2}} {
 		l, fsys := newLedger(t, 0)
 		synctest.Test(t, func(t *testing.T) {
-			r := newRecorder(l, 1)
+			r := recorderOf(l, 1)
 			for i := range 6 {
 				if i == 2*(c.spoilt-1) {
 					fsys.FailAt = len(fsys.Calls()) + 3 // after open and fstat
@@ -149,7 +154,7 @@ func TestRecorderKeepsItsError(t *testing.T) {
 					synctest.Wait()
 				}
 			}
-			if err := r.close(); !errors.Is(err, faultfs.ErrFault) {
+			if err := r.finish(); !errors.Is(err, faultfs.ErrFault) {
 				t.Errorf("batch %d: %v", c.spoilt, err)
 			}
 		})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package gitstate
 
 import (
 	"os"
@@ -37,8 +37,8 @@ func checkout(t *testing.T, options ...string) string {
 // knows asserts what git is found to do with each file.
 func knows(t *testing.T, dir string) {
 	t.Helper()
-	for name, want := range map[string]string{"tracked.env": gitTracked, "sub/tracked.env": gitTracked, "ignored.env": "", "visible.env": gitVisible} {
-		if got := gitState(filepath.Join(dir, name)); got != want {
+	for name, want := range map[string]State{"tracked.env": Tracked, "sub/tracked.env": Tracked, "ignored.env": "", "visible.env": Visible} {
+		if got := Of(t.Context(), filepath.Join(dir, name)); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
@@ -50,20 +50,20 @@ func TestGitStates(t *testing.T) {
 	dir := checkout(t)
 	knows(t, dir)
 	t.Run("folder without git", func(t *testing.T) {
-		if got := gitState(filepath.Join(t.TempDir(), ".env")); got != "" {
+		if got := Of(t.Context(), filepath.Join(t.TempDir(), ".env")); got != "" {
 			t.Errorf("%q", got)
 		}
 	})
 	t.Run("exclude file", func(t *testing.T) {
 		put(t, filepath.Join(dir, ".git", "info", "exclude"), "visible.env\n")
-		if got := gitState(filepath.Join(dir, "visible.env")); got != "" {
+		if got := Of(t.Context(), filepath.Join(dir, "visible.env")); got != "" {
 			t.Errorf("%q", got)
 		}
 	})
 	t.Run("work tree of its own", func(t *testing.T) {
 		tree := filepath.Join(t.TempDir(), "tree")
 		git(t, dir, "worktree", "add", "-q", tree)
-		if got := gitState(filepath.Join(tree, "tracked.env")); got != gitTracked {
+		if got := Of(t.Context(), filepath.Join(tree, "tracked.env")); got != Tracked {
 			t.Errorf("%q", got)
 		}
 	})
@@ -149,7 +149,7 @@ func TestHostileCheckoutsRunNothing(t *testing.T) {
 	t.Run("a bare repository", func(t *testing.T) {
 		dir := filepath.Join(hostileCheckout(t, script, hostileConfigs["said to be bare"]), ".git")
 		put(t, filepath.Join(dir, ".env"), "A=b\n")
-		gitState(filepath.Join(dir, ".env"))
+		Of(t.Context(), filepath.Join(dir, ".env"))
 		nothingRan(t)
 	})
 }
@@ -162,4 +162,24 @@ func TestGitLeavesNothingBehind(t *testing.T) {
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+}
+
+// put writes a file, and the folder that it is in.
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

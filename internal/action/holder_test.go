@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package action
 
 import (
 	"errors"
@@ -13,7 +13,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 )
 
 const (
@@ -21,17 +20,16 @@ const (
 	keyFresh  = "u0aFh9o7n1tq0H9Bz2h6uI3m8aS5v0mYp4y1Wc7dR2Q="
 )
 
-// loaded gives the work on the .env in the current folder.
-func loaded(t *testing.T, keyFile string) *work {
+// loaded gives the session of the .env in the current folder.
+func loaded(t *testing.T, keyFile, variable string) *Session {
 	t.Helper()
-	a, _, _ := newApp()
-	o := noWorkOptions()
-	o.keyFile = keyFile
-	s, err := a.load(o.sourceOptions)
+	machine := On(atomicfile.OS)
+	machine.FernetKey = variable
+	s, err := Load(t.Context(), Request{Machine: machine, Env: DefaultEnv, KeyFile: keyFile, Match: []string{"SECRET*"}, Tell: func(Event) {}}, Needs{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &work{app: a, o: o, source: s, door: seal.New(s.ring, s.entries)}
+	return s
 }
 
 func TestKeyHolder(t *testing.T) {
@@ -56,23 +54,16 @@ func TestKeyHolder(t *testing.T) {
 				keyFile = "keys"
 				put(t, keyFile, tc.keyFile)
 			}
-			a, _, _ := newApp()
-			a.envKey = tc.variable
-			o := noWorkOptions()
-			o.keyFile = keyFile
-			s, err := a.load(o.sourceOptions)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := &work{app: a, o: o, source: s}
-			holder, err := w.keyHolder()
+			holder, err := loaded(t, keyFile, tc.variable).KeyHolder()
 			if tc.hint == "" {
-				if err != nil || holder.path != tc.want {
-					t.Errorf("%q, %v", holder.path, err)
+				if err != nil || holder.Path != tc.want {
+					t.Errorf("%q, %v", holder.Path, err)
 				}
 				return
 			}
-			wantError(t, err, tc.want, tc.hint)
+			if err == nil || err.Error() != tc.want || !strings.HasPrefix(string(hint.Of(err)), tc.hint) {
+				t.Errorf("%v (%s), want %s (%s)", err, hint.Of(err), tc.want, tc.hint)
+			}
 		})
 	}
 }
@@ -80,12 +71,12 @@ func TestKeyHolder(t *testing.T) {
 func TestSaveOfAnEdit(t *testing.T) {
 	emptyFolder(t)
 	put(t, ".env", "# mine\nKEY="+testKey+"\nSECRET_A=x\nKEY_PREVIOUS="+keyBefore+"\n")
-	w := loaded(t, "")
-	holder, err := w.keyHolder()
+	s := loaded(t, "", "")
+	holder, err := s.KeyHolder()
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := holder.edit(keyring.Drop())
+	e, err := holder.Edit(keyring.Drop())
 	if err != nil || strings.Contains(get(t, ".env"), "mine\nKEY="+testKey+"\nSECRET_A=x\n\n") {
 		t.Fatal(err)
 	}
@@ -93,14 +84,14 @@ func TestSaveOfAnEdit(t *testing.T) {
 	if !strings.Contains(before, keyBefore) {
 		t.Error("the edit was written before save")
 	}
-	if err := w.save(e); err != nil {
+	if err := s.Save(e); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := get(t, ".env"), "# mine\nKEY="+testKey+"\nSECRET_A=x\n"; got != want {
 		t.Errorf("the file is\n%s", got)
 	}
-	if n := len(w.source.ring.IDs()); n != 1 {
-		t.Errorf("the work goes on with %d keys", n)
+	if n := len(s.Project.Keys.IDs()); n != 1 {
+		t.Errorf("the session goes on with %d keys", n)
 	}
 }
 
@@ -108,40 +99,40 @@ func TestSaveOfAnEdit(t *testing.T) {
 func TestSaveThatIsRefused(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		spoil func(t *testing.T, w *work)
+		spoil func(t *testing.T, s *Session)
 		want  func(error) bool
 	}{
-		{"changed", func(t *testing.T, _ *work) { put(t, ".env", "KEY="+testKey+"\nSECRET_A=y\n") },
+		{"changed", func(t *testing.T, _ *Session) { put(t, ".env", "KEY="+testKey+"\nSECRET_A=y\n") },
 			func(err error) bool {
 				return err.Error() == ".env changed while this run was under way; it was not touched" && hint.Of(err) != ""
 			}},
-		{"gone", func(t *testing.T, _ *work) {
+		{"gone", func(t *testing.T, _ *Session) {
 			if err := os.Remove(".env"); err != nil {
 				t.Fatal(err)
 			}
 		}, func(err error) bool {
 			return errors.Is(err, fs.ErrNotExist) || errors.Is(err, atomicfile.ErrChanged) || hint.Of(err) != ""
 		}},
-		{"the disk is full", func(_ *testing.T, w *work) { w.files = &faultfs.FS{FailAt: 4} }, func(err error) bool { return errors.Is(err, faultfs.ErrFault) }},
+		{"the disk is full", func(_ *testing.T, s *Session) { s.Files = &faultfs.FS{FailAt: 4} }, func(err error) bool { return errors.Is(err, faultfs.ErrFault) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			emptyFolder(t)
 			put(t, ".env", "KEY="+testKey+"\nSECRET_A=x\n")
-			w := loaded(t, "")
-			holder, err := w.keyHolder()
+			s := loaded(t, "", "")
+			holder, err := s.KeyHolder()
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := holder.edit(keyring.Stage(keyFresh)...)
+			e, err := holder.Edit(keyring.Stage(keyFresh)...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			tc.spoil(t, w)
-			err = w.save(e)
+			tc.spoil(t, s)
+			err = s.Save(e)
 			if err == nil || !tc.want(err) {
 				t.Errorf("%v", err)
 			}
-			if data, _ := os.ReadFile(".env"); strings.Contains(string(data), keyFresh) || len(w.source.ring.IDs()) != 1 {
+			if data, _ := os.ReadFile(".env"); strings.Contains(string(data), keyFresh) || len(s.Project.Keys.IDs()) != 1 {
 				t.Error("the edit was taken all the same")
 			}
 		})

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+// Package gitstate says what git may do with a file: a path goes in, a State comes out.
+// It runs git on data only, never with the configuration of the checkout.
+package gitstate
 
 import (
 	"context"
@@ -11,29 +13,19 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
-// gitWarnings warns when the .env is in git, or could get there by an `add .`.
-func (a *app) gitWarnings(env string) {
-	switch gitState(env) {
-	case gitTracked:
-		a.console.warn("%s is tracked by git: its values and its key are in the history; `git rm --cached %s`, then kubectl fernet rotate%s", env, hint.Word(env), envFlag(env))
-	case gitVisible:
-		a.console.warn("%s is not ignored by git: add it to .gitignore", env)
-	}
-}
+// State is what git may do with a file.
+type State string
 
-// What git may do with a file.
+// The states of a file; the empty one where git has nothing to do with it, or cannot say.
 const (
-	gitTracked = "tracked"
-	gitVisible = "not ignored"
+	Tracked State = "tracked"
+	Visible State = "not ignored" // an `add .` takes it
 )
 
-// gitState gives one of these, or nothing where git has nothing to do with it, or
-// cannot say.
-func gitState(file string) string {
+// Of gives the state of a file.
+func Of(ctx context.Context, file string) State {
 	_, err := exec.LookPath("git")
 	repo, found := repositoryOf(file)
 	if err != nil || !found {
@@ -45,10 +37,10 @@ func gitState(file string) string {
 		return ""
 	}
 	switch {
-	case repo.agrees(bare, file, "--literal-pathspecs", "ls-files", "--error-unmatch"):
-		return gitTracked
-	case !repo.agrees(bare, file, "check-ignore", "--no-index", "--quiet"):
-		return gitVisible
+	case repo.agrees(ctx, bare, file, "--literal-pathspecs", "ls-files", "--error-unmatch"):
+		return Tracked
+	case !repo.agrees(ctx, bare, file, "check-ignore", "--no-index", "--quiet"):
+		return Visible
 	default:
 		return ""
 	}
@@ -58,8 +50,8 @@ func gitState(file string) string {
 // are in two folders.
 type repository struct{ tree, data, common string }
 
-// inWorkTree says whether a file lies in a git work tree.
-func inWorkTree(file string) bool {
+// InWorkTree says whether a file lies in a git work tree.
+func InWorkTree(file string) bool {
 	_, found := repositoryOf(file)
 	return found
 }
@@ -144,8 +136,8 @@ const gitLimit = 10 * time.Second
 
 // agrees runs a git question about a file. Where git fails for any reason, the
 // answer is no.
-func (r repository) agrees(bare, file string, question ...string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), gitLimit)
+func (r repository) agrees(ctx context.Context, bare, file string, question ...string) bool {
+	ctx, cancel := context.WithTimeout(ctx, gitLimit)
 	defer cancel()
 	args := append([]string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "--no-pager", "-C", filepath.Dir(file)}, question...)
 	cmd := exec.CommandContext(ctx, "git", append(args, "--", "./"+filepath.Base(file))...) // #nosec G204 -- arguments, no shell

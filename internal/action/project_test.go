@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package action
 
 import (
 	"strings"
@@ -24,13 +24,13 @@ func FuzzSameBaseName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second string) {
 		a, errA := names.Base(first)
 		b, errB := names.Base(second)
-		if errA != nil || errB != nil || first == second || ours[first] || ours[second] || strings.Contains(first+second, "/") {
+		if errA != nil || errB != nil || first == second || Ours(first) || Ours(second) || strings.Contains(first+second, "/") {
 			return
 		}
-		s := &source{ring: ring, options: sourceOptions{match: []string{"*"}}, file: &envfile.File{Path: ".env", Entries: []envfile.Entry{
+		p := &Project{Keys: ring, File: &envfile.File{Path: ".env", Entries: []envfile.Entry{
 			{Name: first, Value: envfile.NewValue("x"), Line: 1}, {Name: second, Value: envfile.NewValue("x"), Line: 2},
 		}}}
-		err := s.choose()
+		err := p.check([]string{"*"}, false)
 		if (a == b) != (err != nil) {
 			t.Errorf("%q and %q have the base names %q and %q: %v", first, second, a, b, err)
 		}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+const (
+	// deletionLimit is how long a run waits for Secrets that are being deleted.
+	deletionLimit = 10 * time.Second
+	// sideBySide is how many namespaces are looked at at once, each with requests of its own.
+	sideBySide = 4
+)
+
+// newOnce gives a function that says true the first time only.
+func newOnce() func() bool {
+	var once sync.Once
+	return func() (first bool) {
+		once.Do(func() { first = true })
+		return first
+	}
+}
+
+// sight is what a look at one namespace gave.
+type sight struct {
+	view   plan.View
+	listed bool
+	err    error
+}
+
+// Views looks at namespaces side by side and hands each view on, in the order of the
+// namespaces, as if it had looked at one after the other: so what is told and which error
+// ends it does not depend on who answers first. wanted says what is looked for in each;
+// labelled adds whatever carries our label.
+func (s *Session) Views(ctx context.Context, namespaces []string, wanted func(namespace string) []plan.Wanted, labelled bool, each func(plan.View) error) error {
+	sights := make([]sight, len(namespaces))
+	var group errgroup.Group
+	group.SetLimit(min(sideBySide, max(s.Parallel, 1)))
+	for i, namespace := range namespaces {
+		group.Go(func() error {
+			sights[i] = s.sight(ctx, namespace, wanted(namespace), labelled)
+			return nil
+		})
+	}
+	_ = group.Wait() // each has an error of its own
+	for i, namespace := range namespaces {
+		if sights[i].err != nil {
+			return sights[i].err
+		}
+		s.tellSight(namespace, sights[i])
+		if err := each(sights[i].view); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// View looks at one namespace.
+func (s *Session) View(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) (plan.View, error) {
+	seen := s.sight(ctx, namespace, wanted, labelled)
+	if seen.err == nil {
+		s.tellSight(namespace, seen)
+	}
+	return seen.view, seen.err
+}
+
+func (s *Session) tellSight(namespace string, seen sight) {
+	if !seen.listed && len(s.RecordsIn(namespace)) == 0 {
+		s.note("namespace %q: not allowed to list Secrets; the ledger is the only memory of earlier generations", namespace)
+	}
+	s.Unlisted[namespace] = !seen.listed
+}
+
+// sight looks at one namespace, in the cluster or, where there is none, in the ledger alone.
+func (s *Session) sight(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) sight {
+	at := s.Known[namespace]
+	if s.Cluster == nil {
+		return sight{view: s.completed(plan.Offline(s.Target.Cluster, namespace, at.Records, at.Past)), listed: true}
+	}
+	in := plan.InterestOf(at.Records, at.Past, wanted, s.IgnoreKeys)
+	in.Labelled = labelled
+	objects, listed, err := s.Cluster.Observe(ctx, namespace, in, s.Parallel)
+	if err != nil {
+		return sight{err: err}
+	}
+	var gone []manifest.Object
+	if s.ledger != nil && s.Mode == Live { // who only looks does not wait
+		newest, older := plan.SplitNewest(objects)
+		if newest, gone, err = s.Cluster.AwaitGone(ctx, newest, deletionLimit); err != nil {
+			return sight{err: err}
+		}
+		objects = slices.Concat(newest, older)
+	}
+	return sight{view: s.completed(plan.NewView(s.Target.Cluster, namespace, at.Records, at.Past, objects, gone)), listed: listed}
+}
+
+// completed adds to a view what the whole run knows.
+func (s *Session) completed(view plan.View) plan.View {
+	view.Ledger, view.Ignore = s.Ledger, s.IgnoreKeys
+	view.Edits = s.Book.EditedIn(view.Cluster, view.Namespace)
+	return view
+}
+
+// Right says whether a view is of the cluster that the ledger means.
+func (s *Session) Right(view plan.View) error {
+	if s.Cluster == nil {
+		return nil
+	}
+	if err := plan.CheckCluster(view); err != nil && !s.SameCluster && !s.rotatedAway(view, err) {
+		return hint.With(err, "check --context and CLUSTER_NAME; if it is the right cluster and they were deleted: %s", s.Again)
+	}
+	return nil
+}
+
+// rotatedAway says whether what the ledger recorded is gone because newer generations
+// replaced it, under a key that this keyring lacks: that is no wrong cluster.
+func (s *Session) rotatedAway(view plan.View, err error) bool {
+	var wrong *plan.WrongClusterError
+	return errors.As(err, &wrong) && wrong.Secret == "" && s.Project.Sealer != nil &&
+		plan.SupersededLive(plan.Rotated(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys))
+}
+
+// LookAll gives the view of each namespace of the target, at what is ours there.
+// One that has lost all that the ledger recorded there is left out, if another one
+// shows that this is the cluster that the ledger means.
+func (s *Session) LookAll(ctx context.Context) (views []plan.View, err error) {
+	var lost error
+	err = s.Views(ctx, s.Target.Namespaces, s.Mine, false, func(view plan.View) error {
+		err := s.Right(view)
+		var wrong *plan.WrongClusterError
+		if errors.As(err, &wrong) && wrong.Secret == "" {
+			lost = err
+			s.note("namespace %q is left out: none of the %d Secrets that the ledger recorded there is left", view.Namespace, wrong.Recorded)
+			return nil
+		}
+		if err == nil {
+			views = append(views, view)
+		}
+		return err
+	})
+	if err == nil && len(views) == 0 {
+		err = lost
+	}
+	return views, err
+}
+
+// Confirmed gives the created rows that the ledger lacks of what is in these
+// views and proven ours.
+func (s *Session) Confirmed(views ...plan.View) (rows []ledger.Row) {
+	now := s.Now().UTC()
+	for _, view := range views {
+		for _, row := range plan.Confirm(view, plan.Mine(view.Records, s.Project.Wanted), s.Project.Sealer.Judge, s.Project.Keys) {
+			row.Time = now
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}

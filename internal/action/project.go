@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+)
+
+// The names that files have where nothing else is said, and the variable that names a cluster.
+const (
+	DefaultEnv    = ".env"
+	DefaultLedger = "fernet-ledger.csv"
+	VarCluster    = "CLUSTER_NAME"
+)
+
+// ours are the variables that are never pushed, whatever the glob.
+var ours = map[string]bool{
+	keyring.VarKey: true, keyring.VarPrevious: true, keyring.VarNext: true, VarCluster: true,
+	keyring.EnvVarKey: true, keyring.EnvVarPrevious: true,
+}
+
+// Ours says whether a variable of a .env is one of this tool's own.
+func Ours(name string) bool { return ours[name] }
+
+// ErrKeyless says that there is no key anywhere.
+var ErrKeyless = errors.New("no KEY in it")
+
+// Project is a .env that was read and checked, with its keys and its ledger.
+type Project struct {
+	File    *envfile.File
+	Keys    *keyring.Keyring // nil without a key
+	Sealer  *seal.Sealer     // nil without a key
+	Entries []envfile.Entry  // those that match, in order
+	Wanted  []plan.Wanted    // the same, as the planner sees them
+	Holders []Holder         // the files that hold keys
+
+	raw []byte // of File; nil where there is none
+}
+
+// WithKeys gives the project as it is with another keyring.
+func (p *Project) WithKeys(ring *keyring.Keyring) *Project {
+	with := *p
+	with.Keys, with.Sealer = ring, seal.New(ring, p.Entries)
+	return &with
+}
+
+// Has says whether the .env has an entry of that name.
+func (p *Project) Has(name string) bool {
+	_, ok := p.File.Lookup(name)
+	return ok
+}
+
+// clusterName gives CLUSTER_NAME, which is about to be printed: what cannot be a
+// name may be a value that slipped into its line.
+func (p *Project) clusterName() (string, error) {
+	entry, _ := p.File.Lookup(VarCluster)
+	if name := entry.Value.Reveal(); !strings.ContainsAny(name, "=\r\n") {
+		return name, nil
+	}
+	return "", p.at(entry, VarCluster+" does not look like the name of a context or a cluster", "write the name alone on that line")
+}
+
+// at is an error about one entry.
+func (p *Project) at(e envfile.Entry, message string, way hint.Text) error {
+	return &envfile.Error{Path: p.File.Path, Line: e.Line, Message: message, Way: way}
+}
+
+// located adds the place in the .env to an error about an entry.
+func (p *Project) located(err error) error {
+	var spelling *plan.SpellingError
+	if errors.As(err, &spelling) {
+		e, _ := p.File.Lookup(spelling.Want.EnvKey)
+		return p.at(e, spelling.Error(), hint.Format("spell it as it was pushed: %s", spelling.Spelling))
+	}
+	return err
+}
+
+// load reads what needs no cluster.
+func (s *Session) load(ctx context.Context, what Reading) error {
+	file, raw, err := envfile.ReadFile(s.Env)
+	optional := what == Keys || what == Names && s.Env == DefaultEnv
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		file, err = &envfile.File{Path: s.Env}, nil
+	}
+	if err != nil {
+		return err
+	}
+	s.Project = &Project{File: file, raw: raw}
+	switch what {
+	case Names:
+		s.Project.choose(s.Match)
+		s.findAnyKeys()
+		return nil
+	case Keys:
+		return s.findKeys()
+	}
+	if err := s.findKeys(); err != nil {
+		return err
+	}
+	if err := s.Project.check(s.Match, s.AllowEmpty); err != nil {
+		return err
+	}
+	s.Project = s.Project.WithKeys(s.Project.Keys)
+	s.fileWarnings(file)
+	if text := GitWarning(ctx, s.Env); text != "" {
+		s.warn("%s", text)
+	}
+	s.valueNotes()
+	return nil
+}
+
+// findKeys makes the keyring of the .env, the --key-file and the environment.
+func (s *Session) findKeys() error {
+	p := s.Project
+	files := []Holder{{Path: s.Env, File: p.File, raw: p.raw}}
+	if s.KeyFile != "" && !SameFile(s.KeyFile, s.Env) {
+		keys, raw, err := envfile.ReadFile(s.KeyFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			return hint.With(err, "check the path of --key-file")
+		}
+		if err != nil {
+			return err
+		}
+		s.fileWarnings(keys)
+		files = append(files, Holder{Path: s.KeyFile, File: keys, raw: raw})
+	}
+	var sources []keyring.Source
+	for _, h := range files {
+		sources = append(sources, keyring.FromFile(h.File))
+		if h.holdsKeys() {
+			p.Holders = append(p.Holders, h)
+		}
+	}
+	ring, err := keyring.Find(append(sources, keyring.FromEnvironment(s.FernetKey, s.FernetKeyOld))...)
+	if errors.Is(err, keyring.ErrNoKey) {
+		return hint.With(fmt.Errorf("%s: %w", s.Env, ErrKeyless), "kubectl fernet init%s", EnvFlag(s.Env))
+	}
+	if err == nil {
+		s.Project = p.WithKeys(ring)
+	}
+	return err
+}
+
+// findAnyKeys takes the keys that are at hand, if there are any that can be used.
+func (s *Session) findAnyKeys() {
+	if ring, err := keyring.Find(keyring.FromFile(s.Project.File), keyring.FromEnvironment(s.FernetKey, s.FernetKeyOld)); err == nil {
+		s.Project.Keys, s.Project.Sealer = ring, seal.New(ring, nil)
+	}
+}
+
+// choose takes the entries that match, without a look at their values.
+func (p *Project) choose(match []string) {
+	for _, e := range p.File.Entries {
+		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] && matchesAny(match, e.Name) {
+			p.Wanted = append(p.Wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
+		}
+	}
+}
+
+// check takes the entries that match and checks their names and values.
+func (p *Project) check(match []string, allowEmpty bool) error {
+	lines := map[string]envfile.Entry{} // by base name
+	for _, e := range p.File.Entries {
+		if ours[e.Name] || !matchesAny(match, e.Name) {
+			continue
+		}
+		base, err := names.Base(e.Name)
+		if err != nil {
+			return p.at(e, err.Error(), "rename the entry")
+		}
+		if first, taken := lines[base]; taken {
+			return p.at(e, fmt.Sprintf("%s and %s (line %d) would both be Secret %s", e.Name, first.Name, first.Line, base), "rename one of them")
+		}
+		lines[base] = e
+		if err := p.checkValue(e, allowEmpty); err != nil {
+			return err
+		}
+		p.Entries = append(p.Entries, e)
+		p.Wanted = append(p.Wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
+	}
+	return nil
+}
+
+func (p *Project) checkValue(e envfile.Entry, allowEmpty bool) error {
+	if e.Value.IsEmpty() && !allowEmpty {
+		return p.at(e, e.Label()+" has no value", "give it one, or add --allow-empty")
+	}
+	err := seal.CheckValue(p.Keys, e.Value)
+	switch {
+	case errors.Is(err, seal.ErrSealed):
+		return p.at(e, e.Label()+" "+err.Error(), "write the plaintext here; push seals it")
+	case err != nil:
+		return p.at(e, e.Label()+" "+err.Error(), "take it out of this file, or leave it out with --match")
+	default:
+		return nil
+	}
+}
+
+func matchesAny(globs []string, name string) bool {
+	for _, glob := range globs {
+		if ok, _ := path.Match(glob, name); ok { // validated before
+			return true
+		}
+	}
+	return false
+}
+
+// unchanged says whether the .env still has the bytes that were read.
+func (p *Project) unchanged() error {
+	_, raw, err := envfile.ReadFile(p.File.Path)
+	if err == nil && !bytes.Equal(raw, p.raw) {
+		err = hint.With(fmt.Errorf("%s changed while this run was starting", p.File.Path), "run the command again")
+	}
+	return err
+}
+
+func (s *Session) fileWarnings(file *envfile.File) {
+	for _, w := range file.Warnings {
+		s.warn("%s: %s", Place(file.Path, w.Line, w.Name), w.Message)
+	}
+}
+
+// Place writes file, line and name as far as they are known.
+func Place(path string, line int, name string) string {
+	if line > 0 {
+		path = fmt.Sprintf("%s:%d", path, line)
+	}
+	if name != "" {
+		path += ": " + name
+	}
+	return path
+}
+
+// GitWarning says what git may do with a file that holds secrets and should not be in
+// it; empty if there is nothing to say.
+func GitWarning(ctx context.Context, env string) string {
+	switch gitstate.Of(ctx, env) {
+	case gitstate.Tracked:
+		return fmt.Sprintf("%s is tracked by git: its values and its key are in the history; `git rm --cached %s`, then kubectl fernet rotate%s", env, hint.Word(env), EnvFlag(env))
+	case gitstate.Visible:
+		return env + " is not ignored by git: add it to .gitignore"
+	default:
+		return ""
+	}
+}
+
+// valueNotes says what may have been meant otherwise: entries that look like secrets and
+// are not pushed, placeholders, and values that other parsers read differently.
+func (s *Session) valueNotes() {
+	p := s.Project
+	var unmatched, missed []string
+	for _, e := range p.File.Entries {
+		switch {
+		case ours[e.Name] || matchesAny(s.Match, e.Name):
+		case strings.Contains(strings.ToUpper(e.Name), "SECRET"):
+			missed = append(missed, e.Name)
+			fallthrough
+		default:
+			unmatched = append(unmatched, e.Name)
+		}
+	}
+	if len(missed) > 0 {
+		s.note("not pushed, although the name has SECRET in it: %s", hint.Few(missed))
+	}
+	if len(p.Entries) == 0 {
+		s.note("%s", s.nothingMatches(unmatched))
+	}
+	for _, e := range p.Entries {
+		if envfile.Placeholder(e.Value) {
+			s.warn("%s:%d: %s looks like a placeholder", p.File.Path, e.Line, e.Name)
+		}
+	}
+	if n := len(envfile.SecondOpinion(&envfile.File{Path: p.File.Path, Entries: p.Entries})); n > 0 {
+		s.note("other dotenv parsers read %d of these values differently: kubectl fernet lint%s", n, EnvFlag(s.Env))
+	}
+}
+
+func (s *Session) nothingMatches(unmatched []string) string {
+	text := fmt.Sprintf("no entry of %s matches %s", s.Env, strings.Join(s.Match, " or "))
+	if len(unmatched) == 0 {
+		return text
+	}
+	flags := ""
+	for _, name := range hint.First(unmatched) {
+		flags += string(hint.Format(" --match %s", name))
+	}
+	return fmt.Sprintf("%s; it has %s. To push them: %s%s", text, hint.Few(unmatched), s.Command, flags)
+}
+
+// SameFile says whether two paths lead to one file.
+func SameFile(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// EnvFlag gives the --env to type for a file.
+func EnvFlag(env string) hint.Text {
+	if env == DefaultEnv {
+		return ""
+	}
+	return hint.Format(" --env %s", env)
+}
+
+// Holder is a file that holds keys, an .env or a --key-file, as it was read.
+type Holder struct {
+	Path string
+	File *envfile.File
+	raw  []byte
+}
+
+func (h Holder) holdsKeys() bool {
+	return slices.ContainsFunc([]string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext}, func(name string) bool {
+		_, ok := h.File.Lookup(name)
+		return ok
+	})
+}
+
+// KeyHolder gives the one file whose keys a rotation may change, and refuses
+// where the keys stand in several places: they could not be changed together.
+func (s *Session) KeyHolder() (Holder, error) {
+	inEnvironment := s.FernetKey != "" || s.FernetKeyOld != ""
+	switch held := s.Project.Holders; {
+	case len(held) == 1 && !inEnvironment:
+		return held[0], nil
+	case len(held) == 0:
+		return Holder{}, hint.With(errors.New("the key is in FERNET_KEY alone: there is no file in which a new key could be kept"),
+			"put KEY into %s, or into a --key-file, and unset FERNET_KEY", s.Env)
+	case inEnvironment:
+		return Holder{}, hint.With(fmt.Errorf("the key is in %s and in FERNET_KEY too, which cannot be changed with it", held[0].Path),
+			"unset FERNET_KEY FERNET_KEY_PREVIOUS")
+	default:
+		return Holder{}, hint.With(fmt.Errorf("keys are in %s and in %s, which cannot be changed together", held[0].Path, held[1].Path),
+			"leave them in one of the two files")
+	}
+}
+
+// Edited is a holder with changed keys, and the keyring that it then makes.
+type Edited struct {
+	Keys *keyring.Keyring
+	from Holder
+	raw  []byte
+}
+
+// Edit gives what a holder becomes; nothing is written yet.
+func (h Holder) Edit(changes ...envfile.Change) (Edited, error) {
+	raw, err := envfile.Edit(h.Path, h.raw, changes...)
+	if err != nil {
+		return Edited{}, err
+	}
+	file, err := envfile.Parse(h.Path, raw)
+	if err != nil {
+		return Edited{}, err
+	}
+	ring, err := keyring.Find(keyring.FromFile(file))
+	return Edited{from: h, raw: raw, Keys: ring}, err
+}
+
+// Save makes the changed keys durable (R1); afterwards the session goes on with the new
+// keyring. It refuses a file that was changed since it was read.
+func (s *Session) Save(e Edited) error {
+	err := atomicfile.Replace(s.Files, e.from.Path, e.from.raw, e.raw)
+	if errors.Is(err, atomicfile.ErrChanged) {
+		return hint.With(fmt.Errorf("%s changed while this run was under way; it was not touched", e.from.Path), "run the command again")
+	}
+	if err != nil {
+		return err
+	}
+	s.Project = s.Project.WithKeys(e.Keys)
+	if s.ledger != nil {
+		s.ledger.SignWith(s.Project.ledgerKeys().Sign)
+	}
+	return nil
+}
+
+// ledgerKeys gives the ledger what it uses of the keyring, where there is one.
+func (p *Project) ledgerKeys() ledger.Keys {
+	if p.Keys == nil {
+		return ledger.Keys{}
+	}
+	return p.Sealer.Ledger()
+}

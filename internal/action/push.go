@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+// Push writes the entries of a .env into the namespaces of the target.
+type Push struct {
+	Update bool     // the next generation of what differs
+	Revert []string // entries whose value is published although it was replaced once
+	Keep   bool     // in Client mode: the planned rows, so that another run sends these tokens
+}
+
+// Needs says what push needs of its session.
+func (p Push) Needs() Needs { return Needs{Writes: true, Recorded: p.Keep, AimFirst: true} }
+
+// PushPlan is what push is about to do; after Apply it is what came of it.
+type PushPlan struct {
+	Decisions []plan.Decision // by namespace, in the order of the .env
+	session   *Session
+	confirmed []ledger.Row // that the ledger lacks of what is there
+}
+
+// Plan looks at each namespace and decides about each entry.
+func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
+	s.Again, s.Update = s.Command+" --same-cluster", s.Command+" --update"
+	if err := s.CheckKeys(); err != nil {
+		return nil, err
+	}
+	options, err := p.options(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Mode != Client && len(s.Project.Wanted) > 0 {
+		if err := s.Dial(); err != nil {
+			return nil, err
+		}
+	}
+	out := &PushPlan{session: s}
+	return out, s.Views(ctx, s.Target.Namespaces, s.Mine, false, func(view plan.View) error {
+		if err := s.Right(view); err != nil {
+			return err
+		}
+		decisions, err := plan.Push(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, options)
+		if err != nil {
+			return s.Located(err)
+		}
+		if !plan.SupersededLive(decisions) {
+			out.confirmed = append(out.confirmed, s.Confirmed(view)...)
+		}
+		out.Decisions = slices.Concat(out.Decisions, decisions, plan.Orphans(view, s.Project.Has))
+		return nil
+	})
+}
+
+// options refuses a name that is no entry of this run.
+func (p Push) options(s *Session) (plan.PushOptions, error) {
+	for _, name := range p.Revert {
+		if !slices.ContainsFunc(s.Project.Wanted, func(w plan.Wanted) bool { return w.EnvKey == name }) {
+			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", s.Env), "kubectl fernet push --help")
+		}
+	}
+	return plan.PushOptions{Update: p.Update, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
+}
+
+// Apply creates what is to be created.
+func (p *PushPlan) Apply(ctx context.Context) error {
+	s := p.session
+	if s.Mode != Client {
+		return s.create(ctx, p.Decisions, p.confirmed, "push", s.Project.Sealer.Judge)
+	}
+	_, fresh, err := s.drafts(p.Decisions)
+	if err == nil && s.ledger == nil && len(fresh) > 0 {
+		s.note("not recorded: %s, and the next run makes others; --record keeps them", hint.Count(len(fresh), "new token"))
+	}
+	if err != nil {
+		return err
+	}
+	return s.Record(fresh...)
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package action holds the use cases, one file a verb: what push, restore and the others
+// do, without a terminal. A Request goes in; Plan looks and decides, and writes nothing;
+// Apply writes, in the one order that keeps the promises (journal.go). What a user has to
+// know meanwhile leaves as Events, what came of it as a result. Nothing here knows a flag,
+// a stream or an exit code.
+package action
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
+)
+
+// Mode says how far a run goes.
+type Mode int
+
+// The modes of a run.
+const (
+	Live   Mode = iota
+	Server      // the API server judges what would be written, and keeps nothing of it
+	Client      // nothing is sent that could change anything
+)
+
+// Request is what a user asks of a use case beside what is the verb's own.
+type Request struct {
+	Machine
+
+	Env, Ledger, KeyFile string   // paths; no KeyFile: the keys are in Env or in the environment
+	Match                []string // globs over the names of entries, valid ones
+	AllowEmpty           bool
+	Target               target.Request // without ClusterName, which the .env says
+	SeveralClusters      bool           // this is one run of several, each with a cluster of its own
+	SameCluster          bool           // what the ledger recorded may be gone from its cluster
+	IgnoreKeys           []string       // ids of keys whose rows hold nothing back
+	Parallel             int            // requests under way at once, from 1
+	Mode                 Mode
+	Command              hint.Text // as it was typed, for hints that extend it
+	Tell                 func(Event)
+}
+
+// Machine is what a use case uses of the machine that it runs on.
+type Machine struct {
+	Files                   atomicfile.FS
+	FernetKey, FernetKeyOld string // FERNET_KEY and FERNET_KEY_PREVIOUS
+	Connect                 func(*rest.Config, cluster.Trace) (Cluster, error)
+	Now                     func() time.Time
+}
+
+// On is the real machine, with the disk seen through files.
+func On(files atomicfile.FS) Machine {
+	return Machine{Files: files, Now: time.Now, Connect: func(config *rest.Config, trace cluster.Trace) (Cluster, error) {
+		return cluster.Connect(config, trace)
+	}}
+}
+
+// Cluster is what a use case uses of an API server; *cluster.Client says what each does.
+type Cluster interface {
+	Observe(ctx context.Context, namespace string, in manifest.Interest, parallel int) (objects []manifest.Object, listed bool, err error)
+	AwaitGone(ctx context.Context, objects []manifest.Object, limit time.Duration) (left, gone []manifest.Object, err error)
+	GetSecrets(ctx context.Context, namespace string, names []string, parallel int) ([]manifest.Object, error)
+	Labelled(ctx context.Context, namespace, selector string) ([]manifest.Object, error)
+	Keyrings(ctx context.Context, namespace string) ([]corev1.Secret, error)
+
+	Create(ctx context.Context, row ledger.Row, dryRun bool) cluster.Result
+	CreateSecret(ctx context.Context, sent *corev1.Secret, dryRun bool) cluster.Result
+	CreateAll(ctx context.Context, rows []ledger.Row, parallel int, dryRun bool, done func(i int, r cluster.Result))
+	DeleteAll(ctx context.Context, objects []manifest.Object, parallel int, dryRun bool, done func(i int, r cluster.DeleteResult))
+	Adopt(ctx context.Context, seen manifest.Object, row ledger.Row, dryRun bool) (manifest.Object, error)
+
+	Workloads(ctx context.Context, namespace string) (list []workload.Workload, denied []string, err error)
+	Pods(ctx context.Context, namespace string) ([]workload.Workload, error)
+	GetWorkload(ctx context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error)
+	Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error)
+	AwaitRollout(ctx context.Context, w workload.Workload, tell func(text string)) (workload.Workload, error)
+	Walk(ctx context.Context, namespace string, names func(string) bool, parallel int) (cluster.Walk, error)
+}
+
+// Kind is what an Event is.
+type Kind int
+
+// The kinds of events.
+const (
+	Aimed    Kind = iota // the target is known: Text says it
+	Note                 // something that may surprise
+	Warning              // something that may be wrong
+	Hint                 // the way out of what was told before
+	Line                 // a line of a list
+	Asked                // a request that was made
+	Progress             // Done of Total; Text says of what. Done 0 begins.
+)
+
+// Event is something that a user has to know while a run is under way.
+type Event struct {
+	Kind        Kind
+	Text        string
+	Done, Total int
+}
+
+func (s *Session) note(format string, args ...any) {
+	s.Tell(Event{Kind: Note, Text: fmt.Sprintf(format, args...)})
+}
+
+func (s *Session) warn(format string, args ...any) {
+	s.Tell(Event{Kind: Warning, Text: fmt.Sprintf(format, args...)})
+}
+
+func (s *Session) line(format string, args ...any) {
+	s.Tell(Event{Kind: Line, Text: fmt.Sprintf(format, args...)})
+}
+
+// progress tells that a count begins, and gives a function that counts.
+func (s *Session) progress(what string, total int) (step func()) {
+	e := Event{Kind: Progress, Text: what, Total: total}
+	s.Tell(e)
+	return func() {
+		e.Done++
+		s.Tell(e)
+	}
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
+)
+
+// Session is a project at a target: all that a use case needs.
+type Session struct {
+	Request
+	Project *Project
+	Target  target.Target
+	Cluster Cluster // nil until Dial
+
+	Book    *ledger.Book    // what the rows of the ledger add up to
+	Records []ledger.Record // of the target's cluster: evidence and hints
+	Blank   bool            // the ledger had no evidence when it was opened
+	Known   map[string]Recorded
+
+	Unlisted map[string]bool // namespaces in which Secrets may not be listed
+	Again    hint.Text       // the command that puts back what was deleted
+	Update   hint.Text       // the command that publishes changed values
+
+	lock   *ledger.Guard
+	ledger *ledger.Ledger // nil in a run that writes no rows
+}
+
+// Recorded is what the ledger had of one namespace when it was opened.
+type Recorded struct {
+	Records []ledger.Record
+	Past    *ledger.Past
+}
+
+// Reading says what a use case needs of the .env.
+type Reading int
+
+// What a .env is read for.
+const (
+	Entries Reading = iota // keys and checked entries
+	Keys                   // keys; the file may be missing if they are elsewhere
+	Names                  // the names of entries; keys if they are at hand, and the file may be missing
+)
+
+// Needs is what a use case needs of its session.
+type Needs struct {
+	Read     Reading
+	KeyLess  bool // can do without a key
+	Offline  bool // no cluster is needed
+	Writes   bool // rows, in a Live run: takes the lock
+	Spreads  bool // without -n the target is all namespaces that the ledger knows
+	AimFirst bool // tells the target before the ledger is read, and not with Start
+	Recorded bool // in Client mode too: what is planned is recorded, for a cluster that has a name
+}
+
+// ErrOneCluster refuses a CLUSTER_NAME, which means one cluster, where there are to be several.
+var ErrOneCluster = errors.New("--contexts goes to several clusters, and CLUSTER_NAME is")
+
+// Open reads the .env, finds the target, takes the lock and reads the ledger: the one
+// preamble of all use cases. With an error nothing is held; else Close has to be called.
+func Open(ctx context.Context, r Request, needs Needs) (*Session, error) {
+	s, err := Load(ctx, r, needs)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Reach(needs)
+}
+
+// Load reads the .env, and is all that a use case needs which has neither target nor ledger.
+func Load(ctx context.Context, r Request, needs Needs) (*Session, error) {
+	r.Target.Offline = needs.Offline
+	s := &Session{
+		Request: r, Unlisted: map[string]bool{}, Known: map[string]Recorded{},
+		Again: "kubectl fernet restore" + EnvFlag(r.Env), Update: "kubectl fernet push --update" + EnvFlag(r.Env),
+	}
+	err := s.load(ctx, needs.Read)
+	if needs.KeyLess && errors.Is(err, ErrKeyless) {
+		err = nil
+	}
+	return s, err
+}
+
+// Reach finds the target, takes the lock and reads the ledger. With an error nothing is held.
+func (s *Session) Reach(needs Needs) error {
+	if err := s.aim(); err != nil {
+		return err
+	}
+	if needs.Recorded && s.Target.Cluster == "" {
+		return hint.With(errors.New("--record needs the name of a cluster"), "set CLUSTER_NAME in %s, or pass --context", s.Env)
+	}
+	if needs.AimFirst {
+		s.Announce()
+	}
+	if err := s.openLedger(needs.Recorded || needs.Writes && s.Mode == Live); err != nil {
+		s.Close()
+		return err
+	}
+	if needs.Spreads {
+		s.spread()
+	}
+	return nil
+}
+
+// Close lets go of the lock. It may be called more than once.
+func (s *Session) Close() {
+	if s.lock != nil {
+		_ = s.lock.Unlock()
+		s.lock = nil
+	}
+}
+
+// aim finds the target.
+func (s *Session) aim() (err error) {
+	name, err := s.Project.clusterName()
+	if err != nil {
+		return err
+	}
+	if s.SeveralClusters && name != "" && !s.Request.Target.IgnoreClusterName {
+		return hint.With(fmt.Errorf("%w %q", ErrOneCluster, name), "add --ignore-cluster-name, or take CLUSTER_NAME out of %s", s.Env)
+	}
+	s.Request.Target.ClusterName = name
+	s.Target, err = s.Request.Target.Resolve()
+	return err
+}
+
+// Announce tells the target.
+func (s *Session) Announce() { s.Tell(Event{Kind: Aimed, Text: s.Target.String()}) }
+
+// Start tells the target and connects to it.
+func (s *Session) Start() error {
+	s.Announce()
+	return s.Dial()
+}
+
+// openLedger takes the lock and reads the ledger; a run that writes no row takes no lock.
+func (s *Session) openLedger(write bool) (err error) {
+	keys := s.Project.ledgerKeys()
+	if !write {
+		if s.Book, err = ledger.Read(s.Files, s.Ledger, keys); err != nil {
+			return err
+		}
+		return s.index()
+	}
+	if s.lock, err = ledger.Lock(s.Ledger); err != nil {
+		return err
+	}
+	if err := s.guard(); err != nil {
+		return err
+	}
+	if s.ledger, err = ledger.Open(s.Files, s.Ledger, s.lock, keys); err != nil {
+		return err
+	}
+	for _, note := range s.ledger.Notes() {
+		s.note("%s", note)
+	}
+	s.Book = s.ledger.Book()
+	return s.index()
+}
+
+// guard extends the lock to the files that hold keys: it removes what a killed run left
+// of their next content and checks that the .env is as it was read.
+func (s *Session) guard() error {
+	if s.KeyFile != "" && !SameFile(s.KeyFile, s.Env) {
+		if _, err := atomicfile.CleanLeftover(s.Files, s.KeyFile); err != nil {
+			return err
+		}
+	}
+	if s.Project.raw == nil {
+		return nil
+	}
+	if _, err := atomicfile.CleanLeftover(s.Files, s.Env); err != nil {
+		return err
+	}
+	return s.Project.unchanged()
+}
+
+// index takes what the ledger has of the target's cluster. Offline, where nothing
+// names one, that is the ledger's only one.
+func (s *Session) index() error {
+	clusters := s.Book.Clusters()
+	if n := len(clusters); s.Target.Cluster == "" && n > 0 {
+		s.Target.Cluster = clusters[0]
+		if last := clusters[n-1]; last != s.Target.Cluster {
+			return hint.With(fmt.Errorf("%s has several clusters, such as %s and %s, and nothing says which is meant", s.Ledger, s.Target.Cluster, last),
+				"CLUSTER_NAME in %s, or --context", s.Env)
+		}
+	}
+	s.Blank = len(clusters) == 0
+	for _, namespace := range s.Book.Namespaces(s.Target.Cluster) {
+		records, past := s.Book.At(s.Target.Cluster, namespace)
+		s.Known[namespace] = Recorded{records, past}
+		s.Records = append(s.Records, records...)
+	}
+	s.ledgerWarnings(clusters)
+	return nil
+}
+
+// ledgerWarnings tells what is odd about the ledger.
+func (s *Session) ledgerWarnings(clusters []string) {
+	for _, same := range ledger.Conflicts(s.Records) {
+		s.warn("%s: %d tokens are recorded as created for Secret %s in namespace %s; the cluster decides which is there", s.Ledger, len(same), same[0].Secret, same[0].Namespace)
+	}
+	if edited, more := s.Book.Edited(); len(edited) == 1 {
+		s.warn("%s:%d: a row was edited, and is not what the key signed that it names: kubectl fernet verify%s", s.Ledger, edited[0].Line, EnvFlag(s.Env))
+	} else if len(edited) > 1 {
+		s.warn("%s:%d and %d more: rows were edited, and are not what the keys signed that they name: kubectl fernet verify%s", s.Ledger, edited[0].Line, len(edited)-1+more, EnvFlag(s.Env))
+	}
+	if len(clusters) > 0 && !slices.Contains(clusters, s.Target.Cluster) {
+		s.note("the ledger has nothing of cluster %q yet; it has %s", s.Target.Cluster, hint.Few(clusters))
+	}
+}
+
+// CheckKeys refuses to go on where the ledger knows every wanted entry, and each
+// only under keys that are not held: that is another .env, or its key was lost.
+func (s *Session) CheckKeys() error {
+	unknown, wanted := map[string]bool{}, map[string]bool{}
+	for _, entry := range s.Project.Wanted {
+		wanted[entry.Base] = true
+	}
+	for _, namespace := range s.Target.Namespaces {
+		named := map[string]bool{}
+		for _, record := range s.RecordsIn(namespace) {
+			base, _ := names.Split(record.Secret)
+			if record.State != ledger.Created || !wanted[base] || slices.Contains(s.IgnoreKeys, record.KeyID) {
+				continue
+			}
+			if s.Project.Keys.Has(record.KeyID) {
+				return nil
+			}
+			unknown[record.KeyID], named[base] = true, true
+		}
+		if len(named) < len(wanted) {
+			return nil
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	ids := hint.List(SortedKeys(unknown))
+	return hint.With(fmt.Errorf("the keys of %s are %s, but the ledger's tokens here are under %s", s.Env, strings.Join(s.Project.Keys.IDs(), ", "), ids),
+		"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", ids)
+}
+
+// Dial connects to the target's cluster.
+func (s *Session) Dial() error {
+	config, err := s.Target.Config()
+	if err != nil {
+		return err
+	}
+	s.Cluster, err = s.Connect(config, s.Trace())
+	return err
+}
+
+// DialQuietly is Dial for a question that is not worth a prompt.
+func (s *Session) DialQuietly() error {
+	config, err := s.Target.Config()
+	if err != nil {
+		return err
+	}
+	if config.ExecProvider != nil {
+		config.ExecProvider.InteractiveMode = clientcmdapi.NeverExecInteractiveMode
+	}
+	s.Cluster, err = s.Connect(config, nil)
+	return err
+}
+
+// Trace tells of each request, and the first time that the API server throttles.
+func (s *Session) Trace() cluster.Trace {
+	first := newOnce()
+	return func(e cluster.Exchange) {
+		if e.Status == 429 && first() {
+			s.note("the API server throttles this client (429); waiting as it asks (Retry-After: %s s)", e.RetryAfter)
+		}
+		s.Tell(Event{Kind: Asked, Text: fmt.Sprintf("%s %s %d in %d ms", e.Method, e.Path, e.Status, e.Took.Milliseconds())})
+	}
+}
+
+// Aimed gives the flags with which a command of a hint works on the same .env and, where
+// one was named, in this namespace.
+func (s *Session) Aimed(namespace string) hint.Text {
+	flags := EnvFlag(s.Env)
+	if s.Target.Named {
+		flags += hint.Format(" -n %s", namespace)
+	}
+	return flags
+}
+
+// spread takes all namespaces that the ledger knows in this cluster as the
+// target, unless some were named.
+func (s *Session) spread() {
+	if known := s.RecordedNamespaces(); !s.Target.Named && len(known) > 0 {
+		s.Target.Namespaces = known
+	}
+}
+
+// RecordedNamespaces are those of which the ledger's evidence has more than the past.
+func (s *Session) RecordedNamespaces() []string {
+	known := map[string]bool{}
+	for _, record := range s.Records {
+		if !record.Hint && (record.State == ledger.Created || record.State == ledger.Planned) {
+			known[record.Namespace] = true
+		}
+	}
+	return SortedKeys(known)
+}
+
+// RecordsIn gives what the ledger had of one namespace of the target's cluster.
+func (s *Session) RecordsIn(namespace string) []ledger.Record { return s.Known[namespace].Records }
+
+// Mine gives the base names of this project in a namespace: those of the .env, and those
+// that the ledger's evidence has.
+func (s *Session) Mine(namespace string) []plan.Wanted {
+	return plan.Mine(s.RecordsIn(namespace), s.Project.Wanted)
+}
+
+// Located adds the place in the .env to an error about an entry.
+func (s *Session) Located(err error) error { return s.Project.located(err) }
+
+// SortedKeys gives the keys of a map in order.
+func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
