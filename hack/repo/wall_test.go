@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package repo_test
+package repo
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -72,4 +75,63 @@ func TestOnlyCliKnowsFlagsAndOnlyClusterDials(t *testing.T) {
 	if len(found) != len(only) {
 		t.Errorf("only %d of %d imports were found where they belong", len(found), len(only))
 	}
+}
+
+// A use case, and what it decides with, can be run without a terminal: by a test, or by a
+// controller.
+func TestUseCasesKnowNoTerminal(t *testing.T) {
+	terminal := regexp.MustCompile(`^github\.com/spf13/|^k8s\.io/cli-runtime|^golang\.org/x/term$|/internal/cli$`)
+	streams := regexp.MustCompile(`\bos\.Std(in|out|err)\b|\bfmt\.Print`)
+	for _, pkg := range []string{"action", "plan", "target", "hint"} {
+		out, err := exec.Command("go", "list", "-f", `{{join .Imports " "}}`, module+"internal/"+pkg).Output()
+		if err != nil || len(strings.Fields(string(out))) == 0 {
+			t.Fatalf("go list %s: %v", pkg, err)
+		}
+		for _, imported := range strings.Fields(string(out)) {
+			if terminal.MatchString(imported) {
+				t.Errorf("internal/%s imports %s", pkg, imported)
+			}
+		}
+		for name, text := range sources(t, pkg) {
+			if found := streams.FindString(text); found != "" {
+				t.Errorf("internal/%s/%s has %s", pkg, name, found)
+			}
+		}
+	}
+}
+
+// The write protocol is in one file, so nothing else may append to a ledger.
+func TestRowsAreAppendedInOneFile(t *testing.T) {
+	var where []string
+	for _, pkg := range []string{"action", "cli", "cluster", "plan", "seal"} {
+		for name, text := range sources(t, pkg) {
+			if regexp.MustCompile(`ledger\.Append\(`).MatchString(text) {
+				where = append(where, pkg+"/"+name)
+			}
+		}
+	}
+	if !slices.Equal(where, []string{"action/journal.go"}) {
+		t.Errorf("rows are appended in %q", where)
+	}
+}
+
+// sources gives the files of a package but for its tests.
+func sources(t *testing.T, pkg string) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "internal", pkg, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("internal/%s has no files: %v", pkg, err)
+	}
+	texts := map[string]string{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.Base(file)] = string(text)
+	}
+	return texts
 }
