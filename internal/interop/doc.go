@@ -4,7 +4,7 @@
 // other implementations of Fernet, in both directions: what Python's cryptography
 // and npm's fernet seal, decrypt opens; what fernet-go seals, they open. They
 // also compute the vectors in testdata/vectors again, with the Python scripts
-// beside them.
+// beside them, and the example of docs/ledger.md with the Python printed there.
 //
 // An implementation is one process for all cases. A request is a line of JSON on
 // its stdin, the reply a line on its stdout:
