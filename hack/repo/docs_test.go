@@ -8,26 +8,59 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// What docs/rotation.md promises it proves by the name of a test, a script or a
-// make target. This holds the names against the tree.
-func TestRotationNamesItsProofs(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "docs", "rotation.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	names, there := proofs(string(text)), proofsInTree(t)
-	for _, name := range names {
-		if !there[name] {
-			t.Errorf("docs/rotation.md: there is no %s", name)
+// What these documents promise they prove by the name of a test, a script or a make
+// target. This holds the names against the tree.
+func TestDocumentsNameTheirProofs(t *testing.T) {
+	there := proofsInTree(t)
+	for _, tt := range []struct {
+		document string
+		atLeast  int
+		rules    int // it has a section for each of R1, R2, …, with two proofs or more
+	}{
+		{"rotation.md", 20, 0},
+		{"ledger.md", 12, 0},
+		{"trust.md", 50, 10},
+	} {
+		text, err := os.ReadFile(filepath.Join(root, "docs", tt.document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := proofs(string(text))
+		for _, name := range names {
+			if !there[name] {
+				t.Errorf("docs/%s: there is no %s", tt.document, name)
+			}
+		}
+		if len(names) < tt.atLeast {
+			t.Errorf("docs/%s names only %d proofs: %q", tt.document, len(names), names)
+		}
+		sections := rules(string(text))
+		if len(sections) != tt.rules {
+			t.Errorf("docs/%s has %d rules, want %d", tt.document, len(sections), tt.rules)
+		}
+		for n := 1; n <= tt.rules; n++ {
+			if names := proofs(sections[n]); len(names) < 2 {
+				t.Errorf("docs/%s: R%d names %q; two proofs are the least", tt.document, n, names)
+			}
 		}
 	}
-	if len(names) < 20 {
-		t.Errorf("docs/rotation.md names only %d proofs: %q", len(names), names)
+}
+
+// rules gives the sections whose headings begin with R and a number, by number.
+func rules(text string) map[int]string {
+	sections := map[int]string{}
+	for _, section := range strings.Split("\n"+text, "\n## ")[1:] {
+		if m := regexp.MustCompile(`^R([1-9]\d*): `).FindStringSubmatch(section); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			sections[n] += section
+		}
 	}
+	return sections
 }
 
 // proofs gives the tests, the scripts and the make targets that a text names.
