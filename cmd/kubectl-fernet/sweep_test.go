@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cli"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -99,6 +101,49 @@ func TestSweepFileCalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Each command, of which each call of the file system fails once: then the same
+// process runs it again, which finds the lock free, finishes, and all is as if
+// nothing had failed.
+func TestSweepFailingFileCalls(t *testing.T) {
+	for _, sw := range sweeps {
+		if strings.HasPrefix(sw.name, "pull") {
+			continue // it keeps the lock when its first call fails
+		}
+		t.Run(sw.name, func(t *testing.T) {
+			t.Parallel()
+			started, failed := time.Now(), 0
+			for more := true; more; failed++ {
+				t.Run(fmt.Sprintf("file call %d", failed+1), func(t *testing.T) {
+					more = false
+					sw.survives(t, func(s *site) bool {
+						more = sw.failsAtCall(s, failed+1)
+						return more
+					})
+				})
+			}
+			t.Logf("%s: %d calls failed, in %.0f s", sw.name, failed-1, time.Since(started).Seconds())
+		})
+	}
+}
+
+// failsAtCall says whether the command came to its k-th call of the file system,
+// which fails, and asserts that a second run in the same process ends as it should.
+func (sw sweep) failsAtCall(s *site, k int) bool {
+	s.t.Helper()
+	args := sw.args(s)
+	cmd := s.plugin(testkube.Kubeconfig(s.t), args...)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", failVariable, k), secondVariable+"="+strings.Join(cmd.Args[1:], " "))
+	said, err := cmd.CombinedOutput()
+	first, calls, out := splitRuns(s.t, string(said))
+	if code := exitCode(s.t, err); code != 0 && (code != 1 || sw.already == "" || !strings.Contains(out, sw.already)) {
+		s.t.Errorf("the second run: exit code %d\n%s", code, said)
+	}
+	if first > 2 || strings.Contains(string(said), "internal error") {
+		s.t.Errorf("exit code %d\n%s", first, said)
+	}
+	return calls >= k
 }
 
 // everywhere kills the command before its first step, its second and so on, then
@@ -496,17 +541,7 @@ func (s *site) settled() {
 	s.t.Helper()
 	s.underWay = underWay{}
 	s.holds()
-	ours := s.ours()
-	for at, r := range s.records() {
-		live, ok := ours[at[0]]
-		there := ok && string(live.Data[r.EnvKey]) == at[1]
-		switch {
-		case r.State == ledger.Planned:
-			s.t.Errorf("the ledger leaves open what became of Secret %s", at[0])
-		case there != (r.State == ledger.Created), there && !slices.Contains(r.UIDs(), string(live.UID)):
-			s.t.Errorf("Secret %s: the ledger says %s, and there=%t", at[0], r.State, there)
-		}
-	}
+	s.agrees(s.ours())
 	if out := s.must("push"); strings.Count(out, " unchanged\n") != len(s.values) {
 		s.t.Errorf("push after it:\n%s", out)
 	}
@@ -514,6 +549,22 @@ func (s *site) settled() {
 	hidden, _ := filepath.Glob(filepath.Join(s.dir, ".*"+atomicfile.Suffix))
 	if left = append(left, hidden...); err != nil || len(left) > 0 {
 		s.t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// agrees asserts that the ledger leaves nothing open, and says of each Secret what
+// there is.
+func (p place) agrees(live map[string]corev1.Secret) {
+	p.t.Helper()
+	for _, r := range ledgerRecords(p.t, p.dir) {
+		is, there := live[r.Secret]
+		there = there && string(is.Data[r.EnvKey]) == r.Token
+		switch {
+		case r.State == ledger.Planned:
+			p.t.Errorf("the ledger leaves open what became of Secret %s", r.Secret)
+		case there != (r.State == ledger.Created), there && !slices.Contains(r.UIDs(), string(is.UID)):
+			p.t.Errorf("Secret %s: the ledger says %s, and there=%t", r.Secret, r.State, there)
+		}
 	}
 }
 
@@ -610,27 +661,50 @@ func (s *site) checkRetired() {
 // file system it dies, and whether after that call: "7,true".
 const killVariable = "FERNET_TEST_KILL_CALL"
 
-// plugin is the plugin's main, or with killVariable the plugin that dies, or with
-// fullVariable the one whose disk is full.
+// plugin is the plugin's main, or with one of the variables the plugin that meets a
+// fault, and with secondVariable runs again then, in the same process.
 func plugin() {
-	if text, ok := os.LookupEnv(fullVariable); ok {
-		at, err := strconv.Atoi(text)
-		if err != nil {
-			panic(err)
-		}
-		os.Exit(cli.Main(action.On(&fullFS{FS: atomicfile.OS, at: at}), os.Args[1:]))
-	}
-	text, ok := os.LookupEnv(killVariable)
-	if !ok {
+	files, known := faultyFiles()
+	second, twice := os.LookupEnv(secondVariable)
+	if !known && !twice {
 		main()
 		return
 	}
-	at, after, _ := strings.Cut(text, ",")
-	k, err := strconv.ParseInt(at, 10, 64)
-	if err != nil {
-		panic(err)
+	code := cli.Main(action.On(files), os.Args[1:])
+	if twice {
+		ballast := uncollected()
+		calls := 0
+		if faulty, ok := files.(*faultfs.FS); ok {
+			calls = len(faulty.Calls())
+		}
+		fmt.Fprintf(os.Stdout, firstRun, code, calls)
+		code = cli.Main(action.On(atomicfile.OS), strings.Fields(second))
+		runtime.KeepAlive(ballast)
 	}
-	os.Exit(cli.Main(action.On(&killFS{FS: atomicfile.OS, at: k, after: after == "true"}), os.Args[1:]))
+	os.Exit(code)
+}
+
+// faultyFiles gives the file system that the environment asks for, if it does.
+func faultyFiles() (files atomicfile.FS, known bool) {
+	for name, make := range map[string]func(at int, text string) atomicfile.FS{
+		fullVariable: func(at int, _ string) atomicfile.FS { return &fullFS{FS: atomicfile.OS, at: at} },
+		failVariable: func(at int, _ string) atomicfile.FS { return &faultfs.FS{FailAt: at} },
+		killVariable: func(at int, after string) atomicfile.FS {
+			return &killFS{FS: atomicfile.OS, at: int64(at), after: after == "true"}
+		},
+	} {
+		text, ok := os.LookupEnv(name)
+		if !ok {
+			continue
+		}
+		number, rest, _ := strings.Cut(text, ",")
+		at, err := strconv.Atoi(number)
+		if err != nil {
+			panic(err)
+		}
+		return make(at, rest), true
+	}
+	return atomicfile.OS, false
 }
 
 // killFS is the real file system, up to one call.
