@@ -670,17 +670,17 @@ func plugin() {
 		main()
 		return
 	}
+	ballast := uncollected()
 	code := cli.Main(action.On(files), os.Args[1:])
 	if twice {
-		ballast := uncollected()
 		calls := 0
 		if faulty, ok := files.(*faultfs.FS); ok {
 			calls = len(faulty.Calls())
 		}
 		fmt.Fprintf(os.Stdout, firstRun, code, calls)
 		code = cli.Main(action.On(atomicfile.OS), strings.Fields(second))
-		runtime.KeepAlive(ballast)
 	}
+	runtime.KeepAlive(ballast)
 	os.Exit(code)
 }
 
