@@ -100,6 +100,7 @@ const (
 	Line                 // a line of a list
 	Asked                // a request that was made
 	Progress             // Done of Total; Text says of what. Done 0 begins.
+	Did                  // something that was done, or in a dry run would be: a line of the result
 )
 
 // Event is something that a user has to know while a run is under way.
@@ -119,6 +120,18 @@ func (s *Session) warn(format string, args ...any) {
 
 func (s *Session) line(format string, args ...any) {
 	s.Tell(Event{Kind: Line, Text: fmt.Sprintf(format, args...)})
+}
+
+// hint tells the way out of what was told before.
+func (s *Session) hint(way hint.Text) { s.Tell(Event{Kind: Hint, Text: string(way)}) }
+
+// did tells what was done in a namespace, which is named where there are several.
+func (s *Session) did(namespace, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if len(s.Target.Namespaces) > 1 {
+		text += " in " + namespace
+	}
+	s.Tell(Event{Kind: Did, Text: text})
 }
 
 // progress tells that a count begins, and gives a function that counts.

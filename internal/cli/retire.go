@@ -234,7 +234,7 @@ func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) erro
 }
 
 func (r *retireRun) collectKeyrings(ctx context.Context, namespace string) error {
-	all, err := r.keyrings(ctx, namespace)
+	all, err := r.Keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}
@@ -411,19 +411,4 @@ func (item *retired) rollbacks() (texts []string) {
 		}
 	}
 	return texts
-}
-
-// keyrings gives the keyring Secrets of a namespace that hold a key of ours.
-func (w *work) keyrings(ctx context.Context, namespace string) ([]keysecret.Held, error) {
-	secrets, err := w.Cluster.Keyrings(ctx, namespace)
-	if err != nil {
-		return nil, err
-	}
-	var all []keysecret.Held
-	for i := range secrets {
-		if held, ok := keysecret.Read(&secrets[i]); ok && held.Ours(w.Project.Keys) {
-			all = append(all, held)
-		}
-	}
-	return all, nil
 }

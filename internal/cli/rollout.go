@@ -159,7 +159,7 @@ func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
 		}
 	}
 	for _, place := range r.keyringsToMake {
-		if err := w.ensureKeyring(ctx, place.namespace, place.base); err != nil {
+		if err := w.EnsureKeyring(ctx, place.namespace, place.base); err != nil {
 			return err
 		}
 	}
@@ -205,7 +205,7 @@ func (r *rolloutRun) plan(ctx context.Context, view plan.View) error {
 // addKeyrings finds the keyring Secrets that workloads name. One that does not
 // hold the keyring of now gets its next generation before the first patch.
 func (r *rolloutRun) addKeyrings(ctx context.Context, namespace string, g plan.Generations, list []workload.Workload) error {
-	all, err := r.work.keyrings(ctx, namespace)
+	all, err := r.Keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}
@@ -427,34 +427,4 @@ func values(m map[string]string) (out []string) {
 		out = append(out, m[k])
 	}
 	return out
-}
-
-// ensureKeyring makes the newest generation of a keyring Secret hold the keyring
-// of now, and gives its name.
-func (w *work) ensureKeyring(ctx context.Context, namespace, base string) error {
-	all, err := w.keyrings(ctx, namespace)
-	if err != nil {
-		return err
-	}
-	newest := keysecret.Newest(all, base)
-	name, suffix := names.Secret(base, newest.Generation+1), ""
-	if len(w.Target.Namespaces) > 1 {
-		suffix = " in " + namespace
-	}
-	suffix += w.o.dryRun.suffix()
-	if newest.Name != "" && newest.Holds(w.Project.Keys) {
-		fmt.Fprintf(w.Out, "secret/%s unchanged%s\n", newest.Name, suffix)
-		return nil
-	}
-	if w.o.dryRun == dryRunNone {
-		result := w.Cluster.CreateSecret(ctx, keysecret.Secret(w.Project.Keys, namespace, base, newest.Generation+1), false)
-		if result.Fate != cluster.Landed {
-			return fmt.Errorf("secret %s in namespace %q, for the keyring: %w", name, namespace, result.Err)
-		}
-	}
-	fmt.Fprintf(w.Out, "secret/%s created%s\n", name, suffix)
-	if newest.Name == "" && w.o.dryRun == dryRunNone {
-		w.console.warn("%s", keysecret.Threat)
-	}
-	return nil
 }

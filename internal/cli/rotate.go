@@ -382,7 +382,7 @@ func (r *rotateRun) differing() {
 func (r *rotateRun) finish(ctx context.Context) error {
 	if r.o.keySecret != "" {
 		for _, namespace := range r.Target.Namespaces {
-			if err := r.ensureKeyring(ctx, namespace, r.o.keySecret); err != nil {
+			if err := r.EnsureKeyring(ctx, namespace, r.o.keySecret); err != nil {
 				return err
 			}
 		}

@@ -158,7 +158,7 @@ func (r *verifyRun) namespace(ctx context.Context, namespace string) error {
 		r.found = append(r.found, plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: "secrets"})
 		return r.users(ctx, view, mine)
 	}
-	held, err := r.keyrings(ctx, namespace)
+	held, err := r.Keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -73,12 +74,12 @@ func (a *app) request(o workOptions) action.Request {
 	return action.Request{
 		Machine: a.machine, Env: o.env, Ledger: o.ledger, KeyFile: o.keyFile, Match: o.match, AllowEmpty: o.allowEmpty,
 		Target: a.where(o), SeveralClusters: len(o.contexts) > 0, SameCluster: o.sameCluster, IgnoreKeys: o.ignoreKeys,
-		Parallel: o.parallel, Mode: mode, Command: a.typed, Tell: a.tell,
+		Parallel: o.parallel, Mode: mode, Command: a.typed, Tell: func(e action.Event) { a.tell(e, o.dryRun) },
 	}
 }
 
 // tell shows what a use case tells.
-func (a *app) tell(e action.Event) {
+func (a *app) tell(e action.Event, mode dryRun) {
 	switch e.Kind {
 	case action.Aimed:
 		a.console.begin(e.Text)
@@ -86,6 +87,10 @@ func (a *app) tell(e action.Event) {
 		a.console.note("%s", e.Text)
 	case action.Warning:
 		a.console.warn("%s", e.Text)
+	case action.Hint:
+		a.console.hint(hint.Text(e.Text))
+	case action.Did:
+		fmt.Fprintf(a.Out, "%s%s\n", e.Text, mode.suffix())
 	case action.Line:
 		a.console.say(e.Text)
 	case action.Asked:
