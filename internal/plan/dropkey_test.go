@@ -9,30 +9,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
-
-// alone is judge for k-new by itself: k-old is the key that is to be dropped.
-func alone(t token.Token) token.Verdict {
-	if keyOf(t.Token) != "k-new" {
-		return token.Verdict{}
-	}
-	return judge(t)
-}
-
-// hints makes records those of rows that no held key signed.
-func hints(rows ...ledger.Row) []ledger.Record {
-	all := records(rows...)
-	for i := range all {
-		all[i].Hint = true
-	}
-	return all
-}
-
-func withUID(r ledger.Row, uid string) ledger.Row {
-	r.UID = uid
-	return r
-}
 
 // A use of keys is written in words: what opened, is lost and is planned, the
 // deleted rows to write, and how many recorded Secrets are there.

@@ -12,39 +12,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-func outcomes(decisions []plan.Decision) string {
-	var out []string
-	for _, d := range decisions {
-		out = append(out, d.Row.Secret+" "+string(d.Outcome))
-	}
-	return strings.Join(out, ", ")
-}
-
-// A hint holds back the name that it names, and no other; a live Secret holds back
-// its namespace.
-func TestHintsHoldBackTheirNameAlone(t *testing.T) {
-	wanted := []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a"}, {EnvKey: "SECRET_B", Base: "secret-b"}}
-	view := plan.View{Cluster: "c", Namespace: "ns", Ledger: "l.csv", Records: hints(row(3, ledger.Created, alien))}
-	view.Records[0].Line = 7
-	got, err := plan.Push(view, wanted, judge, ring{}, plan.PushOptions{})
-	if err != nil || outcomes(got) != "secret-a-g3 superseded, secret-b created" || !got[0].ByRow || !strings.Contains(got[0].Reason, "l.csv:7: ") {
-		t.Errorf("%s, %v: %s", outcomes(got), err, got[0].Reason)
-	}
-	view.Ignore = []string{"k-lost"}
-	if got, _ = plan.Push(view, wanted, judge, ring{}, plan.PushOptions{}); outcomes(got) != "secret-a created, secret-b created" {
-		t.Errorf("ignored: %s", outcomes(got))
-	}
-	view.Objects = []manifest.Object{live(3, alien)}
-	if got, _ = plan.Push(view, wanted, judge, ring{}, plan.PushOptions{}); outcomes(got) != "secret-a-g3 superseded, secret-b held" {
-		t.Errorf("live: %s", outcomes(got))
-	}
-	moves, err := plan.Rotate(plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{live(1, previous)}, Records: hints(row(3, ledger.Created, alien))},
-		secretA, judge, ring{}, sameValue, anyName)
-	if err != nil || len(moves) != 1 || moves[0].Outcome != plan.Superseded || !moves[0].ByRow {
-		t.Errorf("rotate: %+v, %v", moves, err)
-	}
-}
-
 // Hints permit nothing: no base name becomes ours, nothing is missing, lost, resent
 // or compared because of them.
 func TestHintsPermitNothing(t *testing.T) {
@@ -69,7 +36,7 @@ func TestHintsPermitNothing(t *testing.T) {
 		t.Errorf("offline: %v", got.Objects)
 	}
 	got, err := plan.Push(view, secretA, judge, ring{}, plan.PushOptions{})
-	if err != nil || outcomes(got) != "secret-a created" || got[0].Resend {
+	if err != nil || decided(got[0]) != "created secret-a" {
 		t.Errorf("push: %+v, %v", got, err)
 	}
 	if retired, _ := plan.Retire(view, secretA, judge, ring{}, func(string) bool { return true }); len(retired) != 0 {

@@ -67,14 +67,6 @@ func TestLive(t *testing.T) {
 	}
 }
 
-func bookOf(rows []ledger.Row) *ledger.Book {
-	b := ledger.NewBook(ledger.Keys{})
-	for _, row := range rows {
-		b.Add(row)
-	}
-	return b
-}
-
 // numbered gives rows their lines.
 func numbered(rows []ledger.Row) []ledger.Row {
 	for i := range rows {

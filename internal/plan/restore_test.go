@@ -14,11 +14,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-func withBinding(r ledger.Row, b string) ledger.Row {
-	r.Binding = b
-	return r
-}
-
 // A decision is written OUTCOME NAME, and "complete" where a created row is missing.
 func TestRestore(t *testing.T) {
 	one, two := row(1, ledger.Created, previous), row(2, ledger.Created, current)
@@ -130,11 +125,6 @@ func TestConfirm(t *testing.T) {
 			}
 		})
 	}
-}
-
-func sinceOne(r ledger.Row) ledger.Row {
-	r.Since = 1
-	return r
 }
 
 // A kustomize transformer puts something around a name; a copier takes another name.

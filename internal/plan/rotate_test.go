@@ -10,22 +10,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
-
-var secretA = []plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a"}}
-
-func rotated(generation int, state ledger.State, token string) ledger.Row {
-	r := row(generation, state, token)
-	r.Operation = ledger.Rotate
-	return r
-}
-
-func sameValue(a, b token.Token) bool {
-	_, x, okX := strings.Cut(a.Token, "/")
-	_, y, okY := strings.Cut(b.Token, "/")
-	return okX && okY && x == y
-}
 
 // A move is written OUTCOME gGENERATION, then what else it says.
 func written(moves []plan.Move) string {

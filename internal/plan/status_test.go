@@ -12,7 +12,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -25,20 +24,6 @@ func at(h int, r ledger.Row) ledger.Row {
 }
 
 func born(h int) func(*manifest.Object) { return func(o *manifest.Object) { o.Created = hour(h) } }
-
-// of moves an object, or a row, to another entry.
-func of(letter string, o manifest.Object) manifest.Object {
-	o.Base = "secret-" + letter
-	o.Name, o.EnvKey = names.Secret(o.Base, o.Generation), "SECRET_"+strings.ToUpper(letter)
-	return o
-}
-
-func rowOf(letter string, r ledger.Row) ledger.Row {
-	r.Secret, r.EnvKey = names.Secret("secret-"+letter, r.Generation), "SECRET_"+strings.ToUpper(letter)
-	return r
-}
-
-func list(rows ...ledger.Row) []ledger.Row { return rows }
 
 func TestSince(t *testing.T) {
 	for _, tt := range []struct {
