@@ -79,7 +79,7 @@ func (s *Session) create(ctx context.Context, decisions []plan.Decision, also []
 			return err
 		}
 	}
-	return Unrecorded(s.send(ctx, drafts, judge), verb)
+	return Unrecorded(s.send(ctx, drafts, verb, judge), verb)
 }
 
 // draft is a decision to create, and the row that is sent.
@@ -142,7 +142,7 @@ func (s *Session) Ask(ctx context.Context, rows []ledger.Row, stops func(error) 
 
 // send creates, turns each decision into what came of it, and records it. The error is
 // the ledger's.
-func (s *Session) send(ctx context.Context, drafts []draft, judge token.Judge) error {
+func (s *Session) send(ctx context.Context, drafts []draft, verb hint.Text, judge token.Judge) error {
 	if len(drafts) == 0 {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (s *Session) send(ctx context.Context, drafts []draft, judge token.Judge) e
 	recorder, step := s.recorder(len(rows)), s.progress("creating", len(rows))
 	s.Cluster.CreateAll(ctx, rows, s.Parallel, s.Mode == Server, func(i int, result cluster.Result) {
 		d := drafts[i]
-		settle(d.Decision, result, ctx.Err() != nil, judge)
+		settle(d.Decision, result, ctx.Err() != nil, verb, judge)
 		if row, ok := s.outcome(d, result); ok {
 			recorder.add(row)
 		}
@@ -159,8 +159,8 @@ func (s *Session) send(ctx context.Context, drafts []draft, judge token.Judge) e
 	return recorder.finish()
 }
 
-// settle turns a planned create into its outcome.
-func settle(d *plan.Decision, result cluster.Result, interrupted bool, judge token.Judge) {
+// settle turns a planned create into its outcome. verb is what the user runs again.
+func settle(d *plan.Decision, result cluster.Result, interrupted bool, verb hint.Text, judge token.Judge) {
 	if interrupted && result.Fate == cluster.NotSent {
 		d.Outcome = plan.Unsent
 		return
@@ -177,7 +177,7 @@ func settle(d *plan.Decision, result cluster.Result, interrupted bool, judge tok
 	case cluster.Doubtful:
 		d.Outcome, d.Reason = plan.Failed, result.Err.Error()
 		if result.Object.Name == "" {
-			d.Reason += "; whether it was created is not known, push again to find out"
+			d.Reason += "; whether it was created is not known, " + string(verb) + " again to find out"
 		}
 	}
 }

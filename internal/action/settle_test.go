@@ -48,7 +48,7 @@ func TestWhatComesOfACreate(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			row := ledger.Row{Operation: ledger.Push, State: ledger.Planned, Secret: "secret-a", Generation: 1, EnvKey: "SECRET_A", Token: "ours", KeyID: "k"}
 			d := draft{&plan.Decision{Outcome: plan.Created, Row: row}, row}
-			settle(d.Decision, tc.result, tc.interrupted, func(token.Token) token.Verdict { return tc.verdict })
+			settle(d.Decision, tc.result, tc.interrupted, "push", func(token.Token) token.Verdict { return tc.verdict })
 			got, is := (&Session{Request: Request{Machine: Machine{Now: time.Now}}}).outcome(d, tc.result)
 			if d.Outcome != tc.outcome || d.Reason != tc.reason || is != (tc.state != "") {
 				t.Errorf("%s (%s), a row: %v", d.Outcome, d.Reason, is)

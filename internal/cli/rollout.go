@@ -120,6 +120,11 @@ func (a *app) rolloutAlone(ctx context.Context, o *rolloutVerb) error {
 	return w.rollout(ctx, o.rolloutOptions, o.yes)
 }
 
+// rollout is a rollout after another verb of the same session.
+func (a *app) rollout(ctx context.Context, s *action.Session, at workOptions, o rolloutOptions, yes bool) error {
+	return (&work{a, s, at}).rollout(ctx, o, yes)
+}
+
 // rolloutRun is one rollout under way.
 type rolloutRun struct {
 	*work

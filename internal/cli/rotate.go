@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +14,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -49,9 +48,6 @@ const rotateExample = `  # a key that applications can be given before anything 
 
   # back to the old key, as long as nothing was sent under the new one
   kubectl fernet rotate --abort`
-
-// errStopped is why the rest of a rotation was not sent.
-var errStopped = errors.New("not sent: the first create did not succeed")
 
 type rotateOptions struct {
 	workOptions
@@ -101,164 +97,64 @@ func (o *rotateOptions) validate(namespace string) error {
 	return o.workOptions.validate(namespace)
 }
 
-// rotateRun is one rotation under way.
-type rotateRun struct {
-	*work
-	o      *rotateOptions
-	holder action.Holder
-	views  []plan.View
-	moves  []plan.Move
-}
-
 // rotate looks at the state and does what follows from it.
 func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
-	w, close, err := a.start(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
+	verb := action.Rotate{NewKey: o.newKey, KeySecret: o.keySecret}
+	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
 	}
-	defer close()
-	if err := w.Start(); err != nil {
-		return err
-	}
-	r := &rotateRun{work: w, o: o}
-	if r.holder, err = w.KeyHolder(); err != nil {
-		return err
-	}
-	if err := r.keySecretIsFree(); err != nil {
-		return err
-	}
+	defer s.Close()
 	switch {
 	case o.prepare:
-		return r.prepare(ctx)
+		return a.stageKey(ctx, o, s)
 	case o.abort:
-		return r.abort(ctx)
+		return a.abortRotation(ctx, o, s)
 	}
-	if r.views, err = w.LookAll(ctx); err != nil {
+	p, err := verb.Plan(ctx, s)
+	if err != nil {
 		return err
 	}
-	if r.moves, err = w.moves(r.views); err != nil {
+	switch p.Phase {
+	case action.RotateBlocked:
+		return a.blockedRotation(s, p)
+	case action.RotateComplete:
+		return a.completeRotation(ctx, o, s, p)
+	}
+	question := fmt.Sprintf("bring %s in %s under key %s?", hint.Count(p.ToCreate(), "Secret"), s.Target.Places(), p.Key)
+	if err := a.confirm(ctx, o.yes || o.dryRun != dryRunNone, question); err != nil {
 		return err
 	}
-	return r.advance(ctx)
-}
-
-// keySecretIsFree refuses a name for the keyring that an entry has.
-func (r *rotateRun) keySecretIsFree() error {
-	for _, entry := range plan.Mine(r.Records, r.Project.Wanted) {
-		if entry.Base == r.o.keySecret {
-			return withHint(fmt.Errorf("--key-secret %s is the Secret of %s", r.o.keySecret, entry.EnvKey), "choose another name, such as fernet-key")
-		}
-	}
-	return nil
-}
-
-// moves plans the rotation of what the views show, under the keyring of now.
-func (w *work) moves(views []plan.View) ([]plan.Move, error) {
-	var all []plan.Move
-	for _, view := range views {
-		mine := plan.Mine(view.Records, w.Project.Wanted)
-		moves, err := plan.Rotate(view, mine, w.Project.Sealer.Judge, w.Project.Keys, w.Project.Sealer.SameValue, w.Project.Has)
-		if err != nil {
-			return nil, w.Located(err)
-		}
-		all = append(all, moves...)
-	}
-	return all, nil
-}
-
-func count(moves []plan.Move, outcomes ...plan.Outcome) (n int) {
-	for _, m := range moves {
-		if slices.Contains(outcomes, m.Outcome) {
-			n++
-		}
-	}
-	return n
-}
-
-// advance is the function of the state.
-func (r *rotateRun) advance(ctx context.Context) error {
-	if err := r.obstacles(); err != nil {
+	switch err = p.Apply(ctx); {
+	case errors.Is(err, action.ErrBlocked):
+		return a.blockedRotation(s, p)
+	case err != nil && !errors.Is(err, action.ErrUnrecorded):
 		return err
 	}
-	previous, key := r.Project.Keys.Previous(), r.Project.Keys.IDs()[0]
-	pending, lost := 0, 0 // not under KEY yet; under KEY, and gone
-	for _, m := range r.moves {
-		switch {
-		case m.Outcome == plan.Created && m.Lost && m.Row.KeyID == key:
-			lost++
-		case m.Outcome == plan.Created:
-			pending++
-		}
-	}
-	switch {
-	case pending+lost == 0 && count(r.moves, plan.Unchanged) == 0:
-		return withHint(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", r.o.env, r.Target.Places()), "kubectl fernet push%s", action.EnvFlag(r.o.env))
-	case pending > 0:
-		r.console.note("%d of %d Secrets are not under KEY %s yet", pending, pending+lost+count(r.moves, plan.Unchanged), key)
-		return r.carryOut(ctx, nil)
-	case len(previous) == 0 || r.o.newKey:
-		return r.start(ctx)
-	case lost > 0:
-		return r.carryOut(ctx, nil)
-	default:
-		return r.leftToDo(ctx)
-	}
+	// What was created has to be told, also if it could not be recorded.
+	return cmp.Or(err, a.reportRotation(ctx, o, s, p))
 }
 
-// obstacles ends a rotation before anything is written.
-func (r *rotateRun) obstacles() error {
-	blocked, superseded := count(r.moves, plan.Blocked, plan.Failed), 0
-	for _, m := range r.moves {
-		if m.Outcome == plan.Superseded && !m.ByRow {
-			superseded++
-		}
-	}
-	if blocked+superseded == 0 {
-		return nil
-	}
-	r.explain(r.Session, decisions(r.moves))
-	if blocked > 0 {
+// blockedRotation says what keeps a rotation from being written.
+func (a *app) blockedRotation(s *action.Session, p *action.RotatePlan) error {
+	a.explain(s, p.Decisions())
+	if slices.ContainsFunc(p.Moves, func(m plan.Move) bool { return m.Outcome == plan.Blocked || m.Outcome == plan.Failed }) {
 		return errEntries
 	}
 	return errFindings
 }
 
-// start makes KEY_NEXT, or a fresh key, the one that seals, and rotates to it.
-func (r *rotateRun) start(ctx context.Context) error {
-	fresh, _, err := keyring.Generate()
-	if err != nil {
+// completeRotation is where everything is under KEY and older keys are still held.
+func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.Session, p *action.RotatePlan) error {
+	if err := p.Confirm(); err != nil {
 		return err
 	}
-	e, err := r.holder.Edit(keyring.Advance(r.holder.File, fresh)...)
-	if err != nil {
-		return err
+	if o.rollout || o.keySecret != "" {
+		return a.finishRotation(ctx, o, s)
 	}
-	before := r.Project
-	r.Project = before.WithKeys(e.Keys)
-	if r.moves, err = r.work.moves(r.views); err != nil {
-		return err
-	}
-	if err := r.obstacles(); err != nil {
-		return err
-	}
-	r.Project = before
-	return r.carryOut(ctx, &e)
-}
-
-// leftToDo is where everything is under KEY and older keys are still held.
-func (r *rotateRun) leftToDo(ctx context.Context) error {
-	if r.o.dryRun == dryRunNone { // a run that was killed at its end may have left rows to write
-		if err := r.Record(r.Confirmed(r.views...)...); err != nil {
-			return err
-		}
-	}
-	if r.o.rollout || r.o.keySecret != "" {
-		return r.finish(ctx)
-	}
-	ids := r.Project.Keys.IDs()
-	r.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
-		r.Target.Places(), ids[0], strings.Join(r.Project.Keys.Previous(), ", ")))
-	r.console.next(nextSteps(r.o.sourceOptions, ids[0]) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
+	a.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
+		s.Target.Places(), p.Key, strings.Join(s.Project.Keys.Previous(), ", ")))
+	a.console.next(nextSteps(o.sourceOptions, p.Key) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
 	return errFindings
 }
 
@@ -267,93 +163,26 @@ func nextSteps(o sourceOptions, id string) hint.Text {
 	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
 }
 
-// prepare stages the next key, so that applications can be given it.
-func (r *rotateRun) prepare(ctx context.Context) error {
-	word, staged := "staged already", r.Project.Keys.Staged()
-	thrownAway := staged == "" && r.o.dryRun != dryRunNone
-	if staged == "" {
-		fresh, key, err := keyring.Generate()
-		if err != nil {
-			return err
-		}
-		e, err := r.holder.Edit(keyring.Stage(fresh)...)
-		if err != nil {
-			return err
-		}
-		if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, "stage a next key in "+r.holder.Path+"?"); err != nil {
-			return err
-		}
-		word, staged = "staged", key.ID()
-		if r.o.dryRun != dryRunNone {
-			r.Project = r.Project.WithKeys(e.Keys)
-		} else if err := r.Save(e); err != nil {
-			return err
-		}
-	}
-	if thrownAway {
-		fmt.Fprintf(r.Out, "a new key staged%s\n", r.o.dryRun.suffix())
-	} else {
-		fmt.Fprintf(r.Out, "key/%s %s%s\n", staged, word, r.o.dryRun.suffix())
-	}
-	if err := r.finish(ctx); err != nil || thrownAway {
+// reportRotation prints what came of the rotation and goes on to what follows it.
+func (a *app) reportRotation(ctx context.Context, o *rotateOptions, s *action.Session, p *action.RotatePlan) error {
+	results := p.Decisions()
+	if err := a.lines(s, o.dryRun, results); err != nil {
 		return err
 	}
-	if r.o.keySecret != "" {
-		r.console.next("kubectl fernet rollout" + action.EnvFlag(r.o.env) + " gives workloads this keyring; then kubectl fernet rotate" + action.EnvFlag(r.o.env))
-		return nil
+	a.explain(s, results)
+	if names := p.Differing(); len(names) > 0 {
+		a.console.note("%s has another value than the cluster for %s; the cluster's was kept: kubectl fernet push --update%s publishes the other",
+			o.env, hint.Few(names), action.EnvFlag(o.env))
 	}
-	r.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s",
-		r.holder.Path, action.EnvFlag(r.o.env), action.EnvFlag(r.o.env), staged))
-	return nil
-}
-
-// abort returns to the key before. It is possible only while no row of the
-// ledger is under the new one: from then on its tokens may be anywhere.
-func (r *rotateRun) abort(ctx context.Context) error {
-	changes, err := keyring.Retreat(r.holder.File)
-	if err != nil {
-		return withHint(fmt.Errorf("%s: there is no rotation to take back: %w", r.holder.Path, err), "kubectl fernet status%s", action.EnvFlag(r.o.env))
-	}
-	id := r.Project.Keys.IDs()[0]
-	for _, record := range r.Book.Records() {
-		if !record.Hint && record.KeyID == id && record.State != ledger.Failed {
-			return withHint(fmt.Errorf("tokens under key %s were sent already (Secret %s in namespace %s)", id, record.Secret, record.Namespace),
-				"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", action.EnvFlag(r.o.env))
-		}
-	}
-	e, err := r.holder.Edit(changes...)
-	if err != nil {
-		return err
-	}
-	if err := r.confirm(ctx, r.o.yes || r.o.dryRun != dryRunNone, fmt.Sprintf("return from key %s to key %s?", id, e.Keys.IDs()[0])); err != nil {
-		return err
-	}
-	if r.o.dryRun == dryRunNone {
-		if err := r.Save(e); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(r.Out, "key/%s current again%s\nkey/%s staged%s\n", e.Keys.IDs()[0], r.o.dryRun.suffix(), id, r.o.dryRun.suffix())
-	return nil
-}
-
-// told prints what became of the rotation and goes on to what follows it.
-func (r *rotateRun) told(ctx context.Context) error {
-	results := decisions(r.moves)
-	if err := r.lines(r.Session, r.o.dryRun, results); err != nil {
-		return err
-	}
-	r.explain(r.Session, results)
-	r.differing()
-	count := r.summary(results)
+	count := a.summary(results)
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
 	case count[plan.Failed]+count[plan.Foreign]+count[plan.Unsent] > 0:
 		return errEntries
 	}
-	if r.o.dryRun == dryRunNone {
-		if err := r.finish(ctx); err != nil {
+	if o.dryRun == dryRunNone {
+		if err := a.finishRotation(ctx, o, s); err != nil {
 			return err
 		}
 	}
@@ -363,51 +192,78 @@ func (r *rotateRun) told(ctx context.Context) error {
 	return nil
 }
 
-// differing names the entries whose value in the .env is not the one that was
-// rotated.
-func (r *rotateRun) differing() {
-	var names []string
-	for _, m := range r.moves {
-		if m.Differs {
-			names = append(names, m.Row.EnvKey)
-		}
-	}
-	if len(names) > 0 {
-		r.console.note("%s has another value than the cluster for %s; the cluster's was kept: kubectl fernet push --update%s publishes the other",
-			r.o.env, hint.Few(names), action.EnvFlag(r.o.env))
-	}
-}
-
-// finish does what the flags ask for beyond the tokens, and says what is next.
-func (r *rotateRun) finish(ctx context.Context) error {
-	if r.o.keySecret != "" {
-		for _, namespace := range r.Target.Namespaces {
-			if err := r.EnsureKeyring(ctx, namespace, r.o.keySecret); err != nil {
-				return err
-			}
-		}
-	}
-	id, flags := r.Project.Keys.IDs()[0], action.EnvFlag(r.o.env)
-	switch {
-	case r.o.prepare:
-		return nil
-	case r.o.rollout:
-		if err := r.work.rollout(ctx, r.o.rolloutOptions, true); err != nil {
+// finishRotation does what the flags ask for beyond the tokens, and says what is next.
+func (a *app) finishRotation(ctx context.Context, o *rotateOptions, s *action.Session) error {
+	if o.keySecret != "" {
+		if err := s.KeepKeyrings(ctx, o.keySecret); err != nil {
 			return err
 		}
-		r.console.next("kubectl fernet retire" + flags)
-	case r.o.keySecret != "":
-		r.console.next("kubectl fernet rollout" + flags + ", then kubectl fernet retire" + flags)
+	}
+	flags := action.EnvFlag(o.env)
+	switch {
+	case o.rollout:
+		if err := a.rollout(ctx, s, o.workOptions, o.rolloutOptions, true); err != nil {
+			return err
+		}
+		a.console.next("kubectl fernet retire" + flags)
+	case o.keySecret != "":
+		a.console.next("kubectl fernet rollout" + flags + ", then kubectl fernet retire" + flags)
 	default:
-		r.console.next(nextSteps(r.o.sourceOptions, id))
+		a.console.next(nextSteps(o.sourceOptions, s.Project.Keys.IDs()[0]))
 	}
 	return nil
 }
 
-func decisions(moves []plan.Move) []plan.Decision {
-	out := make([]plan.Decision, len(moves))
-	for i, m := range moves {
-		out[i] = m.Decision
+// stageKey stages the next key, so that applications can be given it.
+func (a *app) stageKey(ctx context.Context, o *rotateOptions, s *action.Session) error {
+	p, err := action.StageKey{KeySecret: o.keySecret}.Plan(ctx, s)
+	if err != nil {
+		return err
 	}
-	return out
+	thrownAway := p.Changes() && o.dryRun != dryRunNone // the next run makes another one
+	if err := a.confirm(ctx, !p.Changes() || o.yes || o.dryRun != dryRunNone, "stage a next key in "+p.Path+"?"); err != nil {
+		return err
+	}
+	if err := p.Apply(ctx); err != nil {
+		return err
+	}
+	switch {
+	case thrownAway:
+		fmt.Fprintf(a.Out, "a new key staged%s\n", o.dryRun.suffix())
+	case p.Changes():
+		fmt.Fprintf(a.Out, "key/%s staged%s\n", p.Now, o.dryRun.suffix())
+	default:
+		fmt.Fprintf(a.Out, "key/%s staged already%s\n", p.Now, o.dryRun.suffix())
+	}
+	if o.keySecret != "" {
+		if err := s.KeepKeyrings(ctx, o.keySecret); err != nil {
+			return err
+		}
+	}
+	flags := action.EnvFlag(o.env)
+	switch {
+	case thrownAway:
+	case o.keySecret != "":
+		a.console.next("kubectl fernet rollout" + flags + " gives workloads this keyring; then kubectl fernet rotate" + flags)
+	default:
+		a.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s",
+			p.Path, flags, flags, p.Now))
+	}
+	return nil
+}
+
+// abortRotation returns to the key before.
+func (a *app) abortRotation(ctx context.Context, o *rotateOptions, s *action.Session) error {
+	p, err := action.Abort{}.Plan(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := a.confirm(ctx, o.yes || o.dryRun != dryRunNone, fmt.Sprintf("return from key %s to key %s?", p.Was, p.Now)); err != nil {
+		return err
+	}
+	if err := p.Apply(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Out, "key/%s current again%s\nkey/%s staged%s\n", p.Now, o.dryRun.suffix(), p.Was, o.dryRun.suffix())
+	return nil
 }

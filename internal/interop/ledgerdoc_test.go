@@ -14,8 +14,8 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	sealing "github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // ledgerDocument is what docs/ledger.md has for a test.
@@ -72,7 +72,7 @@ func table(t *testing.T, text, header string) (rows [][]string) {
 }
 
 // door opens with these keys; without any it is nil.
-func door(t *testing.T, keys []string) *sealing.Door {
+func door(t *testing.T, keys []string) *sealing.Sealer {
 	t.Helper()
 	if len(keys) == 0 {
 		return nil
@@ -86,7 +86,7 @@ func door(t *testing.T, keys []string) *sealing.Door {
 
 // adds says what rows add up to for a reader, and how many of them are evidence,
 // hints and edited.
-func adds(d *sealing.Door, rows []ledger.Row) (records string, standings [3]int) {
+func adds(d *sealing.Sealer, rows []ledger.Row) (records string, standings [3]int) {
 	keys := ledger.Keys{}
 	if d != nil {
 		keys = d.Ledger()
@@ -129,7 +129,7 @@ func TestLedgerDocument(t *testing.T) {
 		if both.Ledger().Verify(row.Cells(), row.MAC) != ledger.Evidence {
 			t.Errorf("line %d: its mac does not verify", row.Line)
 		}
-		if v := both.Judge(plan.TokenOfRow(row)); v.Binding != plan.BindingHolds || v.KeyID != row.KeyID {
+		if v := both.Judge(row.Placed()); v.Binding != token.BindingHolds || v.KeyID != row.KeyID {
 			t.Errorf("line %d: opens %t, key %s, binding %d", row.Line, v.Opens, v.KeyID, v.Binding)
 		}
 	}

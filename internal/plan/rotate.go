@@ -107,6 +107,36 @@ func (p *pusher) move(from token.Token, stays Decision, verdict token.Verdict, s
 	return m
 }
 
+// Blocks says whether one of these moves keeps the whole rotation from being written. A
+// generation that only a row knows under another key stops its own entry alone.
+func Blocks(moves []Move) bool {
+	return slices.ContainsFunc(moves, func(m Move) bool {
+		return m.Outcome == Blocked || m.Outcome == Failed || m.Outcome == Superseded && !m.ByRow
+	})
+}
+
+// MoveCount says how far a rotation to a key has come.
+type MoveCount struct {
+	Pending   int // not under the key yet
+	Lost      int // were under the key, and are gone
+	Unchanged int // under the key
+}
+
+// CountMoves counts the moves of a rotation to the key of this id.
+func CountMoves(moves []Move, key string) (n MoveCount) {
+	for _, m := range moves {
+		switch {
+		case m.Outcome == Unchanged:
+			n.Unchanged++
+		case m.Outcome == Created && m.Lost && m.Row.KeyID == key:
+			n.Lost++
+		case m.Outcome == Created:
+			n.Pending++
+		}
+	}
+	return n
+}
+
 // current gives the newest live object of ours, and the newest misplaced one
 // above it.
 func (p *pusher) current() (o manifest.Object, v token.Verdict, misplaced manifest.Object) {
