@@ -111,6 +111,7 @@ func (s *Session) load(ctx context.Context, what Reading) error {
 		s.findAnyKeys()
 		return nil
 	case Keys:
+		s.Project.choose(s.Match)
 		return s.findKeys()
 	}
 	if err := s.findKeys(); err != nil {

@@ -102,7 +102,9 @@ func (p *RestorePlan) heldBack(ctx context.Context, decisions []plan.Decision) e
 			recorded[[2]string{d.Row.Namespace, d.Row.Secret}] = true
 		}
 	}
-	wanted := func(namespace string) []plan.Wanted { return plan.Mine(s.RecordsIn(namespace), created[namespace]) }
+	wanted := func(namespace string) []plan.Wanted {
+		return plan.Mine(s.RecordsIn(namespace), slices.Concat(s.Project.Wanted, created[namespace]))
+	}
 	err := s.Views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
 		superseded := plan.Rotated(view, wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys)
 		if !plan.SupersededLive(superseded) {

@@ -20,9 +20,9 @@ type PushOptions struct {
 }
 
 // Push decides what push does with each wanted entry in one namespace, in the
-// order of wanted. A live Secret that supersedes an entry keeps push from writing
-// anything in this namespace: every decision to create then becomes Held. Where
-// only rows say so, that entry alone is left as it is.
+// order of wanted. A live Secret that supersedes an entry, or one that evidence has beside
+// the wanted ones, keeps push from writing anything in this namespace: every decision to
+// create then becomes Held. Where only rows say so, that entry alone is left as it is.
 func Push(view View, wanted []Wanted, judge token.Judge, keys Keys, options PushOptions) ([]Decision, error) {
 	byBase := index(view, wanted)
 	decisions := make([]Decision, 0, len(wanted))
@@ -34,10 +34,23 @@ func Push(view View, wanted []Wanted, judge token.Judge, keys Keys, options Push
 		}
 		decisions = append(decisions, d)
 	}
+	for _, d := range Rotated(view, beside(view, wanted), judge, keys) {
+		if !d.ByRow {
+			decisions = append(decisions, d)
+		}
+	}
 	if SupersededLive(decisions) {
 		holdBack(decisions)
 	}
 	return decisions, nil
+}
+
+// beside gives the base names that evidence has in the namespace and that are not wanted:
+// they left the .env, or this run does not match them (R5).
+func beside(view View, wanted []Wanted) []Wanted {
+	return slices.DeleteFunc(Mine(view.Records, wanted), func(m Wanted) bool {
+		return slices.ContainsFunc(wanted, func(w Wanted) bool { return w.Base == m.Base })
+	})
 }
 
 // Rotated gives the entries that a newer generation under a key which this keyring
@@ -382,7 +395,8 @@ func (p *pusher) pending(above int) (found ledger.Record, same, ok bool) {
 // sendable gives the records of a generation whose bytes its name may have: what
 // was created, else what was planned. A plan that failed counts like one that was
 // not tried, because its create may have landed all the same. A name that was
-// deleted has none.
+// deleted has none, and neither has one with plans of several people: one of them may
+// have been there, unheard, and nobody knows which.
 func (p *pusher) sendable(generation int) []ledger.Record {
 	var planned, created []ledger.Record
 	for _, r := range p.records[generation] {
@@ -396,10 +410,14 @@ func (p *pusher) sendable(generation int) []ledger.Record {
 			planned = append(planned, r)
 		}
 	}
-	if created != nil {
+	switch {
+	case created != nil:
 		return created
+	case slices.ContainsFunc(planned, func(r ledger.Record) bool { return r.Token != planned[0].Token }):
+		return nil
+	default:
+		return planned
 	}
-	return planned
 }
 
 func (p *pusher) resend(r ledger.Record) Decision {

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
+)
+
+// place is a namespace and the name of a Secret.
+type place struct{ namespace, name string }
+
+// walkCluster is the cluster of a random walk: what is sent to it may be refused, lost,
+// land unheard or land later, and a caller that is dead reaches it no more.
+type walkCluster struct {
+	Cluster // nil: a method that a walk does not know panics
+	w       *walk
+	mutex   sync.Mutex
+	objects map[place]manifest.Object
+	late    []manifest.Object // created at some time after their answer was lost
+	uids    int
+}
+
+var errWalk = errors.New("injected fault of the cluster")
+
+func (c *walkCluster) add(o manifest.Object) manifest.Object {
+	c.uids++
+	o.UID = fmt.Sprintf("00000000-0000-4000-8000-%012d", c.uids)
+	c.objects[place{o.Namespace, o.Name}] = o
+	return o
+}
+
+// sorted gives the objects of a namespace, or with "" all, by name.
+func (c *walkCluster) sorted(namespace string) (list []manifest.Object) {
+	for _, at := range slices.SortedFunc(maps.Keys(c.objects), func(a, b place) int { return strings.Compare(a.namespace+"/"+a.name, b.namespace+"/"+b.name) }) {
+		if namespace == "" || at.namespace == namespace {
+			list = append(list, c.objects[at])
+		}
+	}
+	return list
+}
+
+func (c *walkCluster) Observe(_ context.Context, namespace string, in manifest.Interest, _ int) (objects []manifest.Object, listed bool, err error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for _, o := range c.sorted(namespace) {
+		if in.Covers(o.Name) || in.Labelled && o.Managed {
+			objects = append(objects, o)
+		}
+	}
+	return objects, true, nil
+}
+
+func (c *walkCluster) AwaitGone(_ context.Context, objects []manifest.Object, _ time.Duration) (left, gone []manifest.Object, err error) {
+	return objects, nil, nil
+}
+
+func (c *walkCluster) GetSecrets(_ context.Context, namespace string, names []string, _ int) (found []manifest.Object, err error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for _, name := range names {
+		if o, there := c.objects[place{namespace, name}]; there {
+			found = append(found, o)
+		}
+	}
+	return found, nil
+}
+
+// Labelled knows the two selectors that are used: all of ours, and those of one key.
+func (c *walkCluster) Labelled(_ context.Context, namespace, selector string) (found []manifest.Object, err error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	id, ofKey := strings.CutPrefix(selector, manifest.LabelKeyID+"=")
+	for _, o := range c.sorted(namespace) {
+		if o.Managed && (!ofKey || o.KeyID == id) {
+			found = append(found, o)
+		}
+	}
+	return found, nil
+}
+
+func (c *walkCluster) Create(_ context.Context, row ledger.Row, dryRun bool) cluster.Result {
+	at := place{row.Namespace, row.Secret}
+	switch there, taken := c.objects[at]; {
+	case c.w.life.over():
+		return cluster.Result{Fate: cluster.NotSent, Err: errWalk}
+	case taken && there.Carries(row):
+		return cluster.Result{Fate: cluster.Landed, Object: there}
+	case taken:
+		return cluster.Result{Fate: cluster.Taken, Object: there, Err: errWalk}
+	}
+	o := manifest.FromSecret(manifest.Secret(row))
+	if dryRun {
+		return cluster.Result{Fate: cluster.Landed, Object: o}
+	}
+	dies := c.w.life.tick()
+	c.w.sent(row)
+	chance := c.w.random.IntN(100)
+	switch {
+	case dies && chance < 50 || chance < 2: // it landed, and nobody hears of it
+		c.w.landed(c.add(o))
+		return cluster.Result{Fate: cluster.Doubtful, Err: errWalk}
+	case dies && chance < 80 || chance < 4:
+		c.late = append(c.late, o)
+		return cluster.Result{Fate: cluster.Doubtful, Err: errWalk}
+	case dies || chance < 5:
+		return cluster.Result{Fate: cluster.Doubtful, Err: errWalk}
+	case chance < 7:
+		return cluster.Result{Fate: cluster.Refused, Err: errWalk}
+	default:
+		o = c.add(o)
+		c.w.landed(o)
+		return cluster.Result{Fate: cluster.Landed, Object: o}
+	}
+}
+
+func (c *walkCluster) CreateAll(ctx context.Context, rows []ledger.Row, _ int, dryRun bool, done func(int, cluster.Result)) {
+	for i, row := range rows {
+		done(i, c.Create(ctx, row, dryRun))
+	}
+}
+
+// arrive lets a late create land, unless its name was taken meanwhile.
+func (c *walkCluster) arrive() {
+	if len(c.late) == 0 {
+		return
+	}
+	o := c.late[0]
+	c.late = c.late[1:]
+	if _, taken := c.objects[place{o.Namespace, o.Name}]; taken {
+		return
+	}
+	c.w.landed(c.add(o))
+	if ring := c.w.rings[place{o.Namespace, o.Base}]; ring != nil && !ring.Has(c.w.ids[o.Token]) {
+		c.w.unproven[place{o.Namespace, o.Name}] = true // somebody rotated meanwhile
+	}
+}
+
+func (c *walkCluster) DeleteAll(_ context.Context, objects []manifest.Object, _ int, dryRun bool, done func(int, cluster.DeleteResult)) {
+	for i, o := range objects {
+		at := place{o.Namespace, o.Name}
+		there, is := c.objects[at]
+		switch dies := !dryRun && !c.w.life.over() && c.w.life.tick(); {
+		case c.w.life.over() && !dies:
+			done(i, cluster.DeleteResult{Fate: cluster.DeleteNotSent, Err: errWalk})
+		case is && there.UID != o.UID:
+			done(i, cluster.DeleteResult{Fate: cluster.Changed, Object: there, Err: errWalk})
+		case dies && c.w.random.IntN(2) == 0:
+			done(i, cluster.DeleteResult{Fate: cluster.DeleteDoubtful, Err: errWalk})
+		default:
+			if !dryRun && is {
+				c.w.deleted(there)
+				delete(c.objects, at)
+			}
+			done(i, cluster.DeleteResult{Fate: cluster.Gone})
+		}
+	}
+}
+
+func (c *walkCluster) Keyrings(context.Context, string) ([]corev1.Secret, error) { return nil, nil }
+
+func (c *walkCluster) Workloads(context.Context, string) ([]workload.Workload, []string, error) {
+	return nil, nil, nil
+}
+
+func (c *walkCluster) Walk(context.Context, string, func(string) bool, int) (cluster.Walk, error) {
+	return cluster.Walk{}, nil
+}
+
+// life is how many writes, of files and to the cluster, a run lives for.
+type life struct {
+	mutex sync.Mutex
+	left  int // 0: for ever
+	dead  bool
+}
+
+// tick counts one write, and says whether it is the last.
+func (l *life) tick() (dies bool) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.dead || l.left == 0 {
+		return l.dead
+	}
+	l.left--
+	l.dead = l.left == 0
+	return l.dead
+}
+
+func (l *life) over() bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.dead
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+)
+
+func splitName(secret string) (base string, generation int) { return names.Split(secret) }
+func baseOf(entry string) string                            { return strings.ToLower(strings.ReplaceAll(entry, "_", "-")) }
+func nameOf(base string, generation int) string             { return names.Secret(base, generation) }
+
+// step lets somebody do one thing.
+func (w *walk) step() {
+	p, q := pick(w, w.people), pick(w, w.people)
+	lives := 0
+	if w.random.IntN(4) == 0 {
+		lives = 1 + w.random.IntN(30)
+	}
+	switch w.random.IntN(22) {
+	case 0, 1:
+		w.push(p, lives, Push{})
+	case 2, 3:
+		w.change(p)
+		w.push(p, lives, Push{Update: true})
+	case 4:
+		w.revert(p, lives)
+	case 5:
+		w.addOrDrop(p)
+	case 6, 7, 8:
+		w.rotate(p, lives, Rotate{NewKey: w.random.IntN(2) == 0})
+	case 9:
+		w.stage(p, lives)
+	case 10:
+		w.abort(p, lives)
+	case 11, 12:
+		w.retire(p, lives)
+	case 13:
+		w.restore(p, lives)
+	case 14:
+		w.log("%s gets the ledger of %s", p.name, q.name)
+		w.merge(p, q)
+	case 15, 16:
+		w.catchUp(p, q)
+	case 17:
+		w.mishap()
+	case 18:
+		w.forge(p)
+	case 19:
+		w.intrude()
+	case 20:
+		w.restoreKeyless(p, lives)
+	default:
+		w.count["landed late"] += len(w.cluster.late)
+		w.cluster.arrive()
+	}
+}
+
+// ran notes how a command ended.
+func (w *walk) ran(p *person, decisions []plan.Decision, err error) {
+	p.lastSaid = ""
+	for _, d := range decisions {
+		if d.Outcome == plan.Superseded || d.Outcome == plan.Failed {
+			p.lastSaid = string(d.Outcome)
+			w.count[p.lastSaid]++
+			break
+		}
+	}
+	if w.life.over() {
+		w.count["killed"]++
+		w.log("  killed")
+	}
+	w.log("  %v %v", outcomes(decisions), err)
+	w.now = nil
+	w.life = &life{}
+}
+
+func (w *walk) push(p *person, lives int, verb Push) {
+	s, err := w.open(p, fmt.Sprintf("push %+v", verb), lives, verb.Needs())
+	var decisions []plan.Decision
+	if err == nil {
+		var done *PushPlan
+		if done, err = verb.Plan(w.t.Context(), s); err == nil {
+			err = done.Apply(w.t.Context())
+			decisions = done.Decisions
+		}
+		s.Close()
+	}
+	w.ran(p, decisions, err)
+}
+
+func (w *walk) rotate(p *person, lives int, verb Rotate) {
+	s, err := w.open(p, fmt.Sprintf("rotate %+v", verb), lives, verb.Needs())
+	var decisions []plan.Decision
+	if err == nil {
+		var done *RotatePlan
+		if done, err = verb.Plan(w.t.Context(), s); err == nil {
+			if done.Phase == RotateMoves {
+				err = done.Apply(w.t.Context())
+			} else if done.Phase == RotateComplete {
+				err = done.Confirm()
+			}
+			decisions = done.Decisions()
+		}
+		s.Close()
+	}
+	w.ran(p, decisions, err)
+}
+
+func (w *walk) stage(p *person, lives int) {
+	s, err := w.open(p, "rotate --prepare", lives, StageKey{}.Needs())
+	if err == nil {
+		var done *KeyPlan
+		if done, err = (StageKey{}).Plan(w.t.Context(), s); err == nil {
+			err = done.Apply(w.t.Context())
+		}
+		s.Close()
+	}
+	w.ran(p, nil, err)
+}
+
+func (w *walk) abort(p *person, lives int) {
+	s, err := w.open(p, "rotate --abort", lives, Abort{}.Needs())
+	if err == nil {
+		var done *KeyPlan
+		if done, err = (Abort{}).Plan(w.t.Context(), s); err == nil {
+			err = done.Apply(w.t.Context())
+		}
+		s.Close()
+	}
+	w.ran(p, nil, err)
+}
+
+func (w *walk) restore(p *person, lives int) {
+	s, err := w.open(p, fmt.Sprintf("restore (keyless %t)", w.keyless), lives, Restore{}.Needs())
+	var decisions []plan.Decision
+	if err == nil {
+		var done *RestorePlan
+		if done, err = (Restore{}).Plan(w.t.Context(), s); err == nil {
+			err = done.Apply(w.t.Context())
+			decisions = done.Decisions
+		}
+		s.Close()
+	}
+	w.ran(p, decisions, err)
+}
+
+// change gives an entry another value.
+func (w *walk) change(p *person) {
+	if values := w.entries(p); len(values) > 0 {
+		w.set(p, pick(w, SortedKeys(values)), w.value())
+	}
+}
+
+// set writes an entry of a .env anew; an empty value takes it out.
+func (w *walk) set(p *person, name, value string) {
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSuffix(w.read(p.env()), "\n"), "\n") {
+		if !strings.HasPrefix(line, name+"=") {
+			lines = append(lines, line)
+		}
+	}
+	if value != "" {
+		lines = append(lines, name+"="+value)
+	}
+	w.log("%s: %s is %q now", p.name, name, value)
+	w.write(p.env(), strings.Join(lines, "\n")+"\n")
+}
+
+// revert takes a value that was replaced, as an old checkout does, and publishes it or not.
+func (w *walk) revert(p *person, lives int) {
+	values := w.entries(p)
+	if len(values) == 0 || len(w.plain) == 0 {
+		return
+	}
+	name := pick(w, SortedKeys(values))
+	w.set(p, name, w.plain[pick(w, SortedKeys(w.plain))])
+	verb := Push{Update: true}
+	if w.random.IntN(2) == 0 {
+		verb.Revert = []string{name}
+	}
+	w.push(p, lives, verb)
+}
+
+func (w *walk) addOrDrop(p *person) {
+	name := pick(w, []string{"SECRET_B", "SECRET_C"})
+	if _, has := w.entries(p)[name]; has {
+		w.set(p, name, "")
+	} else {
+		w.set(p, name, w.value())
+	}
+}
+
+// catchUp gives a person the .env of another one, who has all the keys that they have, or
+// all that live tokens need.
+func (w *walk) catchUp(p, q *person) {
+	theirs, mine := w.ring(q), w.ring(p)
+	for _, id := range mine.IDs() {
+		if !theirs.Has(id) && !w.opensAll(theirs) {
+			return
+		}
+	}
+	w.log("%s gets the .env of %s", p.name, q.name)
+	w.write(p.env(), w.read(q.env()))
+}
+
+// mishap is what befalls a cluster.
+func (w *walk) mishap() {
+	if w.random.IntN(4) == 0 {
+		namespace := pick(w, walkNamespaces)
+		w.log("namespace %s is lost", namespace)
+		for at := range w.cluster.objects {
+			if at.namespace == namespace {
+				delete(w.cluster.objects, at)
+				delete(w.others, at)
+			}
+		}
+		for _, p := range w.people { // then people talk: who has an older ledger would take free names
+			for _, q := range w.people {
+				w.merge(p, q)
+			}
+		}
+		return
+	}
+	if list := w.cluster.sorted(""); len(list) > 0 {
+		o := pick(w, list)
+		w.log("somebody deletes %s/%s", o.Namespace, o.Name)
+		delete(w.cluster.objects, place{o.Namespace, o.Name})
+		delete(w.others, place{o.Namespace, o.Name})
+	}
+}
+
+// forge lets somebody without a key write into a ledger.
+func (w *walk) forge(p *person) {
+	text := w.read(p.ledger())
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) < 2 || !strings.HasSuffix(text, "\n") {
+		return
+	}
+	cells := strings.Split(pick(w, lines[1:]), ",")
+	for range 1 + w.random.IntN(2) {
+		w.alter(cells, strings.Split(pick(w, lines[1:]), ","))
+	}
+	switch w.random.IntN(3) {
+	case 0:
+		cells[13] = ""
+	case 1:
+		cells[13] = "v1:k00000000:AAAAAAAAAAAAAAAAAAAAAA"
+	}
+	line := strings.Join(cells, ",") + "\n"
+	if _, _, err := ledger.Parse("", []byte(lines[0]+"\n"+line)); err != nil || slices.Contains(lines, strings.TrimSuffix(line, "\n")) {
+		return
+	}
+	w.log("somebody forges a row of %s: %s", p.name, brief(cells))
+	w.forged[line] = true
+	w.write(p.ledger(), text+line)
+}
+
+func (w *walk) alter(cells, other []string) {
+	switch w.random.IntN(5) {
+	case 0:
+		cells[2] = pick(w, []string{"planned", "failed", "created", "deleted"})
+	case 1: // another name, with what goes with it
+		copy(cells[4:8], other[4:8])
+	case 2:
+		base, generation := splitName(cells[5])
+		generation += 1 + w.random.IntN(3)
+		cells[5], cells[6] = nameOf(base, generation), fmt.Sprint(generation)
+	case 3:
+		cells[8] = "k00000000"
+	default: // another token, with what goes with it
+		copy(cells[8:12], other[8:12])
+	}
+	if cells[2] == "created" || cells[2] == "deleted" {
+		if cells[11] == "" {
+			cells[11] = "00000000-0000-4000-8000-000000000000"
+		}
+	}
+	cells[12] = cells[6]
+}
+
+func brief(cells []string) string {
+	return strings.Join(append(slices.Clone(cells[1:9]), "signed", cells[13][:min(12, len(cells[13]))]), " ")
+}
+
+// intrude lets somebody without a key write Secrets: an older token again, a token under
+// another name, something of their own.
+func (w *walk) intrude() {
+	list := w.cluster.sorted("")
+	if len(list) == 0 {
+		return
+	}
+	o := pick(w, list)
+	switch w.random.IntN(3) {
+	case 0: // a name that comes next
+		generation := o.Generation + 1 + w.random.IntN(2)
+		o.Name, o.Generation = nameOf(o.Base, generation), generation
+	case 1:
+		o.Namespace = pick(w, walkNamespaces)
+	default:
+		other := pick(w, list)
+		o.Name, o.Base, o.Generation, o.EnvKey = other.Name, other.Base, other.Generation, other.EnvKey
+	}
+	if w.random.IntN(3) == 0 {
+		o.Token, o.Binding = "cGxhaW4=", ""
+	}
+	if w.random.IntN(3) == 0 {
+		o.KeyID = "k00000000"
+	}
+	at := place{o.Namespace, o.Name}
+	if _, there := w.cluster.objects[at]; there && w.random.IntN(2) == 0 {
+		return
+	}
+	w.log("somebody puts %s/%s there, labelled %s", o.Namespace, o.Name, o.KeyID)
+	o = w.cluster.add(o)
+	delete(w.others, at)
+	if !w.isOurs(o) {
+		w.others[at] = o
+	}
+}
+
+// restoreKeyless restores from a ledger that nobody has forged, as somebody without the
+// key does who looked at it.
+func (w *walk) restoreKeyless(p *person, lives int) {
+	if slices.ContainsFunc(slices.Collect(maps.Keys(w.forged)), func(line string) bool { return strings.Contains(w.read(p.ledger()), line) }) {
+		return
+	}
+	env := w.read(p.env())
+	w.write(p.env(), "SECRET_A=x\n")
+	w.keyless = true
+	w.restore(p, lives)
+	w.keyless = false
+	w.write(p.env(), env)
+}
+
+func (w *walk) retire(*person, int) {}
+
+// finishes: a person with the newest keys and all ledgers gets everything in order.
+func (w *walk) finishes(p *person) {
+	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))})
+	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))}) // faults may have befallen the first
+	_ = errors.New
+	_ = manifest.KindKeyring
+}

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
+
+var (
+	walkSteps = flag.Int("walk.steps", 200_000, "how many steps TestWalk takes")
+	walkSeed  = flag.Uint64("walk.seed", 0, "the one walk that TestWalk takes; 0: new ones")
+)
+
+const (
+	walkLength = 30 // steps of one walk
+	walkPeople = 3
+)
+
+// Three people with a .env and a ledger each, which they merge late or never, do in any
+// order what people do, and are killed anywhere; Secrets are deleted by hand, creates land
+// late, a namespace is lost; one adversary forges rows, another one writes Secrets. After
+// each step the rules of this file hold, and at the end whoever is honest can go on.
+//
+// A walk that breaks one prints its seed: -walk.seed plays it again.
+func TestWalk(t *testing.T) {
+	first, walks := *walkSeed, 1
+	if first == 0 {
+		first, walks = rand.Uint64N(1<<40)+1, *walkSteps/walkLength
+	}
+	t.Logf("%d walks from seed %d", walks, first)
+	var next, steps atomic.Int64
+	counts := make([]map[string]int, runtime.GOMAXPROCS(0))
+	var group sync.WaitGroup
+	for i := range counts {
+		counts[i] = map[string]int{}
+		dir := t.TempDir()
+		group.Go(func() {
+			for n := next.Add(1) - 1; n < int64(walks) && !t.Failed(); n = next.Add(1) - 1 {
+				w := newWalk(t, dir, first+uint64(n), counts[i])
+				w.play()
+				steps.Add(int64(w.steps))
+			}
+		})
+	}
+	group.Wait()
+	total := map[string]int{}
+	for _, count := range counts {
+		for what, n := range count {
+			total[what] += n
+		}
+	}
+	t.Logf("%d steps; %v", steps.Load(), total)
+	for _, what := range []string{"killed", "created", "landed late", "superseded"} {
+		if walks > 1000 && total[what] == 0 {
+			t.Errorf("in no walk: %s", what)
+		}
+	}
+}
+
+// walk is a cluster, the people who use it, and what is true of both.
+type walk struct {
+	t       *testing.T
+	seed    uint64
+	random  *rand.Rand
+	dir     string
+	cluster *walkCluster
+	people  []*person
+	trace   []string
+	count   map[string]int
+	steps   int
+	failed  bool
+
+	now        *person // whose command is under way
+	life       *life
+	plain      map[string]string          // of every token that was sent
+	ids        map[string]string          // the key of every token that was sent
+	names, had map[place]map[string]bool  // the tokens that were sent under a name, and those that were there
+	values     map[place]map[string]bool  // the values that were sent under a name
+	keys       map[string]string          // every key, by its id
+	rings      map[place]*keyring.Keyring // of the person who wrote last beside a base name
+	others     map[place]manifest.Object  // made by others than us
+	forged     map[string]bool            // lines of ledgers
+	given      int
+
+	keyless  bool           // a restore without a key is under way, which trusts the ledger
+	unproven map[place]bool // what it created
+}
+
+// person is an operator: a folder with an .env and a ledger.
+type person struct {
+	name     string
+	dir      string
+	lastSaid string // the worst outcome of their last command
+}
+
+func (p *person) env() string    { return filepath.Join(p.dir, DefaultEnv) }
+func (p *person) ledger() string { return filepath.Join(p.dir, DefaultLedger) }
+
+var walkNamespaces = []string{"a", "b"}
+
+func newWalk(t *testing.T, dir string, seed uint64, count map[string]int) *walk {
+	w := &walk{
+		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, count: count, life: &life{},
+		plain: map[string]string{}, ids: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{},
+		rings: map[place]*keyring.Keyring{}, others: map[place]manifest.Object{}, forged: map[string]bool{}, unproven: map[place]bool{},
+	}
+	w.cluster = &walkCluster{w: w, objects: map[place]manifest.Object{}}
+	key, _, err := keyring.Generate()
+	w.must(err)
+	env := "KEY=" + key + "\nSECRET_A=" + w.value() + "\nSECRET_B=" + w.value() + "\n"
+	for i := range walkPeople {
+		p := &person{name: string(rune('A' + i)), dir: filepath.Join(dir, strconv.Itoa(i))}
+		w.must(errors.Join(os.RemoveAll(p.dir), os.Mkdir(p.dir, 0o700)))
+		w.write(p.env(), env)
+		w.people = append(w.people, p)
+	}
+	return w
+}
+
+func (w *walk) must(err error) {
+	if err != nil {
+		w.fail("%v", err)
+	}
+}
+
+// fail ends the walk with what led there.
+func (w *walk) fail(format string, args ...any) {
+	if w.failed {
+		return
+	}
+	w.failed = true
+	w.t.Errorf("-walk.seed=%d plays this again:\n  %s\n%s", w.seed, strings.Join(w.trace, "\n  "), fmt.Sprintf(format, args...))
+}
+
+func (w *walk) log(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf(format, args...))
+}
+
+func (w *walk) value() string {
+	w.given++
+	return fmt.Sprintf("v%d", w.given)
+}
+
+func (w *walk) write(path, text string) { w.must(os.WriteFile(path, []byte(text), 0o600)) }
+
+func (w *walk) read(path string) string {
+	data, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		w.must(err)
+	}
+	return string(data)
+}
+
+func pick[T any](w *walk, all []T) T { return all[w.random.IntN(len(all))] }
+
+// entries gives the values of a .env.
+func (w *walk) entries(p *person) map[string]string {
+	values := map[string]string{}
+	for _, line := range strings.Split(w.read(p.env()), "\n") {
+		if name, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(name, "SECRET") {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+// ring gives the keyring of a .env.
+func (w *walk) ring(p *person) *keyring.Keyring {
+	values := map[string]string{}
+	for _, line := range strings.Split(w.read(p.env()), "\n") {
+		if name, value, ok := strings.Cut(line, "="); ok {
+			values[name] = value
+		}
+	}
+	others := strings.Join(slices.DeleteFunc([]string{values[keyring.VarPrevious], values[keyring.VarNext]}, func(s string) bool { return s == "" }), ",")
+	ring, err := keyring.Find(keyring.FromEnvironment(values[keyring.VarKey], others))
+	w.must(err)
+	for _, text := range append(strings.Split(others, ","), values[keyring.VarKey]) {
+		if one, err := keyring.Find(keyring.FromEnvironment(text, "")); err == nil {
+			w.keys[one.IDs()[0]] = text
+		}
+	}
+	return ring
+}
+
+// open opens a session of a person, who lives for a number of writes; 0 is for ever.
+func (w *walk) open(p *person, what string, lives int, needs Needs) (*Session, error) {
+	w.now, w.life = p, &life{left: lives}
+	w.log("%s: %s", p.name, what)
+	files := &faultfs.FS{}
+	files.Before = func(call int) {
+		if files.FailAt == 0 && (w.life.over() || w.life.tick()) {
+			files.FailAt, files.Dies, files.Short = call, true, w.random.IntN(200)
+		}
+	}
+	r := Request{
+		Machine: On(files), Env: p.env(), Ledger: p.ledger(), Match: []string{"SECRET*"}, Parallel: 1, Command: "kubectl fernet", Mode: Live,
+		SameCluster: true, Target: target.Request{Load: oneContext, Bare: oneContext, Namespaces: walkNamespaces}, Tell: func(Event) {},
+	}
+	r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return w.cluster, nil }
+	return Open(w.t.Context(), r, needs)
+}
+
+// sent is called with each row that leaves, before it is known what comes of it.
+func (w *walk) sent(row ledger.Row) {
+	at := place{row.Namespace, row.Secret}
+	for was := range w.had[at] { // two with unmerged ledgers may each use a name that is free
+		if !w.had[at][row.Token] && strings.Contains(w.read(w.now.ledger()), ","+was+",") {
+			w.fail("%s: %s/%s is sent with other bytes than it had", w.now.name, row.Namespace, row.Secret)
+		}
+	}
+	if w.names[at] == nil {
+		w.names[at], w.had[at] = map[string]bool{}, map[string]bool{}
+	}
+	w.names[at][row.Token] = true
+	if w.keyless {
+		w.unproven[at] = true
+		return
+	}
+	delete(w.unproven, at)
+	ring := w.ring(w.now)
+	v := seal.New(ring, nil).Judge(row.Placed())
+	if !v.Opens || v.Binding != token.BindingHolds {
+		w.fail("%s: %s/%s is sent, and the key of %s does not prove it (R9)", w.now.name, row.Namespace, row.Secret, w.now.name)
+		return
+	}
+	plain, by, err := ring.Open(row.Token)
+	w.must(err)
+	w.plain[row.Token], w.ids[row.Token] = string(plain), by.ID()
+	if w.values[at] == nil {
+		w.values[at] = map[string]bool{}
+	}
+	w.values[at][string(plain)] = true
+	if by.ID() != row.KeyID {
+		w.fail("%s: %s/%s says key %s, and is under %s", w.now.name, row.Namespace, row.Secret, row.KeyID, by.ID())
+	}
+	w.sinceHolds(row)
+	w.notSuperseded(row, ring)
+	w.wrote(row.Namespace, ring)
+}
+
+// wrote notes the ring of the person who writes now to a namespace, beside each base name
+// that they want or have evidence of: others are another project's.
+func (w *walk) wrote(namespace string, ring *keyring.Keyring) {
+	for _, base := range w.concerns(w.now, namespace) {
+		w.rings[place{namespace, base}] = ring
+	}
+}
+
+// concerns gives the base names in a namespace that are a person's: those of the .env and
+// those of rows that their keys signed. Of those, whose newest rows say more than the
+// cluster shows is none: their Secrets were deleted by hand, and somebody who did not know
+// began anew.
+func (w *walk) concerns(p *person, namespace string) []string {
+	mine := map[string]bool{}
+	for name := range w.entries(p) {
+		mine[baseOf(name)] = true
+	}
+	ring, states, highest := w.ring(p), map[string]string{}, map[string]int{} // the last state in the order of the fold, by name and token
+	for line := range strings.Lines(w.read(p.ledger())) {
+		cells := strings.Split(line, ",")
+		if len(cells) != 14 || cells[4] != namespace || w.forged[line] {
+			continue
+		}
+		if signer := strings.Split(cells[13], ":"); len(signer) == 3 && ring.Has(signer[1]) {
+			key := cells[5] + " " + cells[9]
+			if was := states[key]; was != "deleted" && (was != "created" || cells[2] == "deleted") {
+				states[key] = cells[2]
+			}
+		}
+	}
+	for key, state := range states {
+		if state == "planned" || state == "created" {
+			base, generation := splitName(strings.Fields(key)[0])
+			mine[base] = true
+			highest[base] = max(highest[base], generation)
+		}
+	}
+	for base, generation := range highest {
+		if newest, found := w.newest(namespace, base); found && newest.Generation < generation && !ring.Has(w.ids[newest.Token]) {
+			delete(mine, base)
+		}
+	}
+	return SortedKeys(mine)
+}
+
+// sinceHolds: the generation that a row names as of the same value had it.
+func (w *walk) sinceHolds(row ledger.Row) {
+	base, _ := splitName(row.Secret)
+	if had := w.values[place{row.Namespace, nameOf(base, row.Since)}]; !had[w.plain[row.Token]] {
+		w.fail("%s/%s says that it has the value of generation %d, and has not", row.Namespace, row.Secret, row.Since)
+	}
+}
+
+// notSuperseded: nothing is written beside a newer Secret under a key that the writer
+// lacks, or has as the next one alone (R5).
+func (w *walk) notSuperseded(row ledger.Row, ring *keyring.Keyring) {
+	for _, base := range w.concerns(w.now, row.Namespace) {
+		newest, found := w.newest(row.Namespace, base)
+		if found && !ring.Has(w.ids[newest.Token]) {
+			w.fail("%s writes %s/%s, and %s is under key %s (R5)", w.now.name, row.Namespace, row.Secret, newest.Name, w.ids[newest.Token])
+		}
+	}
+}
+
+// newest gives the newest live Secret of ours that has a base name.
+func (w *walk) newest(namespace, base string) (newest manifest.Object, found bool) {
+	for _, o := range w.cluster.sorted(namespace) {
+		if o.Base == base && w.isOurs(o) && (!found || o.Generation > newest.Generation) {
+			newest, found = o, true
+		}
+	}
+	return newest, found
+}
+
+// isOurs says of an object what no program can know: that we made it, under this name.
+func (w *walk) isOurs(o manifest.Object) bool {
+	return o.Token != "" && w.names[place{o.Namespace, o.Name}][o.Token]
+}
+
+func (w *walk) landed(o manifest.Object) {
+	w.count["created"]++
+	delete(w.others, place{o.Namespace, o.Name})
+	w.had[place{o.Namespace, o.Name}][o.Token] = true
+}
+
+// deleted: what a command deletes is ours, and no newest one of an entry that is wanted (R4).
+func (w *walk) deleted(o manifest.Object) {
+	w.count["deleted"]++
+	if !w.isOurs(o) {
+		w.fail("%s deletes %s/%s, which is not ours (R4)", w.now.name, o.Namespace, o.Name)
+	}
+	newest, _ := w.newest(o.Namespace, o.Base)
+	if newest.UID == o.UID {
+		w.fail("%s deletes %s/%s, the newest one", w.now.name, o.Namespace, o.Name)
+	}
+}
+
+// check holds the rules that hold at every moment.
+func (w *walk) check() {
+	for _, o := range w.cluster.objects {
+		ring := w.rings[place{o.Namespace, o.Base}]
+		if w.isOurs(o) && ring != nil && !w.unproven[place{o.Namespace, o.Name}] && !ring.Has(w.ids[o.Token]) {
+			w.fail("%s/%s is under key %s, which the one who wrote last lacks (R6)", o.Namespace, o.Name, w.ids[o.Token])
+		}
+	}
+	for at, was := range w.others {
+		if w.cluster.objects[at].UID != was.UID {
+			w.fail("%s/%s, which is not ours, was touched (R4)", at.namespace, at.name)
+		}
+	}
+}
+
+func (w *walk) play() {
+	for w.steps = range walkLength {
+		w.step()
+		w.check()
+		if w.failed {
+			return
+		}
+	}
+	w.finish()
+}
+
+// merge makes the ledger of a person that of two, as git's union does.
+func (w *walk) merge(p, q *person) {
+	text := w.read(p.ledger())
+	if text == "" {
+		text = w.read(q.ledger())
+	} else if _, rest, ok := strings.Cut(w.read(q.ledger()), "\n"); ok {
+		if !strings.HasSuffix(text, "\n") {
+			text = text[:strings.LastIndex(text, "\n")+1]
+		}
+		have := map[string]bool{}
+		for line := range strings.Lines(text) {
+			have[line] = true
+		}
+		for line := range strings.Lines(rest) {
+			if !have[line] && strings.HasSuffix(line, "\n") {
+				text += line
+			}
+		}
+	}
+	if text != "" {
+		w.write(p.ledger(), text)
+	}
+}
+
+// finish: when all that came late is there, and the adversaries are gone with what they
+// made, whoever wrote last to a namespace, with all ledgers, brings it in order.
+func (w *walk) finish() {
+	for len(w.cluster.late) > 0 {
+		w.cluster.arrive()
+	}
+	for at := range w.others {
+		delete(w.cluster.objects, at)
+	}
+	for at, o := range w.cluster.objects {
+		if !w.isOurs(o) {
+			delete(w.cluster.objects, at)
+		}
+	}
+	w.others = map[place]manifest.Object{}
+	for _, p := range w.people {
+		w.unforge(p)
+	}
+	for _, p := range w.people[1:] {
+		w.merge(w.people[0], p)
+	}
+	for _, p := range w.people {
+		if ring := w.ring(p); w.opensAll(ring) {
+			w.write(p.ledger(), w.read(w.people[0].ledger()))
+			w.log("%s finishes", p.name)
+			w.finishes(p)
+			return
+		}
+	}
+	w.count["nobody has all keys"]++
+}
+
+func (w *walk) opensAll(ring *keyring.Keyring) bool {
+	for _, o := range w.cluster.objects {
+		if !ring.Has(w.ids[o.Token]) {
+			return false
+		}
+	}
+	return true
+}
+
+// unforge takes the forged lines out of a ledger, as a person does who reads a diff.
+func (w *walk) unforge(p *person) {
+	var text strings.Builder
+	for line := range strings.Lines(w.read(p.ledger())) {
+		if !w.forged[line] {
+			text.WriteString(line)
+		}
+	}
+	if text.Len() > 0 {
+		w.write(p.ledger(), text.String())
+	}
+}
+
+// walkTime is what a walk may take: a hang is a failure that names its seed.
+const walkTime = 30 * time.Second
+
+var _ = maps.Keys[map[string]int]
