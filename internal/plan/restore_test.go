@@ -155,24 +155,6 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
-// The names that are ours are those of the .env and of the evidence.
-func TestMineByProof(t *testing.T) {
-	other := func(r ledger.Row, base string) ledger.Row {
-		r.Secret, r.EnvKey = base, "SECRET_"+strings.ToUpper(base)
-		return r
-	}
-	all := slices.Concat(
-		records(other(row(1, ledger.Created, current), "d"), other(row(1, ledger.Planned, current), "c"), other(row(1, ledger.Failed, current), "f"), other(row(1, ledger.Deleted, current), "e")),
-		hints(other(row(1, ledger.Created, current), "b")))
-	var got []string
-	for _, w := range plan.Mine(all, secretA) {
-		got = append(got, w.Base)
-	}
-	if want := []string{"c", "d", "secret-a"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 func TestOldestFirst(t *testing.T) {
 	item := func(namespace, base string, generation int) manifest.Object {
 		return manifest.Object{Namespace: namespace, Base: base, Generation: generation, Name: names.Secret(base, generation)}

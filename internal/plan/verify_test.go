@@ -52,6 +52,7 @@ var verifyCases = []situation{
 	{name: "several data keys, and a plan of its name", objects: objects(live(1, "", unlabelled)), records: records(row(1, ledger.Planned, current)), want: "foreign secret-a"},
 	{name: "another token of ours is there", objects: objects(live(1, changed)), records: records(row(1, ledger.Created, current)), want: "other bytes secret-a"},
 	{name: "another token of ours is there, and was planned", objects: objects(live(1, changed)), records: records(row(1, ledger.Created, current), row(1, ledger.Planned, changed))},
+	{name: "another token of ours is there, and a third was planned", objects: objects(live(1, current)), records: records(row(1, ledger.Created, "k-new/a"), row(1, ledger.Planned, "k-new/z")), want: "other bytes secret-a"},
 	{name: "bytes that no key opens are there", objects: objects(live(1, garbage, unlabelled)), records: records(row(1, ledger.Created, current)), want: "unopened secret-a: its label says key "},
 	{name: "bytes that no key opens are there, and it left the .env", entries: none, objects: objects(live(1, garbage)), records: records(row(1, ledger.Created, current)), want: "unopened secret-a: its label says key k-new"},
 	{name: "recorded, and no key opens it", entries: none, objects: objects(live(1, alien)), records: records(row(1, ledger.Created, alien)), want: "unopened secret-a: its label says key k-lost"},
