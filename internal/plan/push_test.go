@@ -249,7 +249,7 @@ func TestOfflineTakesTheLedgerForTheCluster(t *testing.T) {
 	_, past := bookOf(list(row(9, ledger.Deleted, changed))).At("c", "ns")
 	all := slices.Concat(records(row(2, ledger.Created, previous), row(3, ledger.Planned, changed), row(4, ledger.Deleted, changed)), hints(row(5, ledger.Created, current)))
 	view := plan.Offline("c", "ns", all, past)
-	want := live(2, previous, uid(""))
+	want := live(2, previous, uid(""), mutable)
 	if len(view.Objects) != 1 || view.Objects[0] != want || view.Cluster != "c" || view.Namespace != "ns" || len(view.Records) != 4 || view.Past != past {
 		t.Errorf("got %+v", view)
 	}

@@ -3,8 +3,8 @@
 package plan_test
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -14,115 +14,126 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// A decision is written OUTCOME NAME, and "complete" where a created row is missing.
+// restoreCases are what the ledger has as created and what of it has to be there again.
+// With a row that no key is needed for, keyless is what is decided without one.
+var restoreCases = []struct {
+	situation
+	keyless string
+}{
+	{situation: situation{name: "nothing recorded", objects: objects(live(1, current))}},
+	{situation: situation{name: "gone", records: records(row(1, ledger.Created, previous), row(2, ledger.Created, current)), want: "created secret-a k-old/now | created secret-a-g2 k-new/now"}},
+	{situation: situation{name: "gone, and rotated: the first generation of the value is kept", records: records(sinceOne(rotated(2, ledger.Created, current))), want: "created secret-a-g2 k-new/now since 1"}},
+	{situation: situation{name: "there", objects: objects(live(1, previous)), records: records(row(1, ledger.Created, previous)), want: "unchanged secret-a k-old/now"}},
+	{situation: situation{name: "there as another object", objects: objects(live(1, previous, uid("uid-9"))), records: records(row(1, ledger.Created, previous)), want: "unchanged secret-a k-old/now complete"}},
+	{situation: situation{name: "there, and for another cluster", cluster: "d", objects: objects(live(1, previous)), records: records(row(1, ledger.Created, previous)), want: "unchanged secret-a k-old/now complete"}},
+	{situation: situation{name: "gone, and for another cluster", cluster: "d", records: records(row(1, ledger.Created, previous)), want: "created secret-a k-old/now"}},
+	{situation: situation{name: "there in another namespace alone", objects: objects(live(1, previous, elsewhere)), records: records(row(1, ledger.Created, previous)), want: "created secret-a k-old/now"}},
+	{situation: situation{name: "other bytes are there", objects: objects(live(1, current)), records: records(row(1, ledger.Created, previous)), want: "foreign secret-a k-old/now: the name is taken by a Secret with other bytes"}},
+	{situation: situation{name: "its bytes are there under another data key", objects: objects(live(1, previous, spelled("password"))), records: records(row(1, ledger.Created, previous)), want: "foreign secret-a k-old/now: the name is taken"}},
+	{situation: situation{name: "being deleted", objects: objects(live(1, previous, deleting)), records: records(row(1, ledger.Created, previous)), want: "failed secret-a k-old/now: it is being deleted"}},
+
+	{situation{name: "no key opens it", records: records(row(1, ledger.Created, alien)), want: "unproven secret-a k-lost/now: no key of this keyring opens its token"}, "created secret-a k-lost/now"},
+	{situation{name: "no key opens it, and it is there as another object", objects: objects(live(1, alien, uid("uid-9"))), records: records(row(1, ledger.Created, alien)), want: "unchanged secret-a k-lost/now"}, "unchanged secret-a k-lost/now complete"},
+	{situation{name: "made for another place", records: records(withBinding(row(1, ledger.Created, previous), "of another")), want: "unproven secret-a k-old/now: its token was made for another place"}, "created secret-a k-old/now"},
+	{situation{name: "its row has no binding", records: records(withBinding(row(1, ledger.Created, previous), "")), want: "unproven secret-a k-old/now: its token was made for another place"}, "created secret-a k-old/now"},
+	{situation{name: "a hint", records: hints(row(1, ledger.Created, previous)), want: "unproven secret-a k-old/now: signed by a key that this keyring lacks"}, "created secret-a k-old/now"},
+	{situation: situation{name: "a hint of what is there", objects: objects(live(1, previous)), records: hints(row(1, ledger.Created, previous))}},
+	{situation: situation{name: "a hint of a name that is taken", objects: objects(live(1, current)), records: hints(row(1, ledger.Created, previous))}},
+	{situation: situation{name: "a hint of an older generation is history", records: slices.Concat(records(row(2, ledger.Created, current)), hints(row(1, ledger.Created, previous))), want: "created secret-a-g2 k-new/now"}},
+	{situation{name: "a hint of the same generation", records: slices.Concat(records(row(1, ledger.Created, current)), hints(row(1, ledger.Created, previous))), want: "created secret-a k-new/now | unproven secret-a k-old/now: signed by a key that this keyring lacks"}, "created secret-a k-new/now | created secret-a k-old/now"},
+	{situation{name: "a hint of a newer generation", records: slices.Concat(records(row(1, ledger.Created, previous)), hints(row(2, ledger.Created, current))), want: "created secret-a k-old/now | unproven secret-a-g2 k-new/now: signed by a key"}, "created secret-a k-old/now | created secret-a-g2 k-new/now"},
+	{situation{name: "hints of two generations", records: hints(row(1, ledger.Created, previous), row(2, ledger.Created, current)), want: "unproven secret-a k-old/now: signed by a key | unproven secret-a-g2 k-new/now: signed by a key"}, "created secret-a k-old/now | created secret-a-g2 k-new/now"},
+}
+
+func elsewhere(o *manifest.Object) { o.Namespace = "other" }
+
 func TestRestore(t *testing.T) {
-	one, two := row(1, ledger.Created, previous), row(2, ledger.Created, current)
-	for _, tt := range []struct {
-		name    string
-		cluster string
-		objects []manifest.Object
-		records []ledger.Record
-		want    string // with the key
-		keyless string // without, where that differs
-	}{
-		{name: "nothing recorded"},
-		{name: "gone", records: records(one, two), want: "created secret-a, created secret-a-g2"},
-		{name: "there", objects: []manifest.Object{live(1, previous)}, records: records(one), want: "unchanged secret-a"},
-		{name: "there under another uid", objects: []manifest.Object{live(1, previous, func(o *manifest.Object) { o.UID = "uid-9" })}, records: records(one), want: "unchanged secret-a complete"},
-		{name: "there, and to another cluster", cluster: "d", objects: []manifest.Object{live(1, previous)}, records: records(one), want: "unchanged secret-a complete"},
-		{name: "other bytes are there", objects: []manifest.Object{live(1, current)}, records: records(one), want: "foreign secret-a"},
-		{name: "being deleted", objects: []manifest.Object{live(1, previous, deleting)}, records: records(one), want: "failed secret-a"},
-		{name: "no key opens it", records: records(row(1, ledger.Created, alien)), want: "unproven secret-a", keyless: "created secret-a"},
-		{name: "no key opens it, and it is there", objects: []manifest.Object{live(1, alien, func(o *manifest.Object) { o.UID = "uid-9" })}, records: records(row(1, ledger.Created, alien)), want: "unchanged secret-a"},
-		{name: "made for another place", records: records(withBinding(one, "of another")), want: "unproven secret-a", keyless: "created secret-a"},
-		{name: "its row has no binding", records: records(withBinding(one, "")), want: "unproven secret-a", keyless: "created secret-a"},
-		{name: "a hint", records: hints(one), want: "unproven secret-a", keyless: "created secret-a"},
-		{name: "a hint of what is there", objects: []manifest.Object{live(1, previous)}, records: hints(one)},
-		{name: "a hint of an older generation is history", records: slices.Concat(records(two), hints(one)), want: "created secret-a-g2"},
-		{name: "a hint of a newer generation", records: slices.Concat(records(one), hints(two)), want: "created secret-a, unproven secret-a-g2", keyless: "created secret-a, created secret-a-g2"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			cluster := tt.cluster
-			if cluster == "" {
-				cluster = "c"
-			}
-			for _, judge := range []token.Judge{judge, nil} {
-				want := tt.want
-				if judge == nil && tt.keyless != "" {
-					want = tt.keyless
-				}
-				var out []string
-				for _, d := range plan.Restore(tt.records, cluster, tt.objects, judge) {
-					text := string(d.Outcome) + " " + d.Row.Secret
-					if d.Complete && judge != nil {
-						text += " complete"
+	for _, tc := range restoreCases {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, key := range []struct {
+				judge token.Judge
+				want  string
+			}{{judge, tc.want}, {nil, cmp.Or(tc.keyless, tc.want)}} {
+				view := tc.view()
+				view.Cluster = cmp.Or(tc.cluster, "c")
+				decisions := plan.Restore(tc.records, view.Cluster, tc.objects, key.judge)
+				for i := range decisions {
+					d := &decisions[i]
+					if d.Row.Operation != ledger.Restore {
+						t.Errorf("the row's operation: %+v", d.Row)
 					}
-					out = append(out, text)
-					if d.Row.Cluster != cluster || d.Row.Operation != ledger.Restore || (d.Reason == "") != (d.Outcome == plan.Created || d.Outcome == plan.Unchanged) {
-						t.Errorf("%+v", d)
+					d.Row.Operation = ledger.Push // it is no other for any
+					if want := tc.records[slices.IndexFunc(tc.records, func(r ledger.Record) bool { return r.Secret == d.Row.Secret && r.Token == d.Row.Token })]; d.Row.Binding != want.Binding {
+						t.Errorf("the row's binding: %+v", d.Row)
+					}
+					d.Row.Binding = "holds" // as checked
+					if d.Outcome == plan.Unchanged || d.Outcome == plan.Created {
+						whole(t, view, *d)
 					}
 				}
-				got := strings.Join(out, ", ")
-				if judge == nil {
-					want = strings.ReplaceAll(want, " complete", "")
-				}
-				if got != want {
-					t.Errorf("key %v: got %q, want %q", judge != nil, got, want)
-				}
+				agree(t, allDecided(decisions), key.want)
 			}
 		})
 	}
 }
 
-// What is there, proven ours and not recorded gets its row, in any generation; what
-// was retired and put back does not.
-func TestConfirm(t *testing.T) {
-	pastOf := func(rows ...ledger.Row) *ledger.Past {
-		b := ledger.NewBook(ledger.Keys{})
-		for _, r := range rows {
-			b.Add(r)
-		}
-		_, past := b.At("c", "ns")
-		return past
+// stillCases are what a look at the target cluster ends: what was retired once and is
+// not there. Of another cluster nothing was looked at.
+var stillCases = []situation{
+	{name: "created, and gone", records: records(old), want: "secret-a k-old/now"},
+	{name: "created, and there as an object that nobody recorded", objects: objects(live(1, previous, uid("uid-third"))), records: records(old), want: "secret-a k-old/now"},
+	{name: "retired once, put back, and gone", records: records(old, retired)},
+	{name: "retired once, put back, and there", objects: objects(live(1, previous)), records: records(old, retired), want: "secret-a k-old/now"},
+	{name: "retired once, put back, and there in another namespace alone", objects: objects(live(1, previous, elsewhere)), records: records(old, retired)},
+	{name: "retired once, and there as an object that nobody recorded", objects: objects(live(1, previous, uid("uid-third"))), records: records(old, retired)},
+	{name: "retired once, put back, and other bytes are there", objects: objects(live(1, current, uid(old.UID))), records: records(old, retired)},
+	{name: "retired once, put back, and gone, in another cluster", cluster: "d", records: records(old, retired), want: "secret-a k-old/now"},
+	{name: "one of two", records: records(old, retired, row(2, ledger.Created, current)), want: "secret-a-g2 k-new/now"},
+}
+
+func TestStillCreated(t *testing.T) {
+	for _, tc := range stillCases {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for _, r := range plan.StillCreated(tc.records, cmp.Or(tc.cluster, "c"), tc.objects) {
+				got = append(got, r.Secret+" "+r.Token)
+			}
+			agree(t, got, tc.want)
+		})
 	}
-	for _, tt := range []struct {
-		name    string
-		objects []manifest.Object
-		records []ledger.Record
-		past    *ledger.Past
-		want    string // OPERATION NAME since N, of each row
-	}{
-		{name: "nothing there", records: records(row(1, ledger.Created, current))},
-		{name: "recorded", objects: []manifest.Object{live(1, current)}, records: records(row(1, ledger.Created, current))},
-		{name: "not recorded", objects: []manifest.Object{live(2, current), live(1, previous)}, want: "learn secret-a since 1, learn secret-a-g2 since 2"},
-		{name: "only a hint has it", objects: []manifest.Object{live(1, current)}, records: hints(row(1, ledger.Created, current)), want: "learn secret-a since 1"},
-		{name: "planned, and killed before its created row", objects: []manifest.Object{live(1, previous), live(2, current)},
-			records: records(row(1, ledger.Created, previous), sinceOne(rotated(2, ledger.Planned, current))), want: "rotate secret-a-g2 since 1"},
-		{name: "planned, and the annotation removed", objects: []manifest.Object{live(1, current, binding(""))}, records: records(row(1, ledger.Planned, current)), want: "push secret-a since 1"},
-		{name: "failed, and it landed", objects: []manifest.Object{live(1, current)}, records: records(row(1, ledger.Failed, current)), want: "push secret-a since 1"},
-		{name: "planned with other bytes", objects: []manifest.Object{live(1, current)}, records: records(row(1, ledger.Planned, changed)), want: "learn secret-a since 1"},
-		{name: "retired, and put back", objects: []manifest.Object{live(1, previous, func(o *manifest.Object) { o.UID = "uid-again" }), live(2, current)},
-			records: records(row(2, ledger.Created, current)), past: pastOf(row(1, ledger.Deleted, previous))},
-		{name: "retired, kept for its value, and put back", objects: []manifest.Object{live(1, previous), live(2, current)},
-			records: records(row(1, ledger.Deleted, previous), row(2, ledger.Created, current))},
-		{name: "misplaced", objects: []manifest.Object{live(1, current, binding("of another"))}},
-		{name: "no proof: no annotation and no row", objects: []manifest.Object{live(1, current, binding(""))}},
-		{name: "no key opens it", objects: []manifest.Object{live(1, alien)}},
-		{name: "being deleted", objects: []manifest.Object{live(1, current, deleting)}},
-		{name: "another base name", objects: []manifest.Object{live(1, current, func(o *manifest.Object) { o.Name, o.Base = "secret-b", "secret-b" })}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			view := plan.NewView("c", "ns", tt.records, tt.past, tt.objects, nil)
-			var out []string
-			for _, r := range plan.Confirm(view, secretA, judge, ring{}) {
-				out = append(out, string(r.Operation)+" "+r.Secret+" since "+digit(r.Since))
-				if r.State != ledger.Created || r.UID == "" || r.Binding != "holds" || r.KeyID != keyOf(r.Token) {
-					t.Errorf("row %+v", r)
-				}
+}
+
+// confirmCases are what is there, proven ours and not recorded: it gets its row, in any
+// generation. What was retired and put back does not.
+var confirmCases = []situation{
+	{name: "nothing there", records: records(row(1, ledger.Created, current))},
+	{name: "recorded", objects: objects(live(1, current)), records: records(row(1, ledger.Created, current))},
+	{name: "not recorded", objects: objects(live(2, current), live(1, previous)), want: "learn secret-a since 1 | learn secret-a-g2 since 2"},
+	{name: "only a hint has it", objects: objects(live(1, current)), records: hints(row(1, ledger.Created, current)), want: "learn secret-a since 1"},
+	{name: "planned, and killed before its created row", objects: objects(live(1, previous), live(2, current)),
+		records: records(row(1, ledger.Created, previous), sinceOne(rotated(2, ledger.Planned, current))), want: "rotate secret-a-g2 since 1"},
+	{name: "planned, and the annotation removed", objects: objects(live(1, current, binding(""))), records: records(row(1, ledger.Planned, current)), want: "push secret-a since 1"},
+	{name: "failed, and it landed", objects: objects(live(1, current)), records: records(row(1, ledger.Failed, current)), want: "push secret-a since 1"},
+	{name: "planned with other bytes", objects: objects(live(1, current)), records: records(row(1, ledger.Planned, changed)), want: "learn secret-a since 1"},
+	{name: "retired, and put back", objects: objects(live(1, previous, uid("uid-again")), live(2, current)), records: records(row(2, ledger.Created, current)), past: list(row(1, ledger.Deleted, previous))},
+	{name: "retired, kept for its value, and put back", objects: objects(live(1, previous), live(2, current)), records: records(row(1, ledger.Deleted, previous), row(2, ledger.Created, current))},
+	{name: "misplaced", objects: objects(live(1, current, binding("of another")))},
+	{name: "no proof: no annotation and no row", objects: objects(live(1, current, binding("")))},
+	{name: "no key opens it", objects: objects(live(1, alien))},
+	{name: "being deleted", objects: objects(live(1, current, deleting))},
+	{name: "another base name", objects: objects(of("b", live(1, current)))},
+}
+
+func TestConfirm(t *testing.T) {
+	for _, tc := range confirmCases {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			for _, r := range plan.Confirm(tc.view(), tc.wanted(), judge, ring{}) {
+				got = append(got, string(r.Operation)+" "+r.Secret+" since "+digit(r.Since))
+				r.Operation, r.Since = ledger.Push, r.Generation // as written
+				whole(t, tc.view(), plan.Decision{Outcome: plan.Unchanged, Row: r})
 			}
-			if got := strings.Join(out, ", "); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			agree(t, got, tc.want)
 		})
 	}
 }
@@ -152,46 +163,6 @@ func TestRenamed(t *testing.T) {
 		if got := plan.Renamed(o, judge); got != tt.want {
 			t.Errorf("%s, made as %q: %v", tt.name, tt.claimed, got)
 		}
-	}
-}
-
-// The names that are ours are those of the .env and of the evidence.
-func TestMineByProof(t *testing.T) {
-	other := func(r ledger.Row, base string) ledger.Row {
-		r.Secret, r.EnvKey = base, "SECRET_"+strings.ToUpper(base)
-		return r
-	}
-	all := slices.Concat(
-		records(other(row(1, ledger.Created, current), "d"), other(row(1, ledger.Planned, current), "c"), other(row(1, ledger.Failed, current), "f"), other(row(1, ledger.Deleted, current), "e")),
-		hints(other(row(1, ledger.Created, current), "b")))
-	var got []string
-	for _, w := range plan.Mine(all, secretA) {
-		got = append(got, w.Base)
-	}
-	if want := []string{"c", "d", "secret-a"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestOldestFirst(t *testing.T) {
-	item := func(namespace, base string, generation int) manifest.Object {
-		return manifest.Object{Namespace: namespace, Base: base, Generation: generation, Name: names.Secret(base, generation)}
-	}
-	items := []manifest.Object{item("x", "a", 3), item("x", "b", 9), item("y", "a", 1), item("x", "a", 1), item("x", "a", 2)}
-	var got []string
-	for _, step := range plan.OldestFirst(items, func(o manifest.Object) manifest.Object { return o }) {
-		var names []string
-		for _, o := range step {
-			names = append(names, o.Namespace+"/"+o.Name)
-		}
-		slices.Sort(names)
-		got = append(got, strings.Join(names, " "))
-	}
-	if want := []string{"x/a x/b-g9 y/a", "x/a-g2", "x/a-g3"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if items[0].Generation != 3 {
-		t.Error("the items were sorted in place")
 	}
 }
 
