@@ -98,6 +98,9 @@ func (p *RotatePlan) decide(project *Project) error {
 // then it is time for a new key, unless older ones are still held.
 func (p *RotatePlan) advance(newKey bool) error {
 	s := p.session
+	if p.Phase == RotateBlocked && newKey {
+		return p.overtake()
+	}
 	if p.Phase == RotateBlocked {
 		return nil
 	}
@@ -115,6 +118,20 @@ func (p *RotatePlan) advance(newKey bool) error {
 		p.Phase = RotateComplete
 		return nil
 	}
+}
+
+// overtake is for Secrets that are under a previous key and newer than those under KEY:
+// somebody with an older .env wrote them, or the two keys were swapped. A key that is
+// newer than both leads out; what else blocks a rotation still does.
+func (p *RotatePlan) overtake() error {
+	blocked := *p
+	if err := p.takeNewKey(); err != nil {
+		return err
+	}
+	if p.Phase == RotateBlocked {
+		*p = blocked
+	}
+	return nil
 }
 
 // takeNewKey plans with KEY_NEXT, or a fresh key, as KEY.

@@ -109,6 +109,9 @@ func (c *walkCluster) Create(_ context.Context, row ledger.Row, dryRun bool) clu
 	dies := c.w.life.tick()
 	c.w.sent(row)
 	chance := c.w.random.IntN(100)
+	if c.w.calm {
+		chance = 100
+	}
 	switch {
 	case dies && chance < 50 || chance < 2: // it landed, and nobody hears of it
 		c.w.landed(c.add(o))

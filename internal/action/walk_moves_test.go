@@ -3,14 +3,13 @@
 package action
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -67,12 +66,13 @@ func (w *walk) step() {
 
 // ran notes how a command ended.
 func (w *walk) ran(p *person, decisions []plan.Decision, err error) {
-	p.lastSaid = ""
+	p.newer = false
 	for _, d := range decisions {
 		if d.Outcome == plan.Superseded || d.Outcome == plan.Failed {
-			p.lastSaid = string(d.Outcome)
-			w.count[p.lastSaid]++
-			break
+			w.count[string(d.Outcome)]++
+		}
+		if d.Outcome == plan.Superseded && slices.Contains(w.ring(p).Previous(), d.Row.KeyID) {
+			p.newer = true
 		}
 	}
 	if w.life.over() {
@@ -344,10 +344,35 @@ func (w *walk) restoreKeyless(p *person, lives int) {
 
 func (w *walk) retire(*person, int) {}
 
-// finishes: a person with the newest keys and all ledgers gets everything in order.
+// finishes: a person with the newest keys and all ledgers, who is told of no key that is
+// not theirs, gets every entry into every namespace, under KEY.
 func (w *walk) finishes(p *person) {
+	w.calm, w.ignored = true, w.strangers(w.ring(p))
+	w.restore(p, 0) // rotate says so of what left the .env and is gone
+	w.push(p, 0, Push{Update: true})
+	w.rotate(p, 0, Rotate{NewKey: p.newer})
 	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))})
-	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))}) // faults may have befallen the first
-	_ = errors.New
-	_ = manifest.KindKeyring
+	w.rotate(p, 0, Rotate{}) // perhaps to finish another one
+	w.rotate(p, 0, Rotate{})
+	key := w.ring(p).IDs()[0]
+	for name, value := range w.entries(p) {
+		for _, namespace := range walkNamespaces {
+			newest, found := w.newest(namespace, baseOf(name))
+			if !found || w.plain[newest.Token] != value || w.ids[newest.Token] != key {
+				w.fail("%s is stuck: %s in %s is %q under %s, not %q under %s", p.name, name, namespace, w.plain[newest.Token], w.ids[newest.Token], value, key)
+			}
+		}
+	}
+	w.count["finished"]++
+}
+
+// strangers gives the ids of keys that a ring lacks.
+func (w *walk) strangers(ring *keyring.Keyring) (ids []string) {
+	for id := range w.keys {
+		if !ring.Has(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }

@@ -7,23 +7,21 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile/faultfs"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
@@ -76,7 +74,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	t.Logf("%d steps; %v", steps.Load(), total)
-	for _, what := range []string{"killed", "created", "landed late", "superseded"} {
+	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished"} {
 		if walks > 1000 && total[what] == 0 {
 			t.Errorf("in no walk: %s", what)
 		}
@@ -110,13 +108,16 @@ type walk struct {
 
 	keyless  bool           // a restore without a key is under way, which trusts the ledger
 	unproven map[place]bool // what it created
+
+	calm    bool     // nothing goes wrong any more
+	ignored []string // the --ignore-key of all commands
 }
 
 // person is an operator: a folder with an .env and a ledger.
 type person struct {
-	name     string
-	dir      string
-	lastSaid string // the worst outcome of their last command
+	name  string
+	dir   string
+	newer bool // their last command said that a previous key is newer than KEY
 }
 
 func (p *person) env() string    { return filepath.Join(p.dir, DefaultEnv) }
@@ -198,8 +199,10 @@ func (w *walk) ring(p *person) *keyring.Keyring {
 			values[name] = value
 		}
 	}
-	others := strings.Join(slices.DeleteFunc([]string{values[keyring.VarPrevious], values[keyring.VarNext]}, func(s string) bool { return s == "" }), ",")
-	ring, err := keyring.Find(keyring.FromEnvironment(values[keyring.VarKey], others))
+	others := values[keyring.VarPrevious] + "," + values[keyring.VarNext]
+	file, err := envfile.Parse(p.env(), []byte(w.read(p.env())))
+	w.must(err)
+	ring, err := keyring.Find(keyring.FromFile(file))
 	w.must(err)
 	for _, text := range append(strings.Split(others, ","), values[keyring.VarKey]) {
 		if one, err := keyring.Find(keyring.FromEnvironment(text, "")); err == nil {
@@ -221,7 +224,7 @@ func (w *walk) open(p *person, what string, lives int, needs Needs) (*Session, e
 	}
 	r := Request{
 		Machine: On(files), Env: p.env(), Ledger: p.ledger(), Match: []string{"SECRET*"}, Parallel: 1, Command: "kubectl fernet", Mode: Live,
-		SameCluster: true, Target: target.Request{Load: oneContext, Bare: oneContext, Namespaces: walkNamespaces}, Tell: func(Event) {},
+		SameCluster: true, IgnoreKeys: w.ignored, Target: target.Request{Load: oneContext, Bare: oneContext, Namespaces: walkNamespaces}, Tell: func(Event) {},
 	}
 	r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return w.cluster, nil }
 	return Open(w.t.Context(), r, needs)
@@ -391,7 +394,7 @@ func (w *walk) play() {
 // merge makes the ledger of a person that of two, as git's union does.
 func (w *walk) merge(p, q *person) {
 	text := w.read(p.ledger())
-	if text == "" {
+	if !strings.Contains(text, "\n") {
 		text = w.read(q.ledger())
 	} else if _, rest, ok := strings.Cut(w.read(q.ledger()), "\n"); ok {
 		if !strings.HasSuffix(text, "\n") {
@@ -444,9 +447,13 @@ func (w *walk) finish() {
 	w.count["nobody has all keys"]++
 }
 
+// opensAll says whether all live tokens of ours are under a ring's current or previous keys.
 func (w *walk) opensAll(ring *keyring.Keyring) bool {
 	for _, o := range w.cluster.objects {
-		if !ring.Has(w.ids[o.Token]) {
+		if !w.isOurs(o) {
+			continue
+		}
+		if id := w.ids[o.Token]; !ring.Has(id) || id == ring.Staged() {
 			return false
 		}
 	}
@@ -465,8 +472,3 @@ func (w *walk) unforge(p *person) {
 		w.write(p.ledger(), text.String())
 	}
 }
-
-// walkTime is what a walk may take: a hang is a failure that names its seed.
-const walkTime = 30 * time.Second
-
-var _ = maps.Keys[map[string]int]
