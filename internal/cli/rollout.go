@@ -109,15 +109,21 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 }
 
 func (a *app) rolloutAlone(ctx context.Context, o *rolloutVerb) error {
-	w, close, err := a.start(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
+	s, err := a.open(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
 	if err != nil {
 		return err
 	}
-	defer close()
-	if err := w.Start(); err != nil {
+	defer s.Close()
+	if err := s.Start(); err != nil {
 		return err
 	}
-	return w.rollout(ctx, o.rolloutOptions, o.yes)
+	return a.rollout(ctx, s, o.rolloutOptions, o.yes)
+}
+
+// rollout points the workloads to the current generations, also at the end of push and rotate.
+func (a *app) rollout(ctx context.Context, s *action.Session, o rolloutOptions, yes bool) error {
+	mode := map[action.Mode]dryRun{action.Client: dryRunClient, action.Server: dryRunServer}[s.Mode]
+	return (&work{a, s, workOptions{dryRun: mode}}).rolloutSteps(ctx, o, yes)
 }
 
 // rolloutRun is one rollout under way.
@@ -133,9 +139,9 @@ type rolloutRun struct {
 
 type keyringPlace struct{ namespace, base string }
 
-// rollout looks at all workloads, refuses before the first patch what could not
+// rolloutSteps looks at all workloads, refuses before the first patch what could not
 // be finished, and then goes through them one by one.
-func (w *work) rollout(ctx context.Context, o rolloutOptions, yes bool) error {
+func (w *work) rolloutSteps(ctx context.Context, o rolloutOptions, yes bool) error {
 	if o.appsHold != "" && !w.Project.Keys.Has(o.appsHold) {
 		return withHint(fmt.Errorf("--apps-hold %s: this keyring has no such key", o.appsHold), "it has %s", hint.List(w.Project.Keys.IDs()))
 	}

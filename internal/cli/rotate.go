@@ -392,7 +392,7 @@ func (r *rotateRun) finish(ctx context.Context) error {
 	case r.o.prepare:
 		return nil
 	case r.o.rollout:
-		if err := r.work.rollout(ctx, r.o.rolloutOptions, true); err != nil {
+		if err := r.rollout(ctx, r.Session, r.o.rolloutOptions, true); err != nil {
 			return err
 		}
 		r.console.next("kubectl fernet retire" + flags)
