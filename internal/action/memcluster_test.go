@@ -22,6 +22,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // fault is what happens to one request that changes something.
@@ -33,6 +35,8 @@ const (
 	refused       // the API server said no
 	lost          // nobody knows, and it was not done
 	landed        // nobody knows, and it was done
+	held          // of a delete: a finalizer holds it
+	changed       // of a delete or a patch: another process was there first
 )
 
 // memCluster is a map as the cluster. Its methods are those of *cluster.Client that the
@@ -46,13 +50,26 @@ type memCluster struct {
 	unlist  bool // Secrets may not be listed
 
 	sent   func(row ledger.Row) // called before a create that is no dry run
-	at     int                  // the number of the create that has the fault, from 1
+	at     int                  // the number of the write that has the fault, from 1
 	fault  fault
-	writes int // creates and patches that were no dry runs
+	writes int // creates, deletes and patches that were no dry runs
+	blind  int // the number of the look that fails, from 1
+	looks  int
+
+	deleting  func(o manifest.Object)                             // called before a delete that is no dry run
+	whole     map[[2]string]corev1.Secret                         // the keyring Secrets
+	refer     func(walk int, namespace string) []usage.Finding    // what a walk finds
+	walks     int                                                 // over all namespaces
+	denied    []cluster.Kind                                      // to every walk
+	workloads map[string][]workload.Workload                      // by namespace
+	patched   func(w workload.Workload, rename map[string]string) // called before a patch that is no dry run
 }
 
 func newMemCluster() *memCluster {
-	return &memCluster{secrets: map[[2]string]manifest.Object{}, had: map[[2]string]string{}}
+	return &memCluster{
+		secrets: map[[2]string]manifest.Object{}, had: map[[2]string]string{}, whole: map[[2]string]corev1.Secret{},
+		workloads: map[string][]workload.Workload{},
+	}
 }
 
 // names gives what is there, as NAMESPACE/NAME.
@@ -72,6 +89,9 @@ func (m *memCluster) put(o manifest.Object) manifest.Object {
 }
 
 func (m *memCluster) Observe(_ context.Context, namespace string, in manifest.Interest, _ int) (objects []manifest.Object, listed bool, err error) {
+	if err := m.look(); err != nil {
+		return nil, false, err
+	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, at := range slices.SortedFunc(maps.Keys(m.secrets), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
@@ -87,6 +107,9 @@ func (m *memCluster) AwaitGone(_ context.Context, objects []manifest.Object, _ t
 }
 
 func (m *memCluster) GetSecrets(_ context.Context, namespace string, names []string, _ int) (found []manifest.Object, err error) {
+	if err := m.look(); err != nil {
+		return nil, err
+	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, name := range names {
@@ -107,6 +130,16 @@ func (m *memCluster) next() fault {
 	return sound
 }
 
+// look fails if it is the turn of a look to fail.
+func (m *memCluster) look() error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.looks++; m.looks == m.blind {
+		return errFault
+	}
+	return nil
+}
+
 func (m *memCluster) Create(_ context.Context, row ledger.Row, dryRun bool) cluster.Result {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -124,9 +157,14 @@ func (m *memCluster) Create(_ context.Context, row ledger.Row, dryRun bool) clus
 		m.sent(row)
 	}
 	what := m.next()
-	if what == sound || what == landed {
+	if what == sound || what >= landed {
 		o = m.put(o)
 	}
+	return created(what, o)
+}
+
+// created is the result of a create.
+func created(what fault, o manifest.Object) cluster.Result {
 	switch what {
 	case unsent:
 		return cluster.Result{Fate: cluster.NotSent, Err: errFault}
@@ -160,8 +198,6 @@ func (m *memCluster) Adopt(_ context.Context, seen manifest.Object, row ledger.R
 	}
 	return o, nil
 }
-
-func (m *memCluster) Keyrings(context.Context, string) ([]corev1.Secret, error) { return nil, nil }
 
 // desk is an operator's folder, and the cluster that they work on.
 type desk struct {

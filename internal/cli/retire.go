@@ -3,23 +3,17 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 )
 
 const retireLong = `Delete the generations that nothing uses any more, and drop the old key.
@@ -103,312 +97,149 @@ func (o *retireOptions) validate(namespace string) error {
 	return o.workOptions.validate(namespace)
 }
 
-// retireRun is one retire under way.
-type retireRun struct {
-	*work
-	o        *retireOptions
-	items    []*retired
-	held     []keysecret.Held          // the newest keyring Secrets
-	denied   map[string][]cluster.Kind // by namespace
-	skipped  []plan.Decision
-	returned []manifest.Object // retired before, there again, and opened by no key
-	views    []plan.View
-	left     bool // something blocks: exit code 1
-}
-
-// retired is one Secret that could go.
-type retired struct {
-	plan.Retirement
-	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
-	uses    []usage.Finding // that keep it
-	history []usage.Finding // that --drop-rollback gives up
-	deleted bool            // by this run, whatever came after
-	outcome string
-	reason  string
-}
-
-const (
-	outcomeDeleted  = "deleted"
-	outcomeInUse    = "in use"
-	outcomeHistory  = "kept for rollback"
-	outcomeUnseen   = "kept, unproven"
-	outcomeRestored = "put back"
-	outcomeFailed   = "failed"
-	outcomeUnsent   = "not sent"
-)
-
 func (a *app) retire(ctx context.Context, o *retireOptions) error {
-	w, close, err := a.start(ctx, o.workOptions, action.Needs{Writes: true, Spreads: true})
+	verb := action.Retire{
+		Names: o.names, DropRollback: o.dropRollback, Strict: o.strict, Forget: o.forget, ForgetNamespaces: o.forgetNamespaces,
+		SkipClusterCheck: o.skipClusterCheck, Ignore: o.ignore,
+	}
+	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
 	}
-	defer close()
-	if err := w.Start(); err != nil {
-		return err
-	}
-	if slices.Contains(o.forget, w.Target.Cluster) {
-		return fmt.Errorf("--forget-cluster %s: that is the cluster of this run", w.Target.Cluster)
-	}
-	r := &retireRun{work: w, o: o, denied: map[string][]cluster.Kind{}}
-	leaving, err := r.leaving()
+	defer s.Close()
+	p, err := verb.Plan(ctx, s)
 	if err != nil {
 		return err
 	}
-	if err := r.collect(ctx, leaving); err != nil {
+	if err := a.confirmRetire(ctx, o, s, p.Doomed()); err != nil {
 		return err
 	}
-	if err := r.judge(ctx); err != nil {
+	if err := p.Apply(ctx); err != nil {
 		return err
 	}
-	if err := r.carryOut(ctx); err != nil {
-		return err
-	}
-	return r.conclude(ctx)
-}
-
-// leaving says which entries go altogether: those of the arguments.
-func (r *retireRun) leaving() (func(envKey string) bool, error) {
-	chosen := map[string]bool{}
-	for _, name := range r.o.names {
-		envKey := ""
-		for _, record := range r.Records {
-			base, _ := names.Split(record.Secret)
-			if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
-				envKey = record.EnvKey
-			}
-		}
-		switch {
-		case envKey == "" && r.wasRecorded(name):
-			r.console.note("%s: every Secret of it that the ledger has was deleted", name)
-			continue
-		case envKey == "":
-			return nil, withHint(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", action.EnvFlag(r.o.env))
-		case r.Project.Has(envKey):
-			return nil, withHint(fmt.Errorf("%s is still in %s: its older generations go without naming it", envKey, r.o.env), "remove it there first, if it is to go altogether")
-		}
-		chosen[envKey] = true
-	}
-	return func(envKey string) bool { return chosen[envKey] }, nil
-}
-
-// wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
-func (r *retireRun) wasRecorded(name string) bool {
-	base, err := names.Base(name)
-	for _, at := range r.Known {
-		if at.Past.Known(name) > 0 || err == nil && at.Past.Known(base) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// collect finds what could go: tokens and keyrings.
-func (r *retireRun) collect(ctx context.Context, leaving func(string) bool) error {
-	views, err := r.LookAll(ctx)
-	if err != nil {
-		return err
-	}
-	r.views = views
-	for _, view := range views {
-		if slices.Contains(r.o.forgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
-			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)
-		}
-		mine := plan.Mine(view.Records, r.Project.Wanted)
-		if len(r.o.names) > 0 {
-			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !leaving(w.EnvKey) })
-		}
-		candidates, skipped := plan.Retire(view, mine, r.Project.Sealer.Judge, r.Project.Keys, leaving)
-		for _, c := range candidates {
-			r.items = append(r.items, &retired{Retirement: c})
-		}
-		r.skipped = append(r.skipped, skipped...)
-		r.returned = append(r.returned, plan.PutBack(view, mine, r.Project.Sealer.Judge, r.Project.Keys)...)
-		if len(r.o.names) > 0 {
-			continue
-		}
-		if err := r.collectKeyrings(ctx, view.Namespace); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *retireRun) collectKeyrings(ctx context.Context, namespace string) error {
-	all, err := r.Keyrings(ctx, namespace)
-	if err != nil {
-		return err
-	}
-	for _, held := range all {
-		if held.Generation < keysecret.Newest(all, held.Base).Generation {
-			r.items = append(r.items, &retired{Retirement: plan.Retirement{Object: held.Object}, keyring: &held})
-		} else {
-			r.held = append(r.held, held)
-		}
-	}
-	return nil
-}
-
-// judge walks over each namespace and decides what may go.
-func (r *retireRun) judge(ctx context.Context) error {
-	findings, err := r.walk(ctx)
-	if err != nil {
-		return err
-	}
-	for _, item := range r.items {
-		for _, f := range findings[item.Object.Namespace] {
-			switch {
-			case f.Secret != item.Object.Name:
-			case f.Class == usage.History:
-				item.history = append(item.history, f)
-			default:
-				item.uses = append(item.uses, f)
-			}
-		}
-		switch {
-		case item.Gone: // what uses it all the same is found after the deletes
-			item.outcome = outcomeDeleted
-		case len(item.uses) > 0:
-			item.outcome = outcomeInUse
-		case r.blind(item.Object.Namespace):
-			item.outcome = outcomeUnseen
-		case len(item.history) > 0 && !r.o.dropRollback:
-			item.outcome = outcomeHistory
-		default:
-			item.outcome = outcomeDeleted
-		}
-		r.left = r.left || item.outcome != outcomeDeleted
-	}
-	return nil
-}
-
-// walk gives, by namespace, what refers to what could go.
-func (r *retireRun) walk(ctx context.Context) (map[string][]usage.Finding, error) {
-	names := map[string]map[string]bool{}
-	for _, item := range r.items {
-		if item.outcome != "" && item.outcome != outcomeDeleted {
-			continue // after the deletes: only what went
-		}
-		if names[item.Object.Namespace] == nil {
-			names[item.Object.Namespace] = map[string]bool{}
-		}
-		names[item.Object.Namespace][item.Object.Name] = true
-	}
-	findings := map[string][]usage.Finding{}
-	for namespace, wanted := range names {
-		walk, err := r.Cluster.Walk(ctx, namespace, func(name string) bool { return wanted[name] }, min(r.o.parallel, defaultParallel))
-		if err != nil {
-			return nil, err
-		}
-		findings[namespace], r.denied[namespace] = walk.Findings, walk.Denied
-	}
-	return findings, nil
-}
-
-// blind says whether something could not be looked at that may well use Secrets.
-func (r *retireRun) blind(namespace string) bool {
-	return slices.ContainsFunc(r.denied[namespace], func(k cluster.Kind) bool { return k.PodHolding || r.o.strict })
-}
-
-// going gives what is to be deleted.
-func (r *retireRun) going() (items []*retired) {
-	for _, item := range r.items {
-		if item.outcome == outcomeDeleted {
-			items = append(items, item)
-		}
-	}
-	return items
-}
-
-// conclude prints the report, and drops the previous keys if that is proven.
-func (r *retireRun) conclude(ctx context.Context) error {
-	r.report()
-	if ctx.Err() != nil {
+	a.reportRetire(o, s, p)
+	switch {
+	case ctx.Err() != nil:
 		return errInterrupted
-	}
-	failed := slices.ContainsFunc(r.items, func(i *retired) bool { return i.outcome == outcomeFailed })
-	if failed {
+	case p.Has(plan.Failed):
 		return errEntries
 	}
-	if len(r.o.names) == 0 {
-		if err := r.dropKeys(ctx); err != nil {
+	kept := false
+	if len(o.names) == 0 {
+		if kept, err = a.dropKeys(ctx, o, p); err != nil {
 			return err
 		}
 	}
-	if r.left || len(r.skipped) > 0 || len(r.returned) > 0 {
+	if kept || p.Findings() {
 		return errFindings
 	}
 	return nil
 }
 
-// report says what went, and what keeps the rest.
-func (r *retireRun) report() {
-	for _, item := range r.items {
+// confirmRetire names what can no longer be returned to, and asks.
+func (a *app) confirmRetire(ctx context.Context, o *retireOptions, s *action.Session, doomed []*action.Retired) error {
+	if len(doomed) == 0 || o.yes || o.dryRun != dryRunNone {
+		return nil
+	}
+	for _, item := range doomed {
+		a.console.say(fmt.Sprintf("secret/%s in %s", item.Object.Name, item.Object.Namespace))
+		for _, text := range item.Rollbacks() {
+			a.console.say("  " + text)
+		}
+	}
+	return a.confirm(ctx, false, fmt.Sprintf("delete %s in %s?", hint.Count(len(doomed), "Secret"), s.Target.Places()))
+}
+
+// reportRetire says what was deleted, and what keeps the rest.
+func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.RetirePlan) {
+	for _, item := range p.Items {
 		where := ""
-		if len(r.Target.Namespaces) > 1 {
+		if len(s.Target.Namespaces) > 1 {
 			where = " in " + item.Object.Namespace
 		}
-		fmt.Fprintf(r.Out, "secret/%s %s%s%s\n", item.Object.Name, item.outcome, where, r.o.dryRun.suffix())
+		fmt.Fprintf(a.Out, "secret/%s %s%s%s\n", item.Object.Name, item.Outcome, where, o.dryRun.suffix())
 	}
-	for _, item := range r.items {
-		r.explainItem(item)
+	for _, item := range p.Items {
+		a.explainRetired(item)
 	}
-	r.explain(r.Session, r.skipped)
-	if slices.ContainsFunc(r.items, func(i *retired) bool { return i.outcome == outcomeHistory }) {
-		r.console.hint(r.typed + " --drop-rollback gives the way back to those revisions up")
+	a.explain(s, p.Skipped)
+	if p.Has(plan.ForRollback) {
+		a.console.hint(a.typed + " --drop-rollback gives the way back to those revisions up")
 	}
-	for _, namespace := range r.Target.Namespaces {
-		if kinds := r.denied[namespace]; len(kinds) > 0 {
-			names := make([]string, len(kinds))
-			for i, k := range kinds {
-				names[i] = k.String()
-			}
-			r.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(names, ", "))
+	for _, namespace := range s.Target.Namespaces {
+		if kinds := p.Denied(namespace); len(kinds) > 0 {
+			a.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(kinds, ", "))
 		}
 	}
-	r.explainReturned()
-	if len(r.items) == 0 && len(r.skipped) == 0 && len(r.returned) == 0 {
-		r.console.note("no older generation is in %s", r.Target.Places())
+	for _, r := range p.Returned {
+		a.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", r.Name, r.Namespace)
+		a.console.hint(hint.Format("kubectl delete secret %s -n %s if nothing uses it", r.Name, r.Namespace))
+	}
+	if len(p.Items)+len(p.Skipped)+len(p.Returned) == 0 {
+		a.console.note("no older generation is in %s", s.Target.Places())
 	}
 }
 
-func (r *retireRun) explainReturned() {
-	for _, o := range r.returned {
-		r.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", o.Name, o.Namespace)
-		r.console.hint(hint.Format("kubectl delete secret %s -n %s if nothing uses it", o.Name, o.Namespace))
+// explainRetired says on stderr why an item came to its outcome.
+func (a *app) explainRetired(item *action.Retired) {
+	history := "history:"
+	switch item.Outcome {
+	case plan.Failed:
+		a.console.say(fmt.Sprintf("error: secret/%s: %s", item.Object.Name, hint.OneLine(item.Reason)))
+		return
+	case plan.InUse, plan.Restored:
+		for _, text := range item.Uses() {
+			a.console.say(fmt.Sprintf("%s: secret/%s: %s", item.Outcome, item.Object.Name, text))
+		}
+	case plan.ForRollback:
+	case plan.Deleted:
+		history = "given up with"
+	default:
+		return
+	}
+	for _, text := range item.Rollbacks() {
+		a.console.say(fmt.Sprintf("%s secret/%s: %s", history, item.Object.Name, text))
 	}
 }
 
-func (r *retireRun) explainItem(item *retired) {
-	name := item.Object.Name
-	switch item.outcome {
-	case outcomeFailed:
-		r.console.say(fmt.Sprintf("error: secret/%s: %s", name, hint.OneLine(item.reason)))
-	case outcomeInUse, outcomeRestored:
-		for _, f := range item.uses {
-			r.console.say(fmt.Sprintf("%s: secret/%s: %s: %s, %s", item.outcome, name, f.Object(), f.Reason, f.Path))
-		}
-		fallthrough
-	case outcomeHistory:
-		for _, text := range item.rollbacks() {
-			r.console.say(fmt.Sprintf("history: secret/%s: %s", name, text))
-		}
-	case outcomeDeleted:
-		for _, text := range item.rollbacks() {
-			r.console.say(fmt.Sprintf("given up with secret/%s: %s", name, text))
+// dropKeys takes the previous keys out of their file, if nothing keeps them.
+func (a *app) dropKeys(ctx context.Context, o *retireOptions, p *action.RetirePlan) (kept bool, err error) {
+	d, err := p.DropKeys(ctx)
+	if err != nil || len(d.Keys) == 0 {
+		return false, err
+	}
+	for _, because := range d.Reasons {
+		a.console.say("key kept: " + because.Reason)
+		if because.Way != "" {
+			a.console.hint(because.Way)
 		}
 	}
+	if len(d.Reasons) > 0 {
+		return true, nil
+	}
+	err = a.confirm(ctx, o.yes || o.dryRun != dryRunNone, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", hint.Few(d.Keys), d.Path))
+	if errors.Is(err, errNotConfirmed) {
+		a.console.say("key kept: not confirmed")
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := d.Apply(); err != nil {
+		return false, err
+	}
+	a.reportDropped(o, d)
+	return false, nil
 }
 
-// rollbacks says, once for each object, what history needs the Secret.
-func (item *retired) rollbacks() (texts []string) {
-	for _, f := range item.history {
-		text := f.Object() + ": " + f.Reason
-		if f.Revision != "" {
-			text += fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
-		}
-		if !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
+// reportDropped says what is left of the keys that were dropped.
+func (a *app) reportDropped(o *retireOptions, d *action.KeyDrop) {
+	for _, id := range d.Keys {
+		fmt.Fprintf(a.Out, "key/%s dropped%s\n", id, o.dryRun.suffix())
 	}
-	return texts
+	flag := action.EnvFlag(o.env)
+	for _, held := range d.Holding() {
+		a.console.next(hint.Format("secret/%s in namespace %s still holds it: kubectl fernet rollout%s writes the keyring without it and moves the workloads, then kubectl fernet retire%s", held.Name, held.Namespace, flag, flag))
+	}
+	a.console.note("tokens under it in git, in backups of etcd and in the ledger stay readable with it; programs that read Secrets through the API, and Helm's history, could not be looked at")
 }

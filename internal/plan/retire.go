@@ -20,6 +20,39 @@ type Retirement struct {
 	UIDs   []string   // that the ledger takes to be there under these bytes, the object's among them
 }
 
+// The outcomes of a Secret that could be retired; Failed is one too.
+const (
+	Deleted     Outcome = "deleted"
+	InUse       Outcome = "in use"
+	ForRollback Outcome = "kept for rollback"
+	Unseen      Outcome = "kept, unproven"
+	Restored    Outcome = "put back" // deleted, and created again because it came into use
+	NotSent     Outcome = "not sent" // interrupted before its turn
+)
+
+// Uses is what a look over its namespace found about a Secret.
+type Uses struct {
+	Hard    bool // something refers to it that reads it, or may
+	History bool // an older revision refers to it
+	Blind   bool // some kind of object that may refer to it could not be looked at
+}
+
+// Deletable decides what is to become of a Secret that could be retired.
+func Deletable(r Retirement, found Uses, dropRollback bool) Outcome {
+	switch {
+	case r.Gone: // what refers to it all the same is found after the deletes
+		return Deleted
+	case found.Hard:
+		return InUse
+	case found.Blind:
+		return Unseen
+	case found.History && !dropRollback:
+		return ForRollback
+	default:
+		return Deleted
+	}
+}
+
 // Retire gives the generations older than the current one of each base name, and
 // all generations of those entries that all names. Only what is proven ours is
 // ever among them. A base name whose current generation is being deleted keeps what

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -156,4 +157,31 @@ func Repoint(w workload.Workload, g Generations, appsHold string, update bool) R
 	slices.Sort(r.Lacking)
 	r.Lacking = slices.Compact(r.Lacking)
 	return r
+}
+
+// Patched says whether the step is a patch: force also patches what others keep.
+func (r Repointing) Patched(force bool) bool {
+	return len(r.Rename) > 0 && r.Workload.Kind.Patchable() && (r.Workload.Manager() == "" || force)
+}
+
+// Successors gives the names that the references get, in the order of those that they had.
+func (r Repointing) Successors() (names []string) {
+	for _, older := range slices.Sorted(maps.Keys(r.Rename)) {
+		names = append(names, r.Rename[older])
+	}
+	return names
+}
+
+// Refused gives the workloads whose patch would give their pods a token under a key that
+// they are not known to hold, and the ids of those keys. One such workload stops the whole
+// rollout, so that none is left half way.
+func Refused(steps []Repointing, force bool) (workloads, keys []string) {
+	for _, step := range steps {
+		if step.Patched(force) && len(step.Lacking) > 0 {
+			workloads = append(workloads, step.Workload.String())
+			keys = append(keys, step.Lacking...)
+		}
+	}
+	slices.Sort(keys)
+	return workloads, slices.Compact(keys)
 }

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
+)
+
+// Retire deletes the generations that nothing uses any more, and drops the previous keys.
+type Retire struct {
+	Names            []string // entries that are removed altogether; none: all older generations
+	DropRollback     bool     // also what only a return to an older revision would need
+	Strict           bool     // nothing while any kind of object could not be looked at
+	Forget           []string // clusters of the ledger that are gone for good
+	ForgetNamespaces []string // namespaces whose Secrets were lost for good
+	SkipClusterCheck bool     // drops a key without a look at the Secrets of all namespaces
+	Ignore           []string // NAMESPACE/NAME of copies that need not be opened any more
+}
+
+// Needs says what retire needs of its session.
+func (Retire) Needs() Needs { return Needs{Writes: true, Spreads: true} }
+
+// RetirePlan is what retire is about to do; after Apply it is what came of it.
+type RetirePlan struct {
+	Items    []*Retired
+	Skipped  []plan.Decision   // names whose older generations may be needed yet
+	Returned []manifest.Object // retired before, there again, and opened by no key
+
+	verb     Retire
+	session  *Session
+	views    []plan.View
+	keyrings []keysecret.Held          // the newest of each name
+	denied   map[string][]cluster.Kind // by namespace
+}
+
+// Retired is one Secret that could be deleted, and what is to become of it.
+type Retired struct {
+	plan.Retirement
+	Outcome plan.Outcome
+	Reason  string
+
+	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
+	uses    []usage.Finding // that keep it
+	history []usage.Finding // that --drop-rollback gives up
+	deleted bool            // by this run, whatever came after
+}
+
+// Uses says what keeps the Secret.
+func (r *Retired) Uses() (texts []string) {
+	for _, f := range r.uses {
+		texts = append(texts, fmt.Sprintf("%s: %s, %s", f.Object(), f.Reason, f.Path))
+	}
+	return texts
+}
+
+// Rollbacks says, once for each object, what history needs the Secret.
+func (r *Retired) Rollbacks() (texts []string) {
+	for _, f := range r.history {
+		text := f.Object() + ": " + f.Reason
+		if f.Revision != "" {
+			text += fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
+		}
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// Plan finds what could be deleted, and looks over each namespace for what refers to it.
+func (v Retire) Plan(ctx context.Context, s *Session) (*RetirePlan, error) {
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	if slices.Contains(v.Forget, s.Target.Cluster) {
+		return nil, fmt.Errorf("--forget-cluster %s: that is the cluster of this run", s.Target.Cluster)
+	}
+	p := &RetirePlan{verb: v, session: s, denied: map[string][]cluster.Kind{}}
+	chosen, err := p.chosen()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.collect(ctx, chosen); err != nil {
+		return nil, err
+	}
+	return p, p.judge(ctx)
+}
+
+// Apply deletes what may be deleted. Where nothing is, it completes the ledger by what is
+// there.
+func (p *RetirePlan) Apply(ctx context.Context) error {
+	s := p.session
+	doomed, confirmed := p.Doomed(), s.Confirmed(p.views...)
+	switch {
+	case len(doomed) == 0:
+		return s.Record(confirmed...)
+	case s.Mode == Client:
+		return nil
+	default:
+		return s.remove(ctx, doomed, confirmed, p.usedAgain)
+	}
+}
+
+// Doomed gives what is to be deleted, or was.
+func (p *RetirePlan) Doomed() (items []*Retired) {
+	for _, item := range p.Items {
+		if item.Outcome == plan.Deleted {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// Has says whether anything has this outcome.
+func (p *RetirePlan) Has(outcome plan.Outcome) bool {
+	return slices.ContainsFunc(p.Items, func(item *Retired) bool { return item.Outcome == outcome })
+}
+
+// Findings says whether something is kept.
+func (p *RetirePlan) Findings() bool {
+	return len(p.Doomed()) < len(p.Items) || len(p.Skipped)+len(p.Returned) > 0
+}
+
+// Denied names the kinds of objects of a namespace that could not be looked at.
+func (p *RetirePlan) Denied(namespace string) (kinds []string) {
+	for _, k := range p.denied[namespace] {
+		kinds = append(kinds, k.String())
+	}
+	return kinds
+}
+
+// chosen says of an entry whether it is removed altogether: those that were named are.
+func (p *RetirePlan) chosen() (func(envKey string) bool, error) {
+	s, chosen := p.session, map[string]bool{}
+	for _, name := range p.verb.Names {
+		envKey := s.entryOf(name)
+		switch {
+		case envKey == "" && s.wasRecorded(name):
+			s.note("%s: every Secret of it that the ledger has was deleted", name)
+			continue
+		case envKey == "":
+			return nil, hint.With(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", EnvFlag(s.Env))
+		case s.Project.Has(envKey):
+			return nil, hint.With(fmt.Errorf("%s is still in %s: its older generations go without naming it", envKey, s.Env), "remove it there first, if it is to go altogether")
+		}
+		chosen[envKey] = true
+	}
+	return func(envKey string) bool { return chosen[envKey] }, nil
+}
+
+// entryOf gives the entry that the evidence has under a name: its own, or that of one of
+// its Secrets.
+func (s *Session) entryOf(name string) (envKey string) {
+	for _, record := range s.Records {
+		base, _ := names.Split(record.Secret)
+		if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
+			envKey = record.EnvKey
+		}
+	}
+	return envKey
+}
+
+// wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
+func (s *Session) wasRecorded(name string) bool {
+	base, err := names.Base(name)
+	for _, at := range s.Known {
+		if at.Past.Known(name) > 0 || err == nil && at.Past.Known(base) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// collect finds what could be deleted: tokens and keyrings.
+func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err error) {
+	s := p.session
+	if p.views, err = s.LookAll(ctx); err != nil {
+		return err
+	}
+	for _, view := range p.views {
+		if slices.Contains(p.verb.ForgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
+			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)
+		}
+		mine := plan.Mine(view.Records, s.Project.Wanted)
+		if len(p.verb.Names) > 0 {
+			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !chosen(w.EnvKey) })
+		}
+		candidates, skipped := plan.Retire(view, mine, s.Project.Sealer.Judge, s.Project.Keys, chosen)
+		for _, c := range candidates {
+			p.Items = append(p.Items, &Retired{Retirement: c})
+		}
+		p.Skipped = append(p.Skipped, skipped...)
+		p.Returned = append(p.Returned, plan.PutBack(view, mine, s.Project.Sealer.Judge, s.Project.Keys)...)
+		if len(p.verb.Names) > 0 {
+			continue
+		}
+		if err := p.collectKeyrings(ctx, view.Namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *RetirePlan) collectKeyrings(ctx context.Context, namespace string) error {
+	all, err := p.session.Keyrings(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	for _, held := range all {
+		if held.Generation < keysecret.Newest(all, held.Base).Generation {
+			p.Items = append(p.Items, &Retired{Retirement: plan.Retirement{Object: held.Object}, keyring: &held})
+		} else {
+			p.keyrings = append(p.keyrings, held)
+		}
+	}
+	return nil
+}
+
+// judge looks over each namespace and decides what may be deleted.
+func (p *RetirePlan) judge(ctx context.Context) error {
+	findings, err := p.walk(ctx, p.Items)
+	if err != nil {
+		return err
+	}
+	for _, item := range p.Items {
+		item.uses, item.history = referring(findings, item)
+		found := plan.Uses{Hard: len(item.uses) > 0, History: len(item.history) > 0, Blind: p.blind(item.Object.Namespace)}
+		item.Outcome = plan.Deletable(item.Retirement, found, p.verb.DropRollback)
+	}
+	return nil
+}
+
+// usedAgain looks over the namespaces once more, after the deletes, and gives those items
+// that something has begun to refer to.
+func (p *RetirePlan) usedAgain(ctx context.Context) (again []*Retired, err error) {
+	deleted := p.Doomed()
+	findings, err := p.walk(ctx, deleted)
+	for _, item := range deleted {
+		if item.uses, _ = referring(findings, item); len(item.uses) > 0 {
+			again = append(again, item)
+		}
+	}
+	return again, err
+}
+
+// referring gives the findings about one item.
+func referring(findings map[string][]usage.Finding, item *Retired) (uses, history []usage.Finding) {
+	for _, f := range findings[item.Object.Namespace] {
+		switch {
+		case f.Secret != item.Object.Name:
+		case f.Class == usage.History:
+			history = append(history, f)
+		default:
+			uses = append(uses, f)
+		}
+	}
+	return uses, history
+}
+
+// walkParallel bounds the lists that are under way at once: each may hold a page of any
+// kind of object.
+const walkParallel = 32
+
+// walk gives, by namespace, what refers to these items.
+func (p *RetirePlan) walk(ctx context.Context, items []*Retired) (map[string][]usage.Finding, error) {
+	wanted := map[string]map[string]bool{} // names, by namespace
+	for _, item := range items {
+		if wanted[item.Object.Namespace] == nil {
+			wanted[item.Object.Namespace] = map[string]bool{}
+		}
+		wanted[item.Object.Namespace][item.Object.Name] = true
+	}
+	findings := map[string][]usage.Finding{}
+	for _, namespace := range SortedKeys(wanted) {
+		walk, err := p.session.Cluster.Walk(ctx, namespace, func(name string) bool { return wanted[namespace][name] }, min(p.session.Parallel, walkParallel))
+		if err != nil {
+			return nil, err
+		}
+		findings[namespace], p.denied[namespace] = walk.Findings, walk.Denied
+	}
+	return findings, nil
+}
+
+// blind says whether something could not be looked at that may well use Secrets.
+func (p *RetirePlan) blind(namespace string) bool {
+	return slices.ContainsFunc(p.denied[namespace], func(k cluster.Kind) bool { return k.PodHolding || p.verb.Strict })
+}
