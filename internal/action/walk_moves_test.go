@@ -342,7 +342,59 @@ func (w *walk) restoreKeyless(p *person, lives int) {
 	w.write(p.env(), env)
 }
 
-func (w *walk) retire(*person, int) {}
+// retire deletes what is older, or all of an entry that left the .env, and drops the
+// previous keys if nothing needs them.
+func (w *walk) retire(p *person, lives int) {
+	verb := Retire{}
+	if left := w.left(p); len(left) > 0 && w.random.IntN(3) == 0 {
+		verb.Names = []string{pick(w, left)}
+		w.removed = baseOf(verb.Names[0])
+	}
+	s, err := w.open(p, fmt.Sprintf("retire %q", verb.Names), lives, verb.Needs())
+	before := w.evidence(p)
+	var drop *KeyDrop
+	if err == nil {
+		drop, err = w.retires(s, verb)
+		s.Close()
+	}
+	if drop != nil {
+		w.log("  keeps %v, because of %v", drop.Keys, drop.Reasons)
+		if len(drop.Reasons) == 0 && err == nil {
+			w.count["key dropped"]++
+			w.dropped(p, before)
+		}
+	}
+	w.removed = ""
+	w.ran(p, nil, err)
+}
+
+// left gives the entries of which a person has evidence, and that are not in their .env.
+func (w *walk) left(p *person) (names []string) {
+	for _, name := range []string{"SECRET_A", "SECRET_B", "SECRET_C"} {
+		if _, has := w.entries(p)[name]; !has && strings.Contains(w.read(p.ledger()), ","+name+",") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (w *walk) retires(s *Session, verb Retire) (*KeyDrop, error) {
+	p, err := verb.Plan(w.t.Context(), s)
+	if err == nil {
+		err = p.Apply(w.t.Context())
+	}
+	if err != nil || len(verb.Names) > 0 {
+		return nil, err
+	}
+	drop, err := p.DropKeys(w.t.Context())
+	if err != nil || len(drop.Keys) == 0 {
+		return nil, err
+	}
+	if len(drop.Reasons) == 0 {
+		err = drop.Apply()
+	}
+	return drop, err
+}
 
 // finishes: a person with the newest keys and all ledgers, who is told of no key that is
 // not theirs, gets every entry into every namespace, under KEY.
@@ -354,6 +406,7 @@ func (w *walk) finishes(p *person) {
 	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))})
 	w.rotate(p, 0, Rotate{}) // perhaps to finish another one
 	w.rotate(p, 0, Rotate{})
+	w.retire(p, 0)
 	key := w.ring(p).IDs()[0]
 	for name, value := range w.entries(p) {
 		for _, namespace := range walkNamespaces {

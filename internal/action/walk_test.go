@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,7 +75,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	t.Logf("%d steps; %v", steps.Load(), total)
-	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished"} {
+	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped"} {
 		if walks > 1000 && total[what] == 0 {
 			t.Errorf("in no walk: %s", what)
 		}
@@ -109,6 +110,7 @@ type walk struct {
 	keyless  bool           // a restore without a key is under way, which trusts the ledger
 	unproven map[place]bool // what it created
 
+	removed string   // the base name of an entry that is retired altogether
 	calm    bool     // nothing goes wrong any more
 	ignored []string // the --ignore-key of all commands
 }
@@ -281,26 +283,12 @@ func (w *walk) wrote(namespace string, ring *keyring.Keyring) {
 // cluster shows is none: their Secrets were deleted by hand, and somebody who did not know
 // began anew.
 func (w *walk) concerns(p *person, namespace string) []string {
-	mine := map[string]bool{}
+	mine, highest, ring := map[string]bool{}, map[string]int{}, w.ring(p)
 	for name := range w.entries(p) {
 		mine[baseOf(name)] = true
 	}
-	ring, states, highest := w.ring(p), map[string]string{}, map[string]int{} // the last state in the order of the fold, by name and token
-	for line := range strings.Lines(w.read(p.ledger())) {
-		cells := strings.Split(line, ",")
-		if len(cells) != 14 || cells[4] != namespace || w.forged[line] {
-			continue
-		}
-		if signer := strings.Split(cells[13], ":"); len(signer) == 3 && ring.Has(signer[1]) {
-			key := cells[5] + " " + cells[9]
-			if was := states[key]; was != "deleted" && (was != "created" || cells[2] == "deleted") {
-				states[key] = cells[2]
-			}
-		}
-	}
-	for key, state := range states {
-		if state == "planned" || state == "created" {
-			base, generation := splitName(strings.Fields(key)[0])
+	for at, state := range w.evidence(p) {
+		if base, generation := splitName(at.name); at.namespace == namespace && (state == ledger.Planned || state == ledger.Created) {
 			mine[base] = true
 			highest[base] = max(highest[base], generation)
 		}
@@ -311,6 +299,57 @@ func (w *walk) concerns(p *person, namespace string) []string {
 		}
 	}
 	return SortedKeys(mine)
+}
+
+// recorded is a token under a name, as a ledger has it.
+type recorded struct {
+	place
+	token string
+}
+
+// evidence gives what the rows that a person's keys signed say, by an own reading: the
+// last state in the order of the fold.
+func (w *walk) evidence(p *person) map[recorded]ledger.State {
+	ring, states := w.ring(p), map[recorded]ledger.State{}
+	rank := map[ledger.State]int{ledger.Planned: 1, ledger.Failed: 2, ledger.Created: 3, ledger.Deleted: 4}
+	for line := range strings.Lines(w.read(p.ledger())) {
+		cells := strings.Split(line, ",")
+		if len(cells) != 14 || w.forged[line] {
+			continue
+		}
+		if signer := strings.Split(cells[13], ":"); len(signer) == 3 && ring.Has(signer[1]) {
+			at := recorded{place{cells[4], cells[5]}, cells[9]}
+			if state := ledger.State(cells[2]); rank[state] > rank[states[at]] {
+				states[at] = state
+			}
+		}
+	}
+	return states
+}
+
+// dropped: a person who dropped keys can still open all that is live and theirs, and the
+// newest value that was recorded before of each name.
+func (w *walk) dropped(p *person, before map[recorded]ledger.State) {
+	ring := w.ring(p)
+	newest := map[place]recorded{}
+	for at, state := range before {
+		base, generation := splitName(at.name)
+		is := place{at.namespace, base}
+		_, highest := splitName(newest[is].name)
+		if state == ledger.Created && w.evidence(p)[at] != ledger.Deleted && (newest[is].name == "" || generation > highest) {
+			newest[is] = at
+		}
+	}
+	for _, at := range newest {
+		if id := w.ids[at.token]; !ring.Has(id) {
+			w.fail("%s dropped key %s, which %s/%s needs, the newest that was recorded", p.name, id, at.namespace, at.name)
+		}
+	}
+	for at, o := range w.cluster.objects {
+		if w.isOurs(o) && !w.unproven[at] && slices.Contains(w.concerns(p, at.namespace), o.Base) && !ring.Has(w.ids[o.Token]) {
+			w.fail("%s dropped key %s, which %s/%s needs", p.name, w.ids[o.Token], at.namespace, at.name)
+		}
+	}
 }
 
 // sinceHolds: the generation that a row names as of the same value had it.
@@ -360,7 +399,7 @@ func (w *walk) deleted(o manifest.Object) {
 		w.fail("%s deletes %s/%s, which is not ours (R4)", w.now.name, o.Namespace, o.Name)
 	}
 	newest, _ := w.newest(o.Namespace, o.Base)
-	if newest.UID == o.UID {
+	if newest.UID == o.UID && o.Base != w.removed {
 		w.fail("%s deletes %s/%s, the newest one", w.now.name, o.Namespace, o.Name)
 	}
 }
