@@ -152,6 +152,7 @@ func TestRenamed(t *testing.T) {
 		{"secret-a", "secret-a", "of secret-a", current, false},
 		{"secret-b", "secret-a", "of secret-a", current, false},
 		{"dev-secret-a", "", "of secret-a", current, false},
+		{"dev-secret-a", "", "holds", current, false},
 		{"dev-secret-a", "secret-a", "of another", current, false},
 		{"dev-secret-a", "secret-a", "", current, false},
 		{"dev-secret-a", "secret-a", "of secret-a", alien, false},
