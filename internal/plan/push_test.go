@@ -258,6 +258,7 @@ var orphanCases = []situation{
 	{name: "all were deleted by hand", records: records(row(1, ledger.Created, current)), orphan: true},
 	{name: "planned, and it landed: not confirmed yet", objects: objects(live(1, current)), records: records(row(1, ledger.Planned, current)), orphan: true},
 	{name: "a hint alone", objects: objects(live(1, current)), records: hints(row(1, ledger.Created, current)), orphan: true},
+	{name: "two tokens of one name: it is named once", objects: objects(live(1, current)), records: records(row(1, ledger.Created, current), row(1, ledger.Created, previous)), orphan: true, want: "orphan secret-a under k-new: SECRET_A is no longer"},
 	{name: "two lines were removed, in the ledger's order", objects: objects(live(1, current), of("b", live(1, previous))), records: records(row(1, ledger.Created, current), rowOf("b", row(1, ledger.Created, previous))), orphan: true,
 		want: "orphan secret-a under k-new: SECRET_A is no longer | orphan secret-b under k-old: SECRET_B is no longer"},
 }

@@ -46,6 +46,7 @@ var successorCases = []situation{
 	{name: "retired under KEY", objects: objects(live(2, current)), past: list(row(1, ledger.Deleted, changed)), want: "over secret-a->secret-a-g2 differs | current secret-a-g2"},
 	{name: "two tokens of one name were retired: one with the value is enough", objects: objects(live(3, current)), records: records(sinceOne(rotated(3, ledger.Created, current))), past: list(sinceOne(row(2, ledger.Deleted, alien)), row(2, ledger.Deleted, "k-lost/x")), want: "over secret-a-g2->secret-a-g3 k-lost->k-new | current secret-a-g3"},
 	{name: "a newer one was retired", objects: objects(live(1, current)), past: list(row(2, ledger.Deleted, alien)), want: "current secret-a"},
+	{name: "other bytes of the current one's name were retired", objects: objects(live(2, current)), past: list(row(2, ledger.Deleted, alien)), want: "current secret-a-g2"},
 	{name: "retired, and another entry's", objects: objects(live(2, current)), past: list(rowOf("b", row(1, ledger.Deleted, alien))), want: "current secret-a-g2"},
 	{name: "retired altogether", past: list(row(1, ledger.Deleted, alien))},
 	{name: "retired, and its bytes are known: those count", objects: objects(live(2, current)), records: records(row(1, ledger.Created, previous)), past: list(row(1, ledger.Deleted, alien)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},

@@ -3,6 +3,8 @@
 package plan_test
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -120,6 +122,10 @@ var statusCases = []struct {
 		list(at(1, row(1, ledger.Created, previous)), rowOf("b", at(1, row(1, ledger.Created, "k-old/x"))), rowOf("b", at(1, rotated(2, ledger.Created, "k-new/x")))),
 		"SECRET_A g1 k-old unfinished used by deployment/web,pod/web-1; SECRET_B g2 k-new rollout older secret-b k-old[cronjob/tick]"},
 
+	{"two keys in one second: the first name's counts as the last", objects(live(1, previous), of("b", live(1, current))), list(at(1, row(1, ledger.Created, previous)), rowOf("b", at(1, row(1, ledger.Created, current)))),
+		"SECRET_A g1 k-old current used by deployment/web,pod/web-1; SECRET_B g1 k-new unfinished used by cronjob/tick"},
+
+	{"somebody else's alone, beside ours", objects(foreign(1, garbage), of("b", live(1, current))), list(rowOf("b", row(1, ledger.Created, current))), "SECRET_A none current; SECRET_B g1 k-new current used by cronjob/tick"},
 	{"somebody else's above", objects(live(1, current), foreign(2, garbage)), list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 	{"several data keys, above", objects(live(1, current), live(2, "")), list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 }
@@ -144,9 +150,13 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
+// tokenAt makes a token with a time; no key opens it.
+func tokenAt(seconds int64) string {
+	return base64.URLEncoding.EncodeToString(append(binary.BigEndian.AppendUint64([]byte{0x80}, uint64(seconds)), make([]byte, 64)...))
+}
+
 // The key's age comes from the ledger, the value's from the token itself.
 func TestStatusAges(t *testing.T) {
-	const negative = "gIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==" // 2^63 seconds
 	for _, tt := range []struct {
 		name, token string
 		recorded    bool
@@ -156,7 +166,10 @@ func TestStatusAges(t *testing.T) {
 		{"not recorded", of2023, false, "none 1700000000 []"},
 		{"no token after all", "cut", false, "none none []"},
 		{"a time that JSON cannot write", ofNoDay, true, "7 none [value]"},
-		{"a time before all years", negative, false, "none none [value]"},
+		{"the last second that JSON can write", tokenAt(253402300799), false, "none 253402300799 []"},
+		{"the second after it", tokenAt(253402300800), false, "none none [value]"},
+		{"the first second of the year 0", tokenAt(-62167219200), false, "none -62167219200 []"},
+		{"the second before it", tokenAt(-62167219201), false, "none none [value]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows := list(at(7, row(1, ledger.Created, tt.token)))
@@ -189,16 +202,21 @@ func TestTimesFromTheFuture(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		key, value   *time.Time
+		limit        time.Duration
 		over, future string
 	}{
-		{"young", at(-time.Hour), at(-time.Minute), "", ""},
-		{"over age", at(-100 * time.Hour), at(-100 * time.Hour), "key value", ""},
-		{"a clock that is a little ahead", at(time.Hour), at(23 * time.Hour), "", ""},
-		{"from the future", at(25 * time.Hour), at(1000 * time.Hour), "", "key value"},
-		{"no times", nil, nil, "", ""},
+		{"young", at(-time.Hour), at(-time.Minute), 50 * time.Hour, "", ""},
+		{"just as old as it may be", at(-50 * time.Hour), at(-50 * time.Hour), 50 * time.Hour, "", ""},
+		{"over age", at(-100 * time.Hour), at(-100 * time.Hour), 50 * time.Hour, "key value", ""},
+		{"the value alone is over age", at(-time.Hour), at(-100 * time.Hour), 50 * time.Hour, "value", ""},
+		{"no limit", at(-100 * time.Hour), at(-100 * time.Hour), 0, "", ""},
+		{"a clock that is a little ahead", at(time.Hour), at(23 * time.Hour), 50 * time.Hour, "", ""},
+		{"from the future", at(25 * time.Hour), at(1000 * time.Hour), 50 * time.Hour, "", "key value"},
+		{"from the future, and no limit", at(25 * time.Hour), at(1000 * time.Hour), 0, "", "key value"},
+		{"no times", nil, nil, 50 * time.Hour, "", ""},
 	} {
 		s := plan.Status{KeySince: tt.key, ValueSince: tt.value}
-		s.JudgeTimes(now, 50*time.Hour, 50*time.Hour)
+		s.JudgeTimes(now, tt.limit, tt.limit)
 		if over, future := strings.Join(s.OverAge, " "), strings.Join(s.Future, " "); over != tt.over || future != tt.future {
 			t.Errorf("%s: over age %q, future %q", tt.name, over, future)
 		}
