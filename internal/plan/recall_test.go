@@ -4,7 +4,6 @@ package plan_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -57,25 +56,51 @@ func TestLive(t *testing.T) {
 	for _, tc := range liveCases {
 		t.Run(tc.name, func(t *testing.T) {
 			all, unknown := plan.Live(tc.view(), tc.wanted(), judge, ring{})
-			got := recalled(all)
-			for _, u := range unknown {
-				text := names.Secret(strings.ToLower(strings.ReplaceAll(u.Token.EnvKey, "_", "-")), u.Generation)
-				if u.Token.Secret != text || u.Token.Namespace != "ns" {
-					t.Errorf("the place of %+v", u)
-				}
-				if u.Gone {
-					text += " gone"
-				}
-				got = append(got, text+": "+u.Reason)
-			}
-			agree(t, got, tc.want)
+			agree(t, append(recalled(t, all), untold(t, unknown)...), tc.want)
 		})
 	}
 }
 
+// What the ledger has is in its order, what it has not comes last.
+func TestLiveInTheLedgersOrder(t *testing.T) {
+	tc := situation{entries: both, objects: objects(live(1, current), of("b", live(1, current)), of("b", live(2, previous))), records: records(numbered(rowOf("c", old), rowOf("b", row(1, ledger.Created, current)), rowOf("b", row(2, ledger.Created, previous)))...)}
+	all, _ := plan.Live(tc.view(), tc.wanted(), judge, ring{})
+	plan.InOrder(all)
+	agree(t, recalled(t, all), "secret-b-g2 k-old/now | secret-a k-new/now")
+	if all[0].Order != 3 || all[1].Order != 0 {
+		t.Errorf("orders %d and %d", all[0].Order, all[1].Order)
+	}
+}
+
+// untold writes SECRET TOKEN of what is known, and why the rest is not.
+func untold(t *testing.T, all []plan.Unknown) (texts []string) {
+	t.Helper()
+	for _, u := range all {
+		text := u.Token.Secret
+		if base, generation := names.Split(text); u.Token.Namespace != "ns" || u.Token.EnvKey != entryOf(base) || u.Generation != generation {
+			t.Errorf("the place of %+v", u)
+		}
+		if u.Token.Token != "" {
+			text += " " + u.Token.Token
+		}
+		if u.Gone {
+			text += " gone"
+		}
+		if u.Reason != "" {
+			text += ": " + u.Reason
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 // recalled writes SECRET TOKEN, and what else its name may have.
-func recalled(all []plan.Recalled) (texts []string) {
+func recalled(t *testing.T, all []plan.Recalled) (texts []string) {
+	t.Helper()
 	for _, r := range all {
+		if _, generation := names.Split(r.Token.Secret); r.Cluster != "c" || r.Token.Namespace != "ns" || r.Token.EnvKey != entryOf(r.Token.Secret) || r.Generation != generation {
+			t.Errorf("the place of %+v", r)
+		}
 		text := r.Token.Secret + " " + r.Token.Token
 		for _, o := range r.Others {
 			text += " or " + o.Token
@@ -116,7 +141,7 @@ func TestRecall(t *testing.T) {
 		{situation{name: "none of that number", records: records(row(1, ledger.Created, changed))}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			agree(t, recalled(plan.Recall(tt.records, tt.generation)), tt.want)
+			agree(t, recalled(t, plan.Recall(tt.records, tt.generation)), tt.want)
 		})
 	}
 }
@@ -137,6 +162,38 @@ func TestInOrder(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s/%s", r.Token.EnvKey, r.Cluster, r.Token.Namespace))
 	}
 	agree(t, got, "C c/a | C c/z | C d/ns | B c/a | B c/ns | A a/ns | A c/ns | W c/ns | X c/ns")
+}
+
+// newerCases are what the ledger gave of an entry, and what is there that is newer or
+// may be.
+var newerCases = []struct {
+	situation
+	recorded []ledger.Record // that the ledger gave
+}{
+	{situation{name: "nothing"}, nil},
+	{situation{name: "the same", objects: objects(live(2, current))}, records(row(2, ledger.Created, current))},
+	{situation{name: "a newer generation", objects: objects(live(2, current)), want: "secret-a-g2 k-new/now"}, records(row(1, ledger.Created, changed))},
+	{situation{name: "a newer generation of the same value", objects: objects(live(2, current))}, records(row(1, ledger.Created, previous))},
+	{situation{name: "an older generation: the newer one is gone", objects: objects(live(1, changed))}, records(row(2, ledger.Created, current))},
+	{situation{name: "other bytes under one name", objects: objects(live(2, current)), want: "secret-a-g2 k-new/now"}, records(row(2, ledger.Created, changed))},
+	{situation{name: "nothing recorded", objects: objects(live(1, current)), want: "secret-a k-new/now"}, nil},
+	{situation{name: "another entry recorded", objects: objects(live(1, current)), want: "secret-a k-new/now"}, records(rowOf("b", row(1, ledger.Created, current)))},
+	{situation{name: "a newer one that does not tell", objects: objects(live(2, alien)), want: "secret-a-g2: it is under key k-lost"}, records(row(1, ledger.Created, current))},
+	{situation{name: "the recorded one does not tell", objects: objects(live(2, garbage)), want: "secret-a-g2: no key of this keyring opens its token"}, records(row(2, ledger.Created, current))},
+	{situation{name: "the recorded one is gone", records: records(row(2, ledger.Created, current))}, records(row(2, ledger.Created, current))},
+	{situation{name: "a newer one is gone", records: records(row(3, ledger.Created, current))}, records(row(2, ledger.Created, current))},
+	{situation{name: "an older one does not tell", objects: objects(live(1, garbage))}, records(row(2, ledger.Created, current))},
+	{situation{name: "nothing recorded, and it does not tell", objects: objects(live(1, garbage)), want: "secret-a: no key of this keyring opens its token"}, nil},
+	{situation{name: "one of each", entries: both, objects: objects(live(1, garbage), of("b", live(1, current))), want: "secret-b k-new/now | secret-a: no key of this keyring opens its token"}, nil},
+}
+
+func TestNewer(t *testing.T) {
+	for _, tc := range newerCases {
+		t.Run(tc.name, func(t *testing.T) {
+			all, unknown := plan.Live(tc.view(), tc.wanted(), judge, ring{})
+			agree(t, untold(t, plan.Newer(plan.Recall(tc.recorded, 0), all, unknown, sameValue)), tc.want)
+		})
+	}
 }
 
 // evidentCases are the entries that are ours, once a key has opened what is there.

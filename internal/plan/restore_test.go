@@ -188,36 +188,3 @@ func TestSameSince(t *testing.T) {
 		}
 	}
 }
-
-// What a ledger gave is held to what is there: newer, or perhaps newer, is said.
-func TestNewer(t *testing.T) {
-	recalled := func(generation int, text string) plan.Recalled {
-		return plan.Recalled{Cluster: "c", Generation: generation, Token: token.Token{Secret: names.Secret("secret-a", generation), EnvKey: "SECRET_A", Token: text}}
-	}
-	unknown := func(generation int, gone bool) []plan.Unknown {
-		return []plan.Unknown{{Token: token.Token{EnvKey: "SECRET_A"}, Generation: generation, Gone: gone, Reason: "why"}}
-	}
-	for _, tt := range []struct {
-		name     string
-		recorded []plan.Recalled
-		live     []plan.Recalled
-		unknown  []plan.Unknown
-		want     int
-	}{
-		{"the same", []plan.Recalled{recalled(2, current)}, []plan.Recalled{recalled(2, current)}, nil, 0},
-		{"a newer generation", []plan.Recalled{recalled(1, changed)}, []plan.Recalled{recalled(2, current)}, nil, 1},
-		{"a newer generation of the same value", []plan.Recalled{recalled(1, previous)}, []plan.Recalled{recalled(2, current)}, nil, 0},
-		{"an older generation: the newer one is gone", []plan.Recalled{recalled(2, current)}, []plan.Recalled{recalled(1, changed)}, nil, 0},
-		{"other bytes under one name", []plan.Recalled{recalled(2, changed)}, []plan.Recalled{recalled(2, current)}, nil, 1},
-		{"nothing recorded", nil, []plan.Recalled{recalled(1, current)}, nil, 1},
-		{"a newer one that does not tell", []plan.Recalled{recalled(1, current)}, nil, unknown(2, false), 1},
-		{"the recorded one does not tell", []plan.Recalled{recalled(2, current)}, nil, unknown(2, false), 1},
-		{"the recorded one is gone", []plan.Recalled{recalled(2, current)}, nil, unknown(2, true), 0},
-		{"an older one does not tell", []plan.Recalled{recalled(2, current)}, nil, unknown(1, false), 0},
-		{"nothing recorded, and it does not tell", nil, nil, unknown(1, false), 1},
-	} {
-		if got := plan.Newer(tt.recorded, tt.live, tt.unknown, sameValue); len(got) != tt.want {
-			t.Errorf("%s: %+v", tt.name, got)
-		}
-	}
-}

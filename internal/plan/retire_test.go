@@ -114,6 +114,7 @@ func TestRetire(t *testing.T) {
 var putBackCases = []situation{
 	{name: "nothing there", past: list(row(1, ledger.Deleted, alien))},
 	{name: "put back", objects: objects(live(1, alien)), past: list(row(1, ledger.Deleted, alien)), want: "secret-a"},
+	{name: "put back, and it never had a binding", objects: objects(live(1, alien, binding(""))), past: list(withBinding(row(1, ledger.Deleted, alien), "")), want: "secret-a"},
 	{name: "never retired", objects: objects(live(1, alien))},
 	{name: "other bytes than were retired", objects: objects(live(1, "k-lost/x")), past: list(row(1, ledger.Deleted, alien))},
 	{name: "a key opens it: it is ours, and retire can prove it", objects: objects(live(1, previous)), past: list(row(1, ledger.Deleted, previous))},

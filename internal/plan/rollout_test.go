@@ -94,17 +94,15 @@ func uses(secrets ...string) workload.Workload {
 }
 
 func TestRepoint(t *testing.T) {
-	generations := plan.Generations{
-		Known: map[string]plan.Successor{
-			"a":    {Name: "a-g2", SameValue: true, OldKey: "k-old", NewKey: "k-new"},
-			"b":    {Name: "b-g2", OldKey: "k-old", NewKey: "k-new"},
-			"c":    {Name: "c-g2", OldKey: "k-old", NewKey: "k-last"},
-			"same": {Name: "same-g2", OldKey: "k-new", NewKey: "k-new"},
-			"lost": {Name: "lost-g2", NewKey: "k-new"},
-		},
-		Current:  map[string]bool{"a-g2": true, "b-g2": true},
-		Keyrings: map[string][]string{},
-	}
+	generations := plan.Successors(situation{}.view(), none, judge, ring{}, sameValue)
+	maps.Copy(generations.Known, map[string]plan.Successor{
+		"a":    {Name: "a-g2", SameValue: true, OldKey: "k-old", NewKey: "k-new"},
+		"b":    {Name: "b-g2", OldKey: "k-old", NewKey: "k-new"},
+		"c":    {Name: "c-g2", OldKey: "k-old", NewKey: "k-last"},
+		"same": {Name: "same-g2", OldKey: "k-new", NewKey: "k-new"},
+		"lost": {Name: "lost-g2", NewKey: "k-new"},
+	})
+	maps.Copy(generations.Current, map[string]bool{"a-g2": true, "b-g2": true})
 	generations.AddKeyring("key", "key-g2", []string{"k-new", "k-old"})
 	generations.AddKeyring("key-g2", "key-g2", []string{"k-new", "k-old"})
 	generations.AddKeyring("stale", "stale", []string{"k-old"})
