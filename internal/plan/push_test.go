@@ -98,6 +98,7 @@ var pushCases = []situation{
 	{name: "planned under another spelling of the name", records: records(spelledRow(row(1, ledger.Planned, current))), want: "created secret-a-g2"},
 	{name: "planned with a token of another place", records: records(withBinding(row(1, ledger.Planned, current), "of another")), want: "created secret-a-g2"},
 	{name: "created, and somebody put other bytes under its name", objects: objects(live(1, changed), live(2, garbage, unlabelled)), records: records(row(2, ledger.Created, current)), want: "differs secret-a: the cluster has another value"},
+	{name: "somebody took the name of the newest, and the ledger has one below it under a key that we lack", objects: objects(live(1, current), live(3, garbage, unlabelled)), records: records(row(2, ledger.Created, alien), row(3, ledger.Created, changed)), want: "stale secret-a-g2: the .env has the value of the older secret-a"},
 	{name: "a number that somebody used with a data key of his own", objects: objects(live(1, current), live(4, garbage, unlabelled, spelled("password"))), want: "unchanged secret-a k-new/now as learn confirmed"},
 	{name: "an older one vanished while we waited", objects: objects(live(2, changed)), gone: objects(live(1, current)), update: true, want: "created secret-a-g3"},
 	{name: "another entry's vanished while we waited", gone: objects(of("b", live(3, current))), want: "created secret-a"},

@@ -14,8 +14,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// restoreCases are what the ledger has as created and what of it has to be there again.
-// With a row that no key is needed for, keyless is what is decided without one.
+// restoreCases are what the ledger has as created and what of it has to be there again,
+// with a key; keyless is what is decided without one, where that differs.
 var restoreCases = []struct {
 	situation
 	keyless string
@@ -141,29 +141,30 @@ func TestConfirm(t *testing.T) {
 // A kustomize transformer puts something around a name; a copier takes another name.
 func TestRenamed(t *testing.T) {
 	for _, tt := range []struct {
-		name, claimed, binding string
-		token                  string
-		want                   bool
+		name, secret, claimed, binding, token string
+		want                                  bool
 	}{
-		{"dev-secret-a", "secret-a", "of secret-a", current, true},
-		{"secret-a-dev", "secret-a", "of secret-a", current, true},
-		{"dev-secret-a-g2", "secret-a-g2", "of secret-a-g2", current, true},
-		{"secret-a-g3", "secret-a", "of secret-a", current, false}, // another generation of it
-		{"secret-a", "secret-a", "of secret-a", current, false},
-		{"secret-b", "secret-a", "of secret-a", current, false},
-		{"dev-secret-a", "", "of secret-a", current, false},
-		{"dev-secret-a", "", "holds", current, false},
-		{"dev-secret-a", "secret-a", "of another", current, false},
-		{"dev-secret-a", "secret-a", "", current, false},
-		{"dev-secret-a", "secret-a", "of secret-a", alien, false},
+		{"a prefix", "dev-secret-a", "secret-a", "of secret-a", current, true},
+		{"a suffix", "secret-a-dev", "secret-a", "of secret-a", current, true},
+		{"a prefix, in a later generation", "dev-secret-a-g2", "secret-a-g2", "of secret-a-g2", current, true},
+		{"another generation of it", "secret-a-g3", "secret-a", "of secret-a", current, false},
+		{"nothing was put around it", "secret-a", "secret-a", "of secret-a", current, false},
+		{"another name", "secret-b", "secret-a", "of secret-a", current, false},
+		{"it claims no name", "dev-secret-a", "", "of secret-a", current, false},
+		{"it claims no name, and is in its place", "dev-secret-a", "", "holds", current, false},
+		{"its binding is of a third name", "dev-secret-a", "secret-a", "of another", current, false},
+		{"its annotation removed", "dev-secret-a", "secret-a", "", current, false},
+		{"no key opens it", "dev-secret-a", "secret-a", "of secret-a", alien, false},
 	} {
-		base, generation := names.Split(tt.name)
-		o := live(1, tt.token, func(o *manifest.Object) {
-			o.Name, o.Base, o.Generation, o.Claimed, o.Binding = tt.name, base, generation, tt.claimed, tt.binding
+		t.Run(tt.name, func(t *testing.T) {
+			base, generation := names.Split(tt.secret)
+			o := live(1, tt.token, func(o *manifest.Object) {
+				o.Name, o.Base, o.Generation, o.Claimed, o.Binding = tt.secret, base, generation, tt.claimed, tt.binding
+			})
+			if got := plan.Renamed(o, judge); got != tt.want {
+				t.Errorf("%s, made as %q: %v", tt.secret, tt.claimed, got)
+			}
 		})
-		if got := plan.Renamed(o, judge); got != tt.want {
-			t.Errorf("%s, made as %q: %v", tt.name, tt.claimed, got)
-		}
 	}
 }
 

@@ -147,4 +147,7 @@ func TestRepoint(t *testing.T) {
 			}
 		})
 	}
+	if got := plan.Repoint(uses("a"), plan.Generations{}, "", false); len(got.Rename) != 0 || got.Current {
+		t.Errorf("of no generations: %+v", got)
+	}
 }
