@@ -49,6 +49,7 @@ var dropCases = []situation{
 	{name: "gone, and a newer one is there without an annotation that the evidence has", objects: objects(live(2, current, binding(""))), records: records(old, row(2, ledger.Planned, current)), want: "close secret-a uid-k-old/now 0/1"},
 	{name: "gone, and only a hint has the annotation of the newer one", objects: objects(live(2, current, binding(""))), records: slices.Concat(records(old), hints(row(2, ledger.Created, current))), want: "lost secret-a 0/1"},
 	{name: "gone, two generations of it, and the newest is there", objects: objects(live(1, previous), live(3, current), live(2, changed)), records: records(row(2, ledger.Created, "k-old/x")), going: true, want: "close secret-a-g2 uid-k-old/x 0/1"},
+	{name: "gone, of two tokens of one name: the other one is there", objects: objects(live(1, current)), records: records(row(1, ledger.Created, current), old), want: "close secret-a uid-k-old/now 1/2"},
 	{name: "lost, above what is there", objects: objects(live(1, current)), records: records(row(2, ledger.Created, "k-old/x")), want: "lost secret-a-g2 0/1"},
 	{name: "lost, above what was created under KEY", records: records(row(1, ledger.Created, current), row(2, ledger.Created, "k-old/x")), want: "lost secret-a-g2 0/2"},
 	{name: "lost, and a token of another place was put above it", objects: objects(live(2, "k-new/other", binding(""))), records: records(old, row(2, ledger.Planned, current)), want: "lost secret-a 0/1"},

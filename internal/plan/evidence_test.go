@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -39,22 +38,11 @@ func TestHintsPermitNothing(t *testing.T) {
 	if err != nil || decided(got[0]) != "created secret-a" {
 		t.Errorf("push: %+v, %v", got, err)
 	}
+	if got := plan.StatusOf(view, anyName, nil, nil); len(got) != 0 {
+		t.Errorf("status: %+v", got)
+	}
 	if retired, _ := plan.Retire(view, secretA, judge, ring{}, func(string) bool { return true }); len(retired) != 0 {
 		t.Errorf("retire: %v", retired)
-	}
-}
-
-// A generation that is gone, and whose key is gone too, is compared by its since.
-func TestSuccessorOfWhatWasRetired(t *testing.T) {
-	for _, tt := range []struct{ since, currentSince int }{{1, 1}, {1, 2}} {
-		old, now := row(1, ledger.Deleted, alien), rotated(2, ledger.Created, current)
-		old.Since, now.Since = tt.since, tt.currentSince
-		view := plan.View{Cluster: "c", Namespace: "ns", Objects: []manifest.Object{live(2, current)}, Records: records(now)}
-		_, view.Past = bookOf(list(old)).At("c", "ns")
-		s, older := plan.Successors(view, secretA, judge, ring{}, sameValue).Older("secret-a")
-		if want := tt.currentSince == 1; !older || s.SameValue != want || s.Name != "secret-a-g2" || s.OldKey != "k-lost" || s.NewKey != "k-new" {
-			t.Errorf("%+v: %+v, %t", tt, s, older)
-		}
 	}
 }
 

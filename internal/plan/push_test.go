@@ -98,6 +98,7 @@ var pushCases = []situation{
 	{name: "planned under another spelling of the name", records: records(spelledRow(row(1, ledger.Planned, current))), want: "created secret-a-g2"},
 	{name: "planned with a token of another place", records: records(withBinding(row(1, ledger.Planned, current), "of another")), want: "created secret-a-g2"},
 	{name: "created, and somebody put other bytes under its name", objects: objects(live(1, changed), live(2, garbage, unlabelled)), records: records(row(2, ledger.Created, current)), want: "differs secret-a: the cluster has another value"},
+	{name: "somebody took the name of the newest, and the ledger has one below it under a key that we lack", objects: objects(live(1, current), live(3, garbage, unlabelled)), records: records(row(2, ledger.Created, alien), row(3, ledger.Created, changed)), want: "stale secret-a-g2: the .env has the value of the older secret-a"},
 	{name: "a number that somebody used with a data key of his own", objects: objects(live(1, current), live(4, garbage, unlabelled, spelled("password"))), want: "unchanged secret-a k-new/now as learn confirmed"},
 	{name: "an older one vanished while we waited", objects: objects(live(2, changed)), gone: objects(live(1, current)), update: true, want: "created secret-a-g3"},
 	{name: "another entry's vanished while we waited", gone: objects(of("b", live(3, current))), want: "created secret-a"},
@@ -111,6 +112,7 @@ var pushCases = []situation{
 
 	{name: "under the next key alone: somebody finished the rotation", objects: objects(live(1, staged)), want: "superseded secret-a: only the next key here (KEY_NEXT)"},
 	{name: "under the next key, its label removed", objects: objects(live(1, current), live(2, staged, unlabelled)), want: "superseded secret-a-g2: it is under key"},
+	{name: "a key label on somebody else's", objects: objects(live(1, current), live(2, alien, unmanaged)), want: "unchanged secret-a k-new/now as learn confirmed"},
 	{name: "its key label removed and its token cut", objects: objects(live(1, current), live(2, garbage, keyID(""))), want: "unchanged secret-a k-new/now as learn confirmed"},
 	{name: "gone under KEY, above one of a key we lack", records: records(row(2, ledger.Created, alien), row(3, ledger.Created, current)), want: "created secret-a-g3 resend k-new/now"},
 	{name: "a hint under KEY does not hide a row of a key we lack", objects: objects(live(1, current)), records: slices.Concat(records(row(2, ledger.Created, alien)), hints(row(3, ledger.Created, current))), want: "superseded secret-a-g2 under k-lost by row: k-lost, which this keyring lacks"},
@@ -137,6 +139,72 @@ var pushCases = []situation{
 	{name: "a row that supersedes keeps its own entry back", entries: both, records: hints(row(3, ledger.Created, alien)), want: "superseded secret-a-g3 under k-lost by row: l.csv:3: it is under key k-lost | created secret-b"},
 	{name: "a row that supersedes, ignored", entries: both, records: hints(row(3, ledger.Created, alien)), ignore: "k-lost", want: "created secret-a | created secret-b"},
 	{name: "a live one that supersedes, ignored in vain", entries: both, objects: objects(live(3, alien)), records: hints(row(3, ledger.Created, alien)), ignore: "k-lost", want: "superseded secret-a-g3: k-lost | held secret-b: another entry"},
+}
+
+// holdCases are what a look that comes after the first one finds newer, and what then
+// becomes of that which the first one decided to create.
+var holdCases = []struct {
+	situation
+	then string // the decisions about both entries, when nothing was known of the namespace before
+}{
+	{situation{name: "nothing newer"}, "created secret-a | created secret-b"},
+	{situation{name: "a generation under KEY came", objects: objects(live(1, current))}, "created secret-a | created secret-b"},
+	{situation{name: "a live one under a key that we lack", objects: objects(live(1, alien)), want: "superseded secret-a: k-lost, which this keyring lacks"},
+		"superseded secret-a: k-lost, which this keyring lacks | held secret-b: another entry of this namespace is superseded"},
+	{situation{name: "a row under a key that we lack", records: records(row(1, ledger.Created, alien)), want: "superseded secret-a under k-lost by row: k-lost, which this keyring lacks"},
+		"superseded secret-a under k-lost by row: k-lost, which this keyring lacks | created secret-b"},
+	{situation{name: "a row of what nothing is to be created of", entries: []plan.Wanted{{EnvKey: "SECRET_C", Base: "secret-c"}}, records: records(rowOf("c", row(1, ledger.Created, alien))), want: "superseded secret-c under k-lost by row: k-lost, which this keyring lacks"},
+		"created secret-a | created secret-b"},
+	{situation{name: "a live one of what nothing is to be created of", entries: []plan.Wanted{{EnvKey: "SECRET_C", Base: "secret-c"}}, objects: objects(of("c", live(1, alien))), want: "superseded secret-c: k-lost, which this keyring lacks"},
+		"superseded secret-c: k-lost, which this keyring lacks | held secret-a: another entry | held secret-b: another entry"},
+	{situation{name: "both, in two ways", entries: both, objects: objects(live(1, alien)), records: records(rowOf("b", row(1, ledger.Created, alien))), want: "superseded secret-a: k-lost, which this keyring lacks | superseded secret-b under k-lost by row: k-lost"},
+		"superseded secret-a: k-lost, which this keyring lacks | superseded secret-b under k-lost by row: k-lost"},
+}
+
+func TestHoldBack(t *testing.T) {
+	for _, tc := range holdCases {
+		t.Run(tc.name, func(t *testing.T) {
+			superseded := plan.Rotated(tc.view(), tc.wanted(), judge, ring{})
+			agree(t, allDecided(superseded), tc.want)
+			before, err := plan.Push(plan.View{Cluster: "c", Namespace: "ns"}, both, judge, ring{}, plan.PushOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			agree(t, allDecided(plan.HoldBack(before, superseded)), tc.then)
+		})
+	}
+}
+
+// What was decided otherwise than to be created, and in other namespaces, stays.
+func TestHoldBackLeavesTheRest(t *testing.T) {
+	decide := func(outcome plan.Outcome, letter, namespace string) plan.Decision {
+		r := rowOf(letter, row(1, ledger.Planned, current))
+		r.Namespace = namespace
+		return plan.Decision{Outcome: outcome, Row: r}
+	}
+	live, byRow := decide(plan.Superseded, "a", "ns"), decide(plan.Superseded, "a", "ns")
+	byRow.ByRow = true
+	for _, tt := range []struct {
+		name   string
+		before []plan.Decision
+		newer  plan.Decision
+		want   string // OUTCOME NAMESPACE/SECRET
+	}{
+		{"created elsewhere too", []plan.Decision{decide(plan.Created, "a", "ns"), decide(plan.Created, "a", "other"), decide(plan.Created, "b", "other")}, live, "created other/secret-a | created other/secret-b | superseded ns/secret-a"},
+		{"created elsewhere alone", []plan.Decision{decide(plan.Created, "a", "other")}, byRow, "created other/secret-a"},
+		{"unproven: the newer one is named in its place", []plan.Decision{decide(plan.Unproven, "a", "ns"), decide(plan.Unproven, "b", "ns")}, live, "superseded ns/secret-a | unproven ns/secret-b"},
+		{"unproven alone, and only a row is newer", []plan.Decision{decide(plan.Unproven, "a", "ns")}, byRow, "unproven ns/secret-a"},
+		{"unchanged", []plan.Decision{decide(plan.Unchanged, "a", "ns"), decide(plan.Created, "b", "ns")}, live, "superseded ns/secret-a | unchanged ns/secret-a | held ns/secret-b"},
+		{"unchanged, and only a row is newer", []plan.Decision{decide(plan.Unchanged, "a", "ns"), decide(plan.Created, "b", "ns")}, byRow, "unchanged ns/secret-a | created ns/secret-b"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, d := range plan.HoldBack(tt.before, []plan.Decision{tt.newer}) {
+				got = append(got, string(d.Outcome)+" "+d.Row.Namespace+"/"+d.Row.Secret)
+			}
+			agree(t, got, tt.want)
+		})
+	}
 }
 
 // both are two entries.
@@ -194,6 +262,7 @@ var orphanCases = []situation{
 	{name: "all were deleted by hand", records: records(row(1, ledger.Created, current)), orphan: true},
 	{name: "planned, and it landed: not confirmed yet", objects: objects(live(1, current)), records: records(row(1, ledger.Planned, current)), orphan: true},
 	{name: "a hint alone", objects: objects(live(1, current)), records: hints(row(1, ledger.Created, current)), orphan: true},
+	{name: "two tokens of one name: it is named once", objects: objects(live(1, current)), records: records(row(1, ledger.Created, current), row(1, ledger.Created, previous)), orphan: true, want: "orphan secret-a under k-new: SECRET_A is no longer"},
 	{name: "two lines were removed, in the ledger's order", objects: objects(live(1, current), of("b", live(1, previous))), records: records(row(1, ledger.Created, current), rowOf("b", row(1, ledger.Created, previous))), orphan: true,
 		want: "orphan secret-a under k-new: SECRET_A is no longer | orphan secret-b under k-old: SECRET_B is no longer"},
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// restoreCases are what the ledger has as created and what of it has to be there again.
-// With a row that no key is needed for, keyless is what is decided without one.
+// restoreCases are what the ledger has as created and what of it has to be there again,
+// with a key; keyless is what is decided without one, where that differs.
 var restoreCases = []struct {
 	situation
 	keyless string
@@ -141,28 +141,30 @@ func TestConfirm(t *testing.T) {
 // A kustomize transformer puts something around a name; a copier takes another name.
 func TestRenamed(t *testing.T) {
 	for _, tt := range []struct {
-		name, claimed, binding string
-		token                  string
-		want                   bool
+		name, secret, claimed, binding, token string
+		want                                  bool
 	}{
-		{"dev-secret-a", "secret-a", "of secret-a", current, true},
-		{"secret-a-dev", "secret-a", "of secret-a", current, true},
-		{"dev-secret-a-g2", "secret-a-g2", "of secret-a-g2", current, true},
-		{"secret-a-g3", "secret-a", "of secret-a", current, false}, // another generation of it
-		{"secret-a", "secret-a", "of secret-a", current, false},
-		{"secret-b", "secret-a", "of secret-a", current, false},
-		{"dev-secret-a", "", "of secret-a", current, false},
-		{"dev-secret-a", "secret-a", "of another", current, false},
-		{"dev-secret-a", "secret-a", "", current, false},
-		{"dev-secret-a", "secret-a", "of secret-a", alien, false},
+		{"a prefix", "dev-secret-a", "secret-a", "of secret-a", current, true},
+		{"a suffix", "secret-a-dev", "secret-a", "of secret-a", current, true},
+		{"a prefix, in a later generation", "dev-secret-a-g2", "secret-a-g2", "of secret-a-g2", current, true},
+		{"another generation of it", "secret-a-g3", "secret-a", "of secret-a", current, false},
+		{"nothing was put around it", "secret-a", "secret-a", "of secret-a", current, false},
+		{"another name", "secret-b", "secret-a", "of secret-a", current, false},
+		{"it claims no name", "dev-secret-a", "", "of secret-a", current, false},
+		{"it claims no name, and is in its place", "dev-secret-a", "", "holds", current, false},
+		{"its binding is of a third name", "dev-secret-a", "secret-a", "of another", current, false},
+		{"its annotation removed", "dev-secret-a", "secret-a", "", current, false},
+		{"no key opens it", "dev-secret-a", "secret-a", "of secret-a", alien, false},
 	} {
-		base, generation := names.Split(tt.name)
-		o := live(1, tt.token, func(o *manifest.Object) {
-			o.Name, o.Base, o.Generation, o.Claimed, o.Binding = tt.name, base, generation, tt.claimed, tt.binding
+		t.Run(tt.name, func(t *testing.T) {
+			base, generation := names.Split(tt.secret)
+			o := live(1, tt.token, func(o *manifest.Object) {
+				o.Name, o.Base, o.Generation, o.Claimed, o.Binding = tt.secret, base, generation, tt.claimed, tt.binding
+			})
+			if got := plan.Renamed(o, judge); got != tt.want {
+				t.Errorf("%s, made as %q: %v", tt.secret, tt.claimed, got)
+			}
 		})
-		if got := plan.Renamed(o, judge); got != tt.want {
-			t.Errorf("%s, made as %q: %v", tt.name, tt.claimed, got)
-		}
 	}
 }
 
@@ -184,39 +186,6 @@ func TestSameSince(t *testing.T) {
 	} {
 		if got := plan.SameSince(tt.since, tt.generation, tt.otherSince, tt.otherGeneration); got != tt.want {
 			t.Errorf("since %d of %d, and since %d of %d: %v", tt.since, tt.generation, tt.otherSince, tt.otherGeneration, got)
-		}
-	}
-}
-
-// What a ledger gave is held to what is there: newer, or perhaps newer, is said.
-func TestNewer(t *testing.T) {
-	recalled := func(generation int, text string) plan.Recalled {
-		return plan.Recalled{Cluster: "c", Generation: generation, Token: token.Token{Secret: names.Secret("secret-a", generation), EnvKey: "SECRET_A", Token: text}}
-	}
-	unknown := func(generation int, gone bool) []plan.Unknown {
-		return []plan.Unknown{{Token: token.Token{EnvKey: "SECRET_A"}, Generation: generation, Gone: gone, Reason: "why"}}
-	}
-	for _, tt := range []struct {
-		name     string
-		recorded []plan.Recalled
-		live     []plan.Recalled
-		unknown  []plan.Unknown
-		want     int
-	}{
-		{"the same", []plan.Recalled{recalled(2, current)}, []plan.Recalled{recalled(2, current)}, nil, 0},
-		{"a newer generation", []plan.Recalled{recalled(1, changed)}, []plan.Recalled{recalled(2, current)}, nil, 1},
-		{"a newer generation of the same value", []plan.Recalled{recalled(1, previous)}, []plan.Recalled{recalled(2, current)}, nil, 0},
-		{"an older generation: the newer one is gone", []plan.Recalled{recalled(2, current)}, []plan.Recalled{recalled(1, changed)}, nil, 0},
-		{"other bytes under one name", []plan.Recalled{recalled(2, changed)}, []plan.Recalled{recalled(2, current)}, nil, 1},
-		{"nothing recorded", nil, []plan.Recalled{recalled(1, current)}, nil, 1},
-		{"a newer one that does not tell", []plan.Recalled{recalled(1, current)}, nil, unknown(2, false), 1},
-		{"the recorded one does not tell", []plan.Recalled{recalled(2, current)}, nil, unknown(2, false), 1},
-		{"the recorded one is gone", []plan.Recalled{recalled(2, current)}, nil, unknown(2, true), 0},
-		{"an older one does not tell", []plan.Recalled{recalled(2, current)}, nil, unknown(1, false), 0},
-		{"nothing recorded, and it does not tell", nil, nil, unknown(1, false), 1},
-	} {
-		if got := plan.Newer(tt.recorded, tt.live, tt.unknown, sameValue); len(got) != tt.want {
-			t.Errorf("%s: %+v", tt.name, got)
 		}
 	}
 }

@@ -12,58 +12,74 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
-// Generations are written OLDER->NAME, then the change of keys or of the value,
-// and last the current names.
-func writtenGenerations(g plan.Generations) string {
-	var out []string
-	for _, older := range slices.Sorted(maps.Keys(g.Known)) {
-		s, _ := g.Older(older)
-		text := older + "->" + s.Name
-		if s.OldKey != s.NewKey {
-			text += " " + s.OldKey + "->" + s.NewKey
-		}
-		if !s.SameValue {
-			text += " differs"
-		}
-		out = append(out, text)
-	}
-	return strings.Join(append(out, slices.Sorted(maps.Keys(g.Current))...), ", ")
+// successorCases are what follows an older generation: OLDER->NAME, then the change of
+// keys or of the value, over where the ledger has only its numbers; last the current ones.
+var successorCases = []situation{
+	{name: "nothing there"},
+	{name: "one generation", objects: objects(live(1, current)), want: "current secret-a"},
+	{name: "rotated", objects: objects(live(1, previous), live(2, current)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
+	{name: "updated", objects: objects(live(1, changed), live(2, current)), want: "secret-a->secret-a-g2 differs | current secret-a-g2"},
+	{name: "all older ones", objects: objects(live(1, "k-old/before"), live(2, previous), live(5, current)), want: "secret-a->secret-a-g5 k-old->k-new differs | secret-a-g2->secret-a-g5 k-old->k-new | current secret-a-g5"},
+	{name: "the annotations were removed: the rows have them", objects: objects(live(1, previous, binding("")), live(2, current, binding(""))), records: records(row(1, ledger.Created, previous), row(2, ledger.Created, current)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
+	{name: "an older one is gone, the ledger knows its bytes", objects: objects(live(2, current)), records: records(row(1, ledger.Created, previous)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
+	{name: "an older one was retired, and the ledger kept its bytes", objects: objects(live(2, current)), records: records(row(1, ledger.Deleted, previous)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
+	{name: "an older one was planned only", objects: objects(live(2, current)), records: records(row(1, ledger.Planned, previous)), want: "current secret-a-g2"},
+	{name: "a hint of an older one", objects: objects(live(2, current)), records: hints(row(1, ledger.Created, previous)), want: "current secret-a-g2"},
+	{name: "an older one opens with no key", objects: objects(live(1, "k-lost/x"), live(2, current)), records: records(row(1, ledger.Created, "k-lost/x")), want: "secret-a->secret-a-g2 ->k-new differs | current secret-a-g2"},
+	{name: "an older one of two tokens: that which is there counts", objects: objects(live(1, previous), live(2, current)), records: records(row(1, ledger.Created, "k-old/x"), row(1, ledger.Created, previous)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
+	{name: "an older one is misplaced", objects: objects(live(1, previous, binding("of another")), live(2, current)), want: "current secret-a-g2"},
+	{name: "an older one is somebody else's", objects: objects(foreign(1, garbage), live(2, current)), want: "current secret-a-g2"},
+	{name: "a newer one is misplaced", objects: objects(live(1, previous), live(2, current), live(9, current, binding("of another"))), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
+	{name: "a newer one is somebody else's", objects: objects(live(1, current), live(3, garbage, unlabelled)), want: "current secret-a"},
+	{name: "the current one is being deleted", objects: objects(live(1, previous), live(2, current, deleting))},
+	{name: "a newer one is under a key that we lack", objects: objects(live(1, current), live(2, alien)), records: records(row(2, ledger.Created, alien))},
+	{name: "a newer one was deleted by hand", objects: objects(live(1, current)), records: records(row(2, ledger.Created, "k-new/x"))},
+	{name: "another base name", objects: objects(live(1, previous), of("b", live(2, current))), want: "current secret-a"},
+	{name: "two entries", entries: both, objects: objects(live(1, previous), live(2, current), of("b", live(1, current))), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2 | current secret-b"},
+
+	{name: "retired under a lost key, the same value by its since", objects: objects(live(2, current)), records: records(sinceOne(rotated(2, ledger.Created, current))), past: list(row(1, ledger.Deleted, alien)), want: "over secret-a->secret-a-g2 k-lost->k-new | current secret-a-g2"},
+	{name: "retired under a lost key, another value by its since", objects: objects(live(2, current)), records: records(row(2, ledger.Created, current)), past: list(row(1, ledger.Deleted, alien)), want: "over secret-a->secret-a-g2 k-lost->k-new differs | current secret-a-g2"},
+	{name: "retired under KEY", objects: objects(live(2, current)), past: list(row(1, ledger.Deleted, changed)), want: "over secret-a->secret-a-g2 differs | current secret-a-g2"},
+	{name: "several tokens of one name were retired: one with the value is enough, in any order", objects: objects(live(3, current)), records: records(sinceOne(rotated(3, ledger.Created, current))), past: list(sinceOne(row(2, ledger.Deleted, alien)), row(2, ledger.Deleted, "k-lost/x"), row(2, ledger.Deleted, "k-lost/y"), row(2, ledger.Deleted, "k-lost/z")), want: "over secret-a-g2->secret-a-g3 k-lost->k-new | current secret-a-g3"},
+	{name: "a newer one was retired", objects: objects(live(1, current)), past: list(row(2, ledger.Deleted, alien)), want: "current secret-a"},
+	{name: "other bytes of the current one's name were retired", objects: objects(live(2, current)), past: list(row(2, ledger.Deleted, alien)), want: "current secret-a-g2"},
+	{name: "retired, and another entry's", objects: objects(live(2, current)), past: list(rowOf("b", row(1, ledger.Deleted, alien))), want: "current secret-a-g2"},
+	{name: "retired altogether", past: list(row(1, ledger.Deleted, alien))},
+	{name: "retired, and its bytes are known: those count", objects: objects(live(2, current)), records: records(row(1, ledger.Created, previous)), past: list(row(1, ledger.Deleted, alien)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
 }
 
 func TestSuccessors(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		objects []manifest.Object
-		records []ledger.Record
-		want    string
-	}{
-		{"nothing there", nil, nil, ""},
-		{"one generation", []manifest.Object{live(1, current)}, nil, "secret-a"},
-		{"rotated", []manifest.Object{live(1, previous), live(2, current)}, nil, "secret-a->secret-a-g2 k-old->k-new, secret-a-g2"},
-		{"updated", []manifest.Object{live(1, changed), live(2, current)}, nil, "secret-a->secret-a-g2 differs, secret-a-g2"},
-		{"all older ones", []manifest.Object{live(1, "k-old/before"), live(2, previous), live(5, current)}, nil,
-			"secret-a->secret-a-g5 k-old->k-new differs, secret-a-g2->secret-a-g5 k-old->k-new, secret-a-g5"},
-		{"an older one is gone, the ledger knows its bytes", []manifest.Object{live(2, current)}, records(row(1, ledger.Created, previous)), "secret-a->secret-a-g2 k-old->k-new, secret-a-g2"},
-		{"an older one was retired", []manifest.Object{live(2, current)}, records(row(1, ledger.Deleted, previous)), "secret-a->secret-a-g2 k-old->k-new, secret-a-g2"},
-		{"an older one was planned only", []manifest.Object{live(2, current)}, records(row(1, ledger.Planned, previous)), "secret-a-g2"},
-		{"an older one opens with no key", []manifest.Object{live(1, "k-lost/x"), live(2, current)}, records(row(1, ledger.Created, "k-lost/x")), "secret-a->secret-a-g2 ->k-new differs, secret-a-g2"},
-		{"a newer generation is misplaced", []manifest.Object{live(1, previous), live(2, current), live(9, current, binding("of another"))}, nil, "secret-a->secret-a-g2 k-old->k-new, secret-a-g2"},
-		{"an older generation is misplaced", []manifest.Object{live(1, previous, binding("of another")), live(2, current)}, nil, "secret-a-g2"},
-		{"a newer generation is foreign", []manifest.Object{live(1, current), live(3, garbage, unlabelled)}, nil, "secret-a"},
-		{"the current one is being deleted", []manifest.Object{live(1, previous), live(2, current, deleting)}, nil, ""},
-		{"the current one opens with no key", []manifest.Object{live(1, current), live(2, alien)}, records(row(2, ledger.Created, alien)), ""},
-		{"another base name", []manifest.Object{live(1, previous), live(2, current, func(o *manifest.Object) { o.Name, o.Base = "secret-b-g2", "secret-b" })}, nil, "secret-a"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			view := plan.View{Cluster: "c", Namespace: "ns", Objects: tt.objects, Records: tt.records}
-			got := plan.Successors(view, secretA, judge, ring{}, sameValue)
-			if text := writtenGenerations(got); text != tt.want {
-				t.Errorf("got  %s\nwant %s", text, tt.want)
+	asked := []string{"secret-a", "secret-a-g2", "secret-a-g3", "secret-b", "secret-b-g2"}
+	for _, tc := range successorCases {
+		t.Run(tc.name, func(t *testing.T) {
+			for range 10 { // what is past comes in any order
+				g := plan.Successors(tc.view(), tc.wanted(), judge, ring{}, sameValue)
+				var got []string
+				for _, name := range asked {
+					s, older := g.Older(name)
+					if !older {
+						continue
+					}
+					text := name + "->" + s.Name
+					if _, known := g.Known[name]; !known {
+						text = "over " + text
+					}
+					if s.OldKey != s.NewKey {
+						text += " " + s.OldKey + "->" + s.NewKey
+					}
+					if !s.SameValue {
+						text += " differs"
+					}
+					got = append(got, text)
+				}
+				for _, name := range slices.Sorted(maps.Keys(g.Current)) {
+					got = append(got, "current "+name)
+				}
+				agree(t, got, tc.want)
 			}
 		})
 	}
@@ -80,16 +96,15 @@ func uses(secrets ...string) workload.Workload {
 }
 
 func TestRepoint(t *testing.T) {
-	generations := plan.Generations{
-		Known: map[string]plan.Successor{
-			"a":    {Name: "a-g2", SameValue: true, OldKey: "k-old", NewKey: "k-new"},
-			"b":    {Name: "b-g2", OldKey: "k-old", NewKey: "k-new"},
-			"same": {Name: "same-g2", OldKey: "k-new", NewKey: "k-new"},
-			"lost": {Name: "lost-g2", NewKey: "k-new"},
-		},
-		Current:  map[string]bool{"a-g2": true, "b-g2": true},
-		Keyrings: map[string][]string{},
-	}
+	generations := plan.Successors(situation{}.view(), none, judge, ring{}, sameValue)
+	maps.Copy(generations.Known, map[string]plan.Successor{
+		"a":    {Name: "a-g2", SameValue: true, OldKey: "k-old", NewKey: "k-new"},
+		"b":    {Name: "b-g2", OldKey: "k-old", NewKey: "k-new"},
+		"c":    {Name: "c-g2", OldKey: "k-old", NewKey: "k-last"},
+		"same": {Name: "same-g2", OldKey: "k-new", NewKey: "k-new"},
+		"lost": {Name: "lost-g2", NewKey: "k-new"},
+	})
+	maps.Copy(generations.Current, map[string]bool{"a-g2": true, "b-g2": true})
 	generations.AddKeyring("key", "key-g2", []string{"k-new", "k-old"})
 	generations.AddKeyring("key-g2", "key-g2", []string{"k-new", "k-old"})
 	generations.AddKeyring("stale", "stale", []string{"k-old"})
@@ -113,6 +128,9 @@ func TestRepoint(t *testing.T) {
 		{name: "its keyring lacks the key", refs: "a stale", rename: "a->a-g2", lacking: "k-new", current: true},
 		{name: "another value", refs: "b", changed: "b"},
 		{name: "another value, named twice", refs: "b b", changed: "b"},
+		{name: "two other values, named by name", refs: "c b", changed: "b c"},
+		{name: "two keys that it lacks, one of them twice", refs: "a c b", update: true, rename: "a->a-g2 b->b-g2 c->c-g2", lacking: "k-last k-new"},
+		{name: "current already, beside what is not ours", refs: "a-g2 other", current: true},
 		{name: "another value follows", refs: "b", update: true, rename: "b->b-g2", lacking: "k-new"},
 		{name: "another value under the same key", refs: "same", update: true, rename: "same->same-g2"},
 		{name: "the old token opened with no key", refs: "lost", update: true, rename: "lost->lost-g2", lacking: "k-new"},
@@ -130,5 +148,8 @@ func TestRepoint(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", gotText, wantText)
 			}
 		})
+	}
+	if got := plan.Repoint(uses("a"), plan.Generations{}, "", false); len(got.Rename) != 0 || got.Current {
+		t.Errorf("of no generations: %+v", got)
 	}
 }

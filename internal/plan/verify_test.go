@@ -45,6 +45,7 @@ var verifyCases = []situation{
 	{name: "retired, kept for its value, and put back", objects: objects(live(1, current)), records: records(row(1, ledger.Deleted, current)), want: "put back secret-a"},
 	{name: "retired, and put back", objects: objects(live(1, current)), past: list(row(1, ledger.Deleted, current)), want: "put back secret-a"},
 	{name: "retired, and put back without its label", objects: objects(live(1, current, keyID(""))), past: list(row(1, ledger.Deleted, current)), want: "put back secret-a"},
+	{name: "retired, and put back without its annotation: nothing tells its place", objects: objects(live(1, current, binding(""))), past: list(row(1, ledger.Deleted, current)), want: "misplaced secret-a"},
 	{name: "retired, its key dropped, and put back", entries: none, objects: objects(live(1, alien)), past: list(row(1, ledger.Deleted, alien)), want: "put back secret-a"},
 	{name: "retired, and restored under another binding", objects: objects(live(1, current, binding("of secret-a"))), past: list(row(1, ledger.Deleted, current)), want: "unrecorded secret-a"},
 
