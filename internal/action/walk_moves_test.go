@@ -361,7 +361,7 @@ func (w *walk) retire(p *person, lives int) {
 		w.log("  keeps %v, because of %v", drop.Keys, drop.Reasons)
 		if len(drop.Reasons) == 0 && err == nil {
 			w.count["key dropped"]++
-			w.dropped(p, before)
+			w.dropped(p, drop.Keys, before)
 		}
 	}
 	w.removed = ""

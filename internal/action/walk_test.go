@@ -110,9 +110,10 @@ type walk struct {
 	keyless  bool           // a restore without a key is under way, which trusts the ledger
 	unproven map[place]bool // what it created
 
-	removed string   // the base name of an entry that is retired altogether
-	calm    bool     // nothing goes wrong any more
-	ignored []string // the --ignore-key of all commands
+	gone    map[string]bool // ids of keys that somebody dropped
+	removed string          // the base name of an entry that is retired altogether
+	calm    bool            // nothing goes wrong any more
+	ignored []string        // the --ignore-key of all commands
 }
 
 // person is an operator: a folder with an .env and a ledger.
@@ -131,7 +132,7 @@ func newWalk(t *testing.T, dir string, seed uint64, count map[string]int) *walk 
 	w := &walk{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, count: count, life: &life{},
 		plain: map[string]string{}, ids: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{},
-		rings: map[place]*keyring.Keyring{}, others: map[place]manifest.Object{}, forged: map[string]bool{}, unproven: map[place]bool{},
+		rings: map[place]*keyring.Keyring{}, others: map[place]manifest.Object{}, forged: map[string]bool{}, unproven: map[place]bool{}, gone: map[string]bool{},
 	}
 	w.cluster = &walkCluster{w: w, objects: map[place]manifest.Object{}}
 	key, _, err := keyring.Generate()
@@ -267,14 +268,21 @@ func (w *walk) sent(row ledger.Row) {
 	}
 	w.sinceHolds(row)
 	w.notSuperseded(row, ring)
-	w.wrote(row.Namespace, ring)
+	w.wrote(row, ring)
 }
 
 // wrote notes the ring of the person who writes now to a namespace, beside each base name
-// that they want or have evidence of: others are another project's.
-func (w *walk) wrote(namespace string, ring *keyring.Keyring) {
-	for _, base := range w.concerns(w.now, namespace) {
-		w.rings[place{namespace, base}] = ring
+// that they want or have evidence of: others are another project's. What somebody began
+// anew, who did not know what was deleted by hand, is left behind by this row.
+func (w *walk) wrote(row ledger.Row, ring *keyring.Keyring) {
+	base, generation := splitName(row.Secret)
+	for _, concerned := range append(w.concerns(w.now, row.Namespace), base) {
+		w.rings[place{row.Namespace, concerned}] = ring
+	}
+	for at, o := range w.cluster.objects {
+		if at.namespace == row.Namespace && o.Base == base && o.Generation < generation && !ring.Has(w.ids[o.Token]) {
+			w.unproven[at] = true
+		}
 	}
 }
 
@@ -327,10 +335,12 @@ func (w *walk) evidence(p *person) map[recorded]ledger.State {
 	return states
 }
 
-// dropped: a person who dropped keys can still open all that is live and theirs, and the
+// dropped: a person who dropped these keys can still open all that is live and theirs, and the
 // newest value that was recorded before of each name.
-func (w *walk) dropped(p *person, before map[recorded]ledger.State) {
-	ring := w.ring(p)
+func (w *walk) dropped(p *person, keys []string, before map[recorded]ledger.State) {
+	for _, id := range keys {
+		w.gone[id] = true
+	}
 	newest := map[place]recorded{}
 	for at, state := range before {
 		base, generation := splitName(at.name)
@@ -341,12 +351,12 @@ func (w *walk) dropped(p *person, before map[recorded]ledger.State) {
 		}
 	}
 	for _, at := range newest {
-		if id := w.ids[at.token]; !ring.Has(id) {
+		if id := w.ids[at.token]; slices.Contains(keys, id) {
 			w.fail("%s dropped key %s, which %s/%s needs, the newest that was recorded", p.name, id, at.namespace, at.name)
 		}
 	}
 	for at, o := range w.cluster.objects {
-		if w.isOurs(o) && !w.unproven[at] && slices.Contains(w.concerns(p, at.namespace), o.Base) && !ring.Has(w.ids[o.Token]) {
+		if w.isOurs(o) && !w.unproven[at] && slices.Contains(w.concerns(p, at.namespace), o.Base) && slices.Contains(keys, w.ids[o.Token]) {
 			w.fail("%s dropped key %s, which %s/%s needs", p.name, w.ids[o.Token], at.namespace, at.name)
 		}
 	}
@@ -365,10 +375,21 @@ func (w *walk) sinceHolds(row ledger.Row) {
 func (w *walk) notSuperseded(row ledger.Row, ring *keyring.Keyring) {
 	for _, base := range w.concerns(w.now, row.Namespace) {
 		newest, found := w.newest(row.Namespace, base)
-		if found && !ring.Has(w.ids[newest.Token]) {
+		if found && !ring.Has(w.ids[newest.Token]) && !w.retiredUnder(w.now, w.ids[newest.Token]) {
 			w.fail("%s writes %s/%s, and %s is under key %s (R5)", w.now.name, row.Namespace, row.Secret, newest.Name, w.ids[newest.Token])
 		}
 	}
+}
+
+// retiredUnder says whether a person has evidence that something under a key was retired:
+// that key was dropped on purpose, and what still appears under it burns its number.
+func (w *walk) retiredUnder(p *person, id string) bool {
+	for at, state := range w.evidence(p) {
+		if state == ledger.Deleted && w.ids[at.token] == id {
+			return true
+		}
+	}
+	return false
 }
 
 // newest gives the newest live Secret of ours that has a base name.
