@@ -234,7 +234,8 @@ func (c *Client) AwaitGone(ctx context.Context, objects []manifest.Object, limit
 	return left, gone, err
 }
 
-// stillThere looks once at those objects that are being deleted, until ctx ends.
+// stillThere looks once at those objects that are being deleted. Where ctx ends meanwhile,
+// the others count as they were.
 func (c *Client) stillThere(ctx context.Context, objects []manifest.Object) (left, gone []manifest.Object, err error) {
 	for i, o := range objects {
 		now := &o
@@ -243,7 +244,7 @@ func (c *Client) stillThere(ctx context.Context, objects []manifest.Object) (lef
 		}
 		switch {
 		case ctx.Err() != nil:
-			return append(left, objects[i:]...), gone, nil
+			return append(left, objects[i:]...), gone, ctx.Err()
 		case err != nil:
 			return nil, nil, fmt.Errorf("secret %s: %w", o.Name, explain(err))
 		case now == nil:
