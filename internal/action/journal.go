@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// The write protocol, here and nowhere else:
+// The write protocol, here and for deletes in journal_delete.go, and nowhere else:
 //
 //	R1  a new key is durable before the first token under it leaves (Session.Save)
 //	R2  a row is durable before the request that carries its token; a retry sends the

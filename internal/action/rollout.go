@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/retry"
+
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
@@ -195,20 +198,24 @@ func (p *RolloutPlan) carryOut(ctx context.Context, step plan.Repointing) error 
 	return p.await(ctx, now, step, "patched")
 }
 
-const patchTries = 5
+// staleBackoff is how often, and after what pauses, a patch is tried whose workload another
+// process changes meanwhile.
+var staleBackoff = wait.Backoff{Steps: 5, Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.1}
 
 // patch sends the patch; where another process changed the workload meanwhile it reads
 // and plans again.
-func (p *RolloutPlan) patch(ctx context.Context, step plan.Repointing) (workload.Workload, plan.Repointing, error) {
-	for try := 1; ; try++ {
-		now, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, p.session.Mode == Server)
-		if !errors.Is(err, cluster.ErrStale) || try == patchTries {
-			return now, step, err
+func (p *RolloutPlan) patch(ctx context.Context, step plan.Repointing) (now workload.Workload, sent plan.Repointing, err error) {
+	first := newOnce()
+	err = retry.OnError(staleBackoff, func(err error) bool { return errors.Is(err, cluster.ErrStale) }, func() (err error) {
+		if !first() {
+			if step, err = p.again(ctx, step.Workload); err != nil {
+				return err
+			}
 		}
-		if step, err = p.again(ctx, step.Workload); err != nil {
-			return now, step, err
-		}
-	}
+		now, err = p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, p.session.Mode == Server)
+		return err
+	})
+	return now, step, err
 }
 
 // again plans the step of a workload that was changed.

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -126,36 +127,27 @@ func definite(err error) bool {
 // the user may not create Secrets there); what was not sent is told as NotSent.
 func (c *Client) CreateAll(ctx context.Context, rows []ledger.Row, parallel int, dryRun bool, done func(i int, r Result)) {
 	var (
-		workers sync.WaitGroup
-		mutex   sync.Mutex
-		closed  = map[string]error{} // by namespace
-		next    = make(chan int)
+		group  errgroup.Group
+		mutex  sync.Mutex
+		closed = map[string]error{} // by namespace
 	)
-	closedBy := func(namespace string) error {
-		mutex.Lock()
-		defer mutex.Unlock()
-		return closed[namespace]
-	}
-	work := func() {
-		for i := range next {
-			r := Result{Fate: NotSent, Err: closedBy(rows[i].Namespace)}
+	group.SetLimit(parallel)
+	for i, row := range rows {
+		group.Go(func() error {
+			mutex.Lock()
+			r := Result{Fate: NotSent, Err: closed[row.Namespace]}
+			mutex.Unlock()
 			if r.Err == nil {
-				r = c.Create(ctx, rows[i], dryRun)
+				r = c.Create(ctx, row, dryRun)
 			}
 			mutex.Lock()
+			defer mutex.Unlock()
 			if r.Fate == Refused && RefusesAll(r.Err) {
-				closed[rows[i].Namespace] = r.Err
+				closed[row.Namespace] = r.Err
 			}
 			done(i, r)
-			mutex.Unlock()
-		}
+			return nil
+		})
 	}
-	for range min(parallel, len(rows)) {
-		workers.Go(work)
-	}
-	for i := range rows {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
+	_ = group.Wait() // they return no error
 }

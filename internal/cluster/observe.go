@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
@@ -213,38 +214,44 @@ func (c *Client) get(ctx context.Context, namespace, name string) (*manifest.Obj
 	return &o, nil
 }
 
+// goneTick is how often is looked whether Secrets that are being deleted are gone.
+const goneTick = 200 * time.Millisecond
+
 // AwaitGone waits until the objects that are being deleted are gone, for at
 // most limit in all or until ctx ends. It gives those that are left, as last
 // seen, and those that went.
 func (c *Client) AwaitGone(ctx context.Context, objects []manifest.Object, limit time.Duration) (left, gone []manifest.Object, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		left = nil
-		waiting := false
-		for i, o := range objects {
-			now := &o
-			if o.Deleting {
-				now, err = c.get(ctx, o.Namespace, o.Name)
-			}
-			switch {
-			case ctx.Err() != nil:
-				return append(left, objects[i:]...), gone, nil
-			case err != nil:
-				return nil, nil, fmt.Errorf("secret %s: %w", o.Name, explain(err))
-			case now == nil:
-				gone = append(gone, o)
-			default:
-				left = append(left, *now)
-				waiting = waiting || now.Deleting
-			}
-		}
-		if !waiting {
-			return left, gone, nil
-		}
-		objects = left
-		<-tick.C
+	left = objects
+	err = wait.PollUntilContextTimeout(ctx, goneTick, limit, true, func(ctx context.Context) (done bool, err error) {
+		var went []manifest.Object
+		left, went, err = c.stillThere(ctx, left)
+		gone = append(gone, went...)
+		return !slices.ContainsFunc(left, func(o manifest.Object) bool { return o.Deleting }), err
+	})
+	if wait.Interrupted(err) { // time is up: what is left is told as it is
+		return left, gone, nil
 	}
+	return left, gone, err
+}
+
+// stillThere looks once at those objects that are being deleted. Where ctx ends meanwhile,
+// the others count as they were.
+func (c *Client) stillThere(ctx context.Context, objects []manifest.Object) (left, gone []manifest.Object, err error) {
+	for i, o := range objects {
+		now := &o
+		if o.Deleting {
+			now, err = c.get(ctx, o.Namespace, o.Name)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return append(left, objects[i:]...), gone, ctx.Err()
+		case err != nil:
+			return nil, nil, fmt.Errorf("secret %s: %w", o.Name, explain(err))
+		case now == nil:
+			gone = append(gone, o)
+		default:
+			left = append(left, *now)
+		}
+	}
+	return left, gone, nil
 }
