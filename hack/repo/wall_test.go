@@ -100,6 +100,20 @@ func TestUseCasesKnowNoTerminal(t *testing.T) {
 	}
 }
 
+// The command line speaks with the use cases, and not with what is below them.
+func TestTheCommandLineKnowsUseCasesAlone(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{join .Imports " "}}`, module+"internal/cli").Output()
+	imports := strings.Fields(string(out))
+	if err != nil || !slices.Contains(imports, module+"internal/action") {
+		t.Fatalf("go list cli: %v, %q", err, imports)
+	}
+	for _, below := range []string{"cluster", "ledger", "seal", "keyring", "atomicfile", "keysecret", "usage", "workload", "gitstate"} {
+		if slices.Contains(imports, module+"internal/"+below) {
+			t.Errorf("internal/cli imports %s", below)
+		}
+	}
+}
+
 // The write protocol is in one file, so nothing else may append to a ledger.
 func TestRowsAreAppendedInOneFile(t *testing.T) {
 	var where []string

@@ -32,6 +32,18 @@ const (
 	VarCluster    = "CLUSTER_NAME"
 )
 
+// The environment variables of the keys.
+const (
+	EnvVarKey      = keyring.EnvVarKey
+	EnvVarPrevious = keyring.EnvVarPrevious
+)
+
+// NewKey gives a fresh key and its id.
+func NewKey() (text, id string, err error) {
+	text, key, err := keyring.Generate()
+	return text, key.ID(), err
+}
+
 // ours are the variables that are never pushed, whatever the glob.
 var ours = map[string]bool{
 	keyring.VarKey: true, keyring.VarPrevious: true, keyring.VarNext: true, VarCluster: true,

@@ -66,6 +66,9 @@ func On(files atomicfile.FS) Machine {
 	}}
 }
 
+// Warnings is the warning handler of an API server's texts, cleaned of what may be secret.
+func Warnings(say func(text string)) rest.WarningHandler { return cluster.Warnings(say) }
+
 // Cluster is what a use case uses of an API server; *cluster.Client says what each does.
 type Cluster interface {
 	Observe(ctx context.Context, namespace string, in manifest.Interest, parallel int) (objects []manifest.Object, listed bool, err error)

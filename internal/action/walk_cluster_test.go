@@ -147,8 +147,8 @@ func (c *walkCluster) arrive() {
 		return
 	}
 	c.w.landed(c.add(o))
-	if ring := c.w.rings[place{o.Namespace, o.Base}]; ring != nil && (!ring.Has(c.w.ids[o.Token]) || c.w.gone[c.w.ids[o.Token]]) {
-		c.w.unproven[place{o.Namespace, o.Name}] = true // somebody rotated meanwhile, or dropped its key
+	if ring := c.w.rings[place{o.Namespace, o.Base}]; ring != nil && !ring.Has(c.w.ids[o.Token]) {
+		c.w.unproven[place{o.Namespace, o.Name}] = true // somebody rotated meanwhile
 	}
 }
 

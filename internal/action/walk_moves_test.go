@@ -66,7 +66,7 @@ func (w *walk) step() {
 
 // ran notes how a command ended.
 func (w *walk) ran(p *person, decisions []plan.Decision, err error) {
-	p.newer = false
+	p.newer, p.blocked = false, false
 	for _, d := range decisions {
 		if d.Outcome == plan.Superseded || d.Outcome == plan.Failed {
 			w.count[string(d.Outcome)]++
@@ -74,6 +74,7 @@ func (w *walk) ran(p *person, decisions []plan.Decision, err error) {
 		if d.Outcome == plan.Superseded && slices.Contains(w.ring(p).Previous(), d.Row.KeyID) {
 			p.newer = true
 		}
+		p.blocked = p.blocked || d.Outcome == plan.Blocked
 	}
 	if w.life.over() {
 		w.count["killed"]++
@@ -348,6 +349,12 @@ func (w *walk) retire(p *person, lives int) {
 	verb := Retire{}
 	if left := w.left(p); len(left) > 0 && w.random.IntN(3) == 0 {
 		verb.Names = []string{pick(w, left)}
+	}
+	w.retireAs(p, lives, verb)
+}
+
+func (w *walk) retireAs(p *person, lives int, verb Retire) {
+	if len(verb.Names) > 0 {
 		w.removed = baseOf(verb.Names[0])
 	}
 	s, err := w.open(p, fmt.Sprintf("retire %q", verb.Names), lives, verb.Needs())
@@ -402,7 +409,14 @@ func (w *walk) finishes(p *person) {
 	w.calm, w.ignored = true, w.strangers(w.ring(p))
 	w.restore(p, 0) // rotate says so of what left the .env and is gone
 	w.push(p, 0, Push{Update: true})
-	w.rotate(p, 0, Rotate{NewKey: p.newer})
+	newer := p.newer
+	w.rotate(p, 0, Rotate{NewKey: newer})
+	if p.blocked && newer { // restore was held back, so what left the .env and is gone is given up
+		for _, name := range w.left(p) {
+			w.retireAs(p, 0, Retire{Names: []string{name}})
+		}
+		w.rotate(p, 0, Rotate{NewKey: newer})
+	}
 	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))})
 	w.rotate(p, 0, Rotate{}) // perhaps to finish another one
 	w.rotate(p, 0, Rotate{})

@@ -118,9 +118,10 @@ type walk struct {
 
 // person is an operator: a folder with an .env and a ledger.
 type person struct {
-	name  string
-	dir   string
-	newer bool // their last command said that a previous key is newer than KEY
+	name    string
+	dir     string
+	newer   bool // their last command said that a previous key is newer than KEY
+	blocked bool // it said that something keeps a rotation from beginning
 }
 
 func (p *person) env() string    { return filepath.Join(p.dir, DefaultEnv) }
@@ -411,6 +412,9 @@ func (w *walk) landed(o manifest.Object) {
 	w.count["created"]++
 	delete(w.others, place{o.Namespace, o.Name})
 	w.had[place{o.Namespace, o.Name}][o.Token] = true
+	if w.gone[w.ids[o.Token]] { // by somebody who has not heard that the key was dropped
+		w.unproven[place{o.Namespace, o.Name}] = true
+	}
 }
 
 // deleted: what a command deletes is ours, and no newest one of an entry that is wanted (R4).

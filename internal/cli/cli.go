@@ -27,9 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
@@ -77,11 +75,11 @@ func Main(machine action.Machine, args []string) (code int) {
 	debug.SetGCPercent(collectAt)
 	klog.SetLogger(logr.Discard()) // from -v=8 up client-go logs request bodies
 	a := appOf(machine, streams)
-	a.machine.FernetKey, a.machine.FernetKeyOld = takeEnv(keyring.EnvVarKey), takeEnv(keyring.EnvVarPrevious)
+	a.machine.FernetKey, a.machine.FernetKeyOld = takeEnv(action.EnvVarKey), takeEnv(action.EnvVarPrevious)
 	if err := refuseDebugging(os.Getenv("GODEBUG")); err != nil {
 		return a.exit(err)
 	}
-	rest.SetDefaultWarningHandler(cluster.Warnings(func(text string) { a.console.say("Warning: " + text) }))
+	rest.SetDefaultWarningHandler(action.Warnings(func(text string) { a.console.say("Warning: " + text) }))
 	a.heard = overhear(a.console)
 	defer a.heard.stop()
 	ctx, stop := interruptible()
@@ -137,7 +135,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		root.SetArgs(args)
 		var cmd *cobra.Command
 		cmd, err = root.ExecuteContextC(ctx)
-		err = withRights(err, cmd.Name())
+		err = action.WithRights(err, cmd.Name())
 	}
 	a.heard.drain()
 	a.console.flush()

@@ -62,7 +62,7 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 		}
 		a.connect.Context = &name
 		a.console.hold()
-		err := withRights(run(ctx), verb)
+		err := action.WithRights(run(ctx), verb)
 		a.console.flush()
 		worst = max(worst, a.exit(err))
 		if ctx.Err() != nil || errors.Is(err, action.ErrOneCluster) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -97,88 +96,65 @@ type diffItem struct {
 }
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
-	offline := o.against == fromLedger
 	if out, ok := a.product.(*os.File); o.showValues && (!ok || !term.IsTerminal(int(out.Fd()))) { // #nosec G115 -- a file descriptor fits
 		if err := a.confirm(ctx, o.yes, "the output is no terminal: write plaintext values to it?"); err != nil {
 			return err
 		}
 	}
-	w, close, err := a.start(ctx, o.workOptions, action.Needs{Offline: offline})
+	verb := action.Diff{Offline: o.against == fromLedger}
+	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
 	}
-	defer close()
-	w.Announce()
-	if namespaces := w.RecordedNamespaces(); offline && len(namespaces) > 0 && len(w.RecordsIn(w.Target.Namespaces[0])) == 0 {
-		w.console.note("the ledger has nothing of namespace %q; it has %s", w.Target.Namespaces[0], hint.Few(namespaces))
+	defer s.Close()
+	all, err := verb.Run(ctx, s)
+	if o.showValues {
+		a.showValues(all)
 	}
-	if !offline {
-		if err := w.Dial(); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
-	var all []plan.Decision
-	for _, namespace := range w.Target.Namespaces {
-		view, err := w.look(ctx, namespace, w.Project.Wanted)
-		if err != nil {
-			return err
-		}
-		decisions, err := plan.Diff(view, w.Project.Wanted, w.Project.Sealer.Judge, w.Project.Keys, w.Project.Has)
-		if err != nil {
-			return w.Located(err)
-		}
-		all = append(all, decisions...)
-		if o.showValues {
-			w.showValues(view, decisions)
-		}
-	}
-	return w.reportDiff(o, all)
+	return a.reportDiff(o, s, all)
 }
 
 // reportDiff prints the lines, or the report, and gives the exit code.
-func (w *work) reportDiff(o *diffOptions, all []plan.Decision) error {
-	items := make([]diffItem, len(all))
-	differs := false
+func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Difference) error {
+	items, decisions := make([]diffItem, len(all)), make([]plan.Decision, len(all))
 	for i, d := range all {
+		decisions[i] = d.Decision
 		items[i] = diffItem{d.Row.Namespace, d.Row.EnvKey, d.Row.Secret, d.Outcome, hint.OneLine(d.Reason)}
-		differs = differs || !slices.Contains([]plan.Outcome{plan.Identical, plan.Reencrypted}, d.Outcome)
 	}
-	done, err := printReport(w, o.output, "DiffReport", items)
+	done, err := printReport(a, s, o.output, "DiffReport", items)
 	if !done && !o.showValues {
-		err = w.lines(w.Session, o.dryRun, all)
-		w.explain(w.Session, all)
+		err = a.lines(s, o.dryRun, decisions)
+		a.explain(s, decisions)
 	}
 	switch {
 	case err != nil:
 		return err
-	case differs:
+	case slices.ContainsFunc(all, differs):
 		return errFindings
 	default:
 		return nil
 	}
 }
 
+func differs(d action.Difference) bool {
+	return d.Outcome != plan.Identical && d.Outcome != plan.Reencrypted
+}
+
 // showValues prints both sides of what differs.
-func (w *work) showValues(view plan.View, decisions []plan.Decision) {
-	live := map[string]token.Token{}
-	for _, o := range view.Objects {
-		live[o.Name] = o.Placed()
-	}
-	for _, r := range view.Records { // the annotation may have been edited since
-		if live[r.Secret].Token == r.Token {
-			live[r.Secret] = r.Placed()
-		}
-	}
-	for _, d := range decisions {
-		if d.Outcome == plan.Identical || d.Outcome == plan.Reencrypted {
+func (a *app) showValues(all []action.Difference) {
+	for _, d := range all {
+		if !differs(d) {
 			continue
 		}
-		fmt.Fprintf(w.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome, d.Row.Secret, d.Row.Namespace)
-		if value, err := w.Project.Sealer.Open(live[d.Row.Secret]); err == nil {
-			fmt.Fprintf(w.Out, "- %s\n", strconv.Quote(value.Reveal()))
+		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome, d.Row.Secret, d.Row.Namespace)
+		if d.Live != nil {
+			fmt.Fprintf(a.Out, "- %s\n", strconv.Quote(d.Live.Reveal()))
 		}
-		if entry, ok := w.Project.File.Lookup(d.Row.EnvKey); ok {
-			fmt.Fprintf(w.Out, "+ %s\n", strconv.Quote(entry.Value.Reveal()))
+		if d.Env != nil {
+			fmt.Fprintf(a.Out, "+ %s\n", strconv.Quote(d.Env.Reveal()))
 		}
 	}
 }

@@ -3,9 +3,8 @@
 package cli
 
 import (
-	"io/fs"
 	"os"
-	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,106 +14,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 )
 
-func TestAddLines(t *testing.T) {
-	for _, c := range []struct{ name, old, want string }{
-		{"no file", "absent", "a\n*.b\n"},
-		{"empty", "", "a\n*.b\n"},
-		{"other lines", "x\n", "x\na\n*.b\n"},
-		{"no last line end", "x", "x\na\n*.b\n"},
-		{"one there", "*.b\nx\n", "*.b\nx\na\n"},
-		{"all there", "*.b\n\n# x\na", "*.b\n\n# x\na"},
-		{"CRLF", "a\r\n*.b\r\n", "a\r\n*.b\r\n"},
-		{"CRLF, one missing", "a\r\nx\r\n", "a\r\nx\r\n*.b\n"},
-		{"in a comment, or in part", "#a\nab\n!a\n", "#a\nab\n!a\na\n*.b\n"},
-	} {
-		emptyFolder(t)
-		mode := fs.FileMode(0o644)
-		if c.old != "absent" {
-			put(t, "file", c.old)
-			mode = 0o600
-		}
-		for range 2 { // the second time changes nothing
-			a, _, _ := newApp()
-			if err := a.addLines("file", []string{"a", "*.b"}); err != nil {
-				t.Fatal(err)
-			}
-			if got := get(t, "file"); got != c.want {
-				t.Errorf("%s: %q, want %q", c.name, got, c.want)
-			}
-		}
-		if info, err := os.Stat("file"); err != nil || info.Mode() != mode {
-			t.Errorf("%s: %v, %v", c.name, info.Mode(), err)
-		}
-	}
-	if err := os.Mkdir("folder", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	a, _, _ := newApp()
-	if err := a.addLines("folder", []string{"a"}); err == nil {
-		t.Error("a folder took lines")
-	}
-}
-
-// What editors leave beside a .env is ignored too, whatever its name has in it.
-func TestIgnoreLines(t *testing.T) {
-	for _, name := range []string{".env", "staging.env", "#a", "!a", `a\b*c?[d] e`, "a#b", "a "} {
-		emptyFolder(t)
-		if out, err := exec.Command("git", "init", "-q", ".").CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		a, _, _ := newApp()
-		if err := a.gitInit(name); err != nil {
-			t.Fatal(err)
-		}
-		swap := "." + strings.TrimPrefix(name, ".")
-		for _, file := range []string{name, name + "~", name + ".bak", name + ".orig", name + ".save", swap + ".swp", swap + ".swo", "#" + name + "#", ".#" + name, name + ".fernet-tmp"} {
-			if err := exec.Command("git", "check-ignore", "--quiet", "--", file).Run(); err != nil {
-				t.Errorf("%q is not ignored: %v\n%s", file, err, get(t, ".gitignore"))
-			}
-		}
-		for _, file := range []string{"x" + name, name + "x", "fernet-ledger.csv", ".gitignore"} {
-			if err := exec.Command("git", "check-ignore", "--quiet", "--", file).Run(); err == nil {
-				t.Errorf("%q is ignored", file)
-			}
-		}
-	}
-}
-
-func TestExisting(t *testing.T) {
-	emptyFolder(t)
-	put(t, "empty", "")
-	put(t, "some", "# x\nA=1\n")
-	put(t, "bom", "\ufeff")
-	put(t, "key", "A=1\nKEY=\n")
-	put(t, "previous", "KEY_PREVIOUS="+testKey)
-	put(t, "next", "\n\nKEY_NEXT="+testKey)
-	put(t, "broken", canary)
-	if err := os.Symlink("absent", "link"); err != nil {
-		t.Fatal(err)
-	}
-	const nothing = "; nothing was written"
-	for _, c := range []struct{ file, want, err, hint string }{
-		{"absent", "<nil>", "", ""},
-		{"empty", "", "", ""},
-		{"some", "# x\nA=1\n", "", ""},
-		{"bom", "\ufeff", "", ""},
-		{"key", "<nil>", "key:2: it has a KEY already" + nothing, "kubectl fernet push --env key"},
-		{"previous", "<nil>", "previous:1: it has a KEY_PREVIOUS already" + nothing, "kubectl fernet push --env previous"},
-		{"next", "<nil>", "next:3: it has a KEY_NEXT already" + nothing, "kubectl fernet push --env next"},
-		{"broken", "<nil>", "broken:1: no `=` in this line", "a line is NAME=VALUE"},
-		{"link", "<nil>", "link: a symbolic link to a file that does not exist", "create that file"},
-	} {
-		got, err := existing(c.file)
-		text := string(got)
-		if got == nil {
-			text = "<nil>"
-		}
-		if text != c.want {
-			t.Errorf("%s: %q, want %q", c.file, text, c.want)
-		}
-		wantError(t, err, c.err, c.hint)
-	}
-}
+var freshKey = regexp.MustCompile(`(^|\n)KEY=[A-Za-z0-9_-]{43}=`)
 
 func TestInitialBytes(t *testing.T) {
 	emptyFolder(t)
@@ -127,16 +27,17 @@ func TestInitialBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
+		examples  = "#SECRET_DB_PASSWORD='a value'\n#SECRET-API-TOKEN='another value'\n"
 		head      = "# Entries whose names start with SECRET become Kubernetes Secrets:\n#   kubectl fernet push --env x/.env\nKEY=" + testKey + "\n"
-		commented = "#CLUSTER_NAME=the name of a context in your kubeconfig\n" + newFileExamples
+		commented = "#CLUSTER_NAME=the name of a context in your kubeconfig\n" + examples
 		key       = "KEY=" + testKey
 	)
 	for _, c := range []struct{ kubeconfig, context, old, cluster, begin, end string }{
-		{"config", "", "", "dev", head, "\nCLUSTER_NAME=dev\n" + newFileExamples},
-		{"config", "prod", "", "prod", head, "\nCLUSTER_NAME=prod\n" + newFileExamples},
+		{"config", "", "", "dev", head, "\nCLUSTER_NAME=dev\n" + examples},
+		{"config", "prod", "", "prod", head, "\nCLUSTER_NAME=prod\n" + examples},
 		{"config", "absent", "", "", head, "\n" + commented},
 		{"none", "", "", "", head, "\n" + commented},
-		{"odd", "", "", "it's #1 $x", head, "\n" + newFileExamples},
+		{"odd", "", "", "it's #1 $x", head, "\n" + examples},
 		{"odd", "", "A=1", "it's #1 $x", "A=1\n" + key + "\n", ""},
 		{"config", "", "\ufeffA='x\ny' # z\r\n", "dev", "\ufeffA='x\ny' # z\r\n" + key, "\r\nCLUSTER_NAME=dev\r\n"},
 		{"config", "", "A=1", "dev", "A=1\n" + key, "\nCLUSTER_NAME=dev\n"},
@@ -144,13 +45,15 @@ func TestInitialBytes(t *testing.T) {
 		{"none", "", "A=1\n", "", "A=1\n", "\n" + key + "\n"},
 	} {
 		t.Setenv("KUBECONFIG", c.kubeconfig)
-		a, _, _ := newApp()
-		*a.connect.Context = c.context
-		made, err := a.initialBytes("x/.env", []byte(c.old), testKey)
-		if err != nil {
-			t.Errorf("%+v: %v", c, err)
+		_ = os.RemoveAll("x")
+		if put(t, "x/.env", c.old); c.old == "" {
+			_ = os.Remove("x/.env")
+		}
+		if code, _, stderr := run(t, "init", "--env", "x/.env", "--context", c.context); code != exitDone {
+			t.Errorf("%+v: %s", c, stderr)
 			continue
 		}
+		made := []byte(freshKey.ReplaceAllString(get(t, "x/.env"), "${1}KEY="+testKey))
 		if text := string(made); !strings.HasPrefix(text, c.begin) || !strings.HasSuffix(text, c.end) {
 			t.Errorf("%+v:\n%q", c, text)
 		}

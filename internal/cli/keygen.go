@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
 func newKeygen(a *app) *cobra.Command {
@@ -20,11 +20,11 @@ Its key id, which is safe to show, goes to stderr.`,
   kubectl fernet keygen`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			text, key, err := keyring.Generate()
+			text, id, err := action.NewKey()
 			if err != nil {
 				return err
 			}
-			a.console.note("key id %s", key.ID())
+			a.console.note("key id %s", id)
 			_, err = fmt.Fprintln(a.product, text)
 			return err
 		},

@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
 // What the command line holds is never repeated where it may be a secret.
@@ -52,8 +50,8 @@ func TestFlagsThatWereMisread(t *testing.T) {
 		t.Error(stderr)
 	}
 	put(t, "a b/.env", "KEY="+testKey)
-	_, err := existing("a b/.env")
-	if way := string(hint.Of(err)); exec.Command("sh", "-c", "kubectl() { test $# = 4; }; "+way).Run() != nil {
+	_, _, stderr := run(t, "init", "--env", "a b/.env")
+	if _, way, found := strings.Cut(strings.TrimSpace(stderr), "hint: "); !found || exec.Command("sh", "-c", "kubectl() { test $# = 4; }; "+way).Run() != nil {
 		t.Error(way)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
@@ -51,12 +50,9 @@ func (o *recallOptions) validate(namespace string) error {
 
 // recall gets back what was asked for.
 func (a *app) recall(ctx context.Context, o recallOptions) ([]action.Value, *action.Recalled, error) {
-	return action.Recall{
-		FromCluster: o.fromCluster, Live: o.from == fromCluster, Generation: o.generation, Asked: o.asked,
-	}.Run(ctx, a.request(o.workOptions))
+	return o.asRecall().Run(ctx, a.request(o.workOptions))
 }
 
-// bytesHint names the command that still gives a value which does not fit.
-func (o *recallOptions) bytesHint(name string) hint.Text {
-	return hint.Format("kubectl fernet reveal %s%s >FILE gives its bytes", name, action.EnvFlag(o.env))
+func (o *recallOptions) asRecall() action.Recall {
+	return action.Recall{FromCluster: o.fromCluster, Live: o.from == fromCluster, Generation: o.generation, Asked: o.asked}
 }

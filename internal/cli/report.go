@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
@@ -24,8 +25,8 @@ type report[T any] struct {
 }
 
 // printReport writes a report as json or yaml; done is false with another format.
-func printReport[T any](w *work, format, kind string, items []T) (done bool, err error) {
-	r := report[T]{reportVersion, kind, w.Target.Cluster, append([]T{}, items...)}
+func printReport[T any](a *app, s *action.Session, format, kind string, items []T) (done bool, err error) {
+	r := report[T]{reportVersion, kind, s.Target.Cluster, append([]T{}, items...)}
 	var text []byte
 	switch format {
 	case "json":
@@ -37,7 +38,7 @@ func printReport[T any](w *work, format, kind string, items []T) (done bool, err
 		return false, nil
 	}
 	if err == nil {
-		_, err = w.product.Write(text)
+		_, err = a.product.Write(text)
 	}
 	return true, err
 }

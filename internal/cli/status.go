@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,11 +15,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -124,167 +119,44 @@ func (o *statusOptions) validate(namespace string) error {
 	return o.workOptions.validate(namespace)
 }
 
-// statusRun is one status under way.
-type statusRun struct {
-	*work
-	o     *statusOptions
-	since map[string]time.Time
-	items []plan.Status
-}
-
 func (a *app) status(ctx context.Context, o *statusOptions) error {
-	w, close, err := a.start(ctx, o.workOptions, action.Needs{Read: action.Names, Spreads: true})
+	verb := action.Status{AllNamespaces: o.allNamespaces, MaxAge: time.Duration(o.maxAge), MaxValueAge: time.Duration(o.maxValueAge)}
+	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
 	}
-	defer close()
-	r := &statusRun{work: w, o: o}
-	line := w.Target.String()
-	if o.allNamespaces {
-		line = fmt.Sprintf("target: context %q, cluster %q, all namespaces", w.Target.Context, w.Target.Cluster)
-	}
-	a.console.begin(line)
-	if w.Project.Keys == nil && len(w.Records) > 0 {
-		a.console.note("no key is at hand, so the rows of %s are not authenticated", o.ledger)
-	}
-	if err := w.Dial(); err != nil {
+	defer s.Close()
+	r, err := verb.Run(ctx, s)
+	if err != nil {
 		return err
 	}
-	if err := r.gather(ctx); err != nil {
+	if err := a.printStatus(o, s, r.Items); err != nil {
 		return err
 	}
-	r.judgeAges(time.Now())
-	if err := r.print(); err != nil {
-		return err
-	}
-	return r.next()
+	return a.afterStatus(o, s, r)
 }
 
-// gather reads the Secrets of the namespaces and who refers to them.
-func (r *statusRun) gather(ctx context.Context) error {
-	if r.o.allNamespaces {
-		found, err := r.Cluster.Labelled(ctx, "", manifest.Selector)
-		if err != nil {
-			return err
-		}
-		r.Target.Namespaces = r.everywhere(found)
+func (a *app) printStatus(o *statusOptions, s *action.Session, items []plan.Status) error {
+	if done, err := printReport(a, s, o.output, "StatusReport", items); done {
+		return err
 	}
-	var views []plan.View
-	var all []manifest.Object
-	for _, namespace := range r.Target.Namespaces {
-		view, err := r.View(ctx, namespace, plan.Mine(r.RecordsIn(namespace), r.Project.Wanted), true)
-		if err != nil {
-			return err
-		}
-		if r.Unlisted[namespace] {
-			r.console.warn("namespace %q: not allowed to list Secrets: only what the ledger and the .env name is shown", namespace)
-		}
-		views = append(views, view)
-		all = append(all, view.Objects...)
+	if o.output != "name" {
+		return a.statusTable(items, o.output == "wide", len(s.Target.Namespaces) > 1)
 	}
-	r.since = plan.Since(r.Book.FirstUse(r.Target.Cluster), all)
-	for _, view := range views {
-		used, err := r.used(ctx, view.Namespace, view.Objects)
-		if err != nil {
-			return err
+	for _, item := range items {
+		if item.Secret != "" {
+			fmt.Fprintf(a.Out, "secret/%s\n", item.Secret)
 		}
-		r.items = append(r.items, plan.StatusOf(view, r.mine(), used, r.since)...)
 	}
 	return nil
 }
 
-// everywhere gives the namespaces of labelled Secrets and of the ledger.
-func (r *statusRun) everywhere(found []manifest.Object) []string {
-	known := map[string]bool{}
-	for _, o := range found {
-		known[o.Namespace] = true
-	}
-	for _, record := range r.Records {
-		if record.State == ledger.Created && !record.Hint {
-			known[record.Namespace] = true
-		}
-	}
-	return action.SortedKeys(known)
-}
-
-// mine says which base names to show: those of the .env and the ledger, and all
-// where there is neither, or with -A.
-func (r *statusRun) mine() func(base string) bool {
-	if r.o.allNamespaces || len(r.Records) == 0 && len(r.Project.Wanted) == 0 {
-		return func(string) bool { return true }
-	}
-	bases := map[string]bool{}
-	for _, w := range plan.Mine(r.Records, r.Project.Wanted) {
-		bases[w.Base] = true
-	}
-	return func(base string) bool { return bases[base] }
-}
-
-// used gives, by Secret, the workloads and pods that name it.
-func (r *statusRun) used(ctx context.Context, namespace string, objects []manifest.Object) (map[string][]string, error) {
-	used := map[string][]string{}
-	if len(objects) == 0 {
-		return used, nil
-	}
-	list, denied, err := r.Cluster.Workloads(ctx, namespace)
-	if err != nil {
-		return nil, err
-	}
-	pods, err := r.Cluster.Pods(ctx, namespace)
-	if err != nil {
-		var refused *cluster.Error
-		if !errors.As(err, &refused) {
-			return nil, err
-		}
-		denied = append(denied, "pods")
-	}
-	if len(denied) > 0 {
-		slices.Sort(denied)
-		r.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(slices.Compact(denied), ", "))
-	}
-	for _, w := range append(list, pods...) {
-		if w.Finished {
-			continue
-		}
-		for _, ref := range w.References() {
-			if names := used[ref.Secret]; !slices.Contains(names, w.String()) {
-				used[ref.Secret] = append(names, w.String())
-			}
-		}
-	}
-	return used, nil
-}
-
-// judgeAges marks what is older than allowed.
-func (r *statusRun) judgeAges(now time.Time) {
-	for i := range r.items {
-		r.items[i].JudgeTimes(now, time.Duration(r.o.maxAge), time.Duration(r.o.maxValueAge))
-	}
-}
-
-func (r *statusRun) print() error {
-	if done, err := printReport(r.work, r.o.output, "StatusReport", r.items); done {
-		return err
-	}
-	switch r.o.output {
-	case "name":
-		for _, s := range r.items {
-			if s.Secret != "" {
-				fmt.Fprintf(r.Out, "secret/%s\n", s.Secret)
-			}
-		}
-		return nil
-	default:
-		return r.table(time.Now())
-	}
-}
-
-func (r *statusRun) table(now time.Time) error {
-	if len(r.items) == 0 {
+func (a *app) statusTable(items []plan.Status, wide, several bool) error {
+	if len(items) == 0 {
 		return nil
 	}
-	wide, several := r.o.output == "wide", len(r.Target.Namespaces) > 1
-	w := printers.GetNewTabWriter(r.Out)
+	now := a.machine.Now()
+	w := printers.GetNewTabWriter(a.Out)
 	row := func(namespace string, cells ...string) {
 		if several {
 			cells = append([]string{namespace}, cells...)
@@ -292,7 +164,7 @@ func (r *statusRun) table(now time.Time) error {
 		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	row("NAMESPACE", "NAME", "SECRET", "KEY", "KEY-AGE", "VALUE-AGE", "USED-BY", "OLDER", "STATE")
-	for _, s := range r.items {
+	for _, s := range items {
 		state := string(s.State)
 		if len(s.OverAge) > 0 {
 			state += ", " + strings.Join(s.OverAge, " and ") + " over age"
@@ -340,31 +212,31 @@ func list(names []string, wide bool) string {
 	}
 }
 
-// next says what to do, and gives the exit code.
-func (r *statusRun) next() error {
+// afterStatus says what to do, and gives the exit code.
+func (a *app) afterStatus(o *statusOptions, s *action.Session, r *action.StatusReport) error {
 	count, over, future := map[plan.State]int{}, 0, 0
-	for _, s := range r.items {
-		count[s.State]++
-		over += len(s.OverAge)
-		future += len(s.Future)
+	for _, item := range r.Items {
+		count[item.State]++
+		over += len(item.OverAge)
+		future += len(item.Future)
 	}
-	flags := action.EnvFlag(r.o.env)
-	switch previous, _ := r.Project.File.Lookup(keyring.VarPrevious); {
-	case len(r.items) == 0:
-		r.console.note("nothing of this .env is in %s", r.Target.Places())
+	flags := action.EnvFlag(o.env)
+	switch {
+	case len(r.Items) == 0:
+		a.console.note("nothing of this .env is in %s", s.Target.Places())
 	case count[plan.StateMissing] > 0:
-		r.console.next("kubectl fernet restore" + flags + " puts back what is missing")
+		a.console.next("kubectl fernet restore" + flags + " puts back what is missing")
 	case count[plan.StateUnfinished] > 0:
-		r.console.next("kubectl fernet rotate" + flags + " finishes the rotation")
+		a.console.next("kubectl fernet rotate" + flags + " finishes the rotation")
 	case count[plan.StateRollout] > 0:
-		r.console.next("kubectl fernet rollout" + flags + " points the workloads to the current generations")
+		a.console.next("kubectl fernet rollout" + flags + " points the workloads to the current generations")
 	case over > 0:
-		r.console.next("kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags)
-	case count[plan.StateRetire] > 0 || !previous.Value.IsEmpty():
-		r.console.next("kubectl fernet retire" + flags + " deletes what nothing uses any more")
+		a.console.next("kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags)
+	case count[plan.StateRetire] > 0 || r.Previous:
+		a.console.next("kubectl fernet retire" + flags + " deletes what nothing uses any more")
 	}
 	if future > 0 {
-		r.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", action.EnvFlag(r.o.env)))
+		a.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", action.EnvFlag(o.env)))
 	}
 	if over+future+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
 		return errFindings

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
 )
@@ -52,15 +51,31 @@ func statusItems() []plan.Status {
 	}
 }
 
+// statusRun is a status that has looked already.
+type statusRun struct {
+	*app
+	o       *statusOptions
+	session *action.Session
+	report  *action.StatusReport
+}
+
 func newStatusRun(items []plan.Status, namespaces ...string) (r *statusRun, out, errOut func() string) {
 	a, stdout, stderr := newApp()
+	a.machine.Now = func() time.Time { return now }
 	a.console.begin("target")
 	o := &statusOptions{workOptions: noWorkOptions()}
-	session := &action.Session{Project: &action.Project{File: &envfile.File{}}, Target: target.Target{Cluster: "main", Namespaces: namespaces}}
-	session.Env = o.env
-	w := &work{app: a, o: o.workOptions, Session: session}
-	return &statusRun{work: w, o: o, items: items}, stdout.String, stderr.String
+	session := &action.Session{Target: target.Target{Cluster: "main", Namespaces: namespaces}}
+	return &statusRun{a, o, session, &action.StatusReport{Items: items}}, stdout.String, stderr.String
 }
+
+func (r *statusRun) judgeAges() {
+	for i := range r.report.Items {
+		r.report.Items[i].JudgeTimes(now, time.Duration(r.o.maxAge), time.Duration(r.o.maxValueAge))
+	}
+}
+
+func (r *statusRun) print() error { return r.printStatus(r.o, r.session, r.report.Items) }
+func (r *statusRun) next() error  { return r.afterStatus(r.o, r.session, r.report) }
 
 func TestStatusTable(t *testing.T) {
 	for _, tc := range []struct {
@@ -74,8 +89,8 @@ func TestStatusTable(t *testing.T) {
 		r, out, _ := newStatusRun(statusItems(), tc.namespaces...)
 		r.o.output = tc.output
 		r.o.maxAge, r.o.maxValueAge = age(99*24*time.Hour), age(time.Hour)
-		r.judgeAges(now)
-		if err := r.table(now); err != nil {
+		r.judgeAges()
+		if err := r.print(); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, tc.file, out())
@@ -86,7 +101,7 @@ func TestStatusReport(t *testing.T) {
 	for output, file := range map[string]string{"json": "report.json", "yaml": "report.yaml", "name": "names.txt"} {
 		r, out, _ := newStatusRun(statusItems(), "prod")
 		r.o.output, r.o.maxAge = output, age(99*24*time.Hour)
-		r.judgeAges(now)
+		r.judgeAges()
 		if err := r.print(); err != nil {
 			t.Fatal(err)
 		}
@@ -127,9 +142,9 @@ func TestStatusOverAge(t *testing.T) {
 	} {
 		r, _, _ := newStatusRun([]plan.Status{{KeySince: ago(tc.key), ValueSince: ago(tc.value), State: plan.StateCurrent}, {State: plan.StateCurrent}}, "prod")
 		r.o.maxAge, r.o.maxValueAge = age(tc.keyMax), age(tc.valueMax)
-		r.judgeAges(now)
-		if got := strings.Join(r.items[0].OverAge, " and "); got != tc.want || len(r.items[1].OverAge) != 0 {
-			t.Errorf("%+v: %q, unknown ages %v", tc, got, r.items[1].OverAge)
+		r.judgeAges()
+		if got := strings.Join(r.report.Items[0].OverAge, " and "); got != tc.want || len(r.report.Items[1].OverAge) != 0 {
+			t.Errorf("%+v: %q, unknown ages %v", tc, got, r.report.Items[1].OverAge)
 		}
 		if err := r.next(); errors.Is(err, errFindings) != (tc.want != "") {
 			t.Errorf("%+v: %v", tc, err)
@@ -161,7 +176,7 @@ func TestStatusNext(t *testing.T) {
 		r, _, errOut := newStatusRun(items, "prod")
 		r.o.env = "a b"
 		if tc.previous {
-			r.Project.File.Entries = []envfile.Entry{{Name: "KEY_PREVIOUS", Value: envfile.NewValue("x")}}
+			r.report.Previous = true
 		}
 		code := r.exit(r.next())
 		_, next, _ := strings.Cut(errOut(), "next: kubectl fernet ")

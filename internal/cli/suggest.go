@@ -10,11 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 // suggestLimit is how long somebody who pressed the tab key waits for a cluster.
@@ -72,40 +70,28 @@ func contextNames(a *app, _ *cobra.Command) (names []string) {
 	return names
 }
 
-// recorded gives what the ledger's created records say, sorted and each once.
-func recorded(a *app, cmd *cobra.Command, of func(ledger.Record) string) (names []string) {
+// recorded gives names that the ledger has.
+func recorded(a *app, cmd *cobra.Command, of func(action.RecordedNames) []string) []string {
 	env, _ := cmd.Flags().GetString("env")
 	path, _ := cmd.Flags().GetString("ledger")
 	if path == "" {
 		path = filepath.Join(filepath.Dir(env), action.DefaultLedger)
 	}
-	book, err := ledger.Read(a.machine.Files, path, ledger.Keys{})
-	if err != nil {
-		return nil
-	}
-	for _, record := range book.Records() {
-		if record.State == ledger.Created {
-			names = append(names, of(record))
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return of(action.NamesIn(a.machine.Files, path))
 }
 
 func recordedClusters(a *app, cmd *cobra.Command) []string {
-	return recorded(a, cmd, func(r ledger.Record) string { return r.Cluster })
+	return recorded(a, cmd, func(r action.RecordedNames) []string { return r.Clusters })
 }
 
 // recordedNames are those of entries, and of their Secrets.
 func recordedNames(a *app, cmd *cobra.Command) []string {
-	return slices.Concat(
-		recorded(a, cmd, func(r ledger.Record) string { return r.EnvKey }),
-		recorded(a, cmd, func(r ledger.Record) string { base, _ := names.Split(r.Secret); return base }))
+	return recorded(a, cmd, func(r action.RecordedNames) []string { return slices.Concat(r.Entries, r.Bases) })
 }
 
 // ask asks the cluster for names, and gives up in time: a credential plugin does
 // so by itself at no context's end.
-func (a *app) ask(ctx context.Context, question func(context.Context, *cluster.Client) ([]string, error)) (names []string) {
+func (a *app) ask(ctx context.Context, question func(context.Context, *rest.Config) []string) (names []string) {
 	config, err := a.connect.ToRawKubeConfigLoader().ClientConfig()
 	if err != nil {
 		return nil
@@ -113,13 +99,7 @@ func (a *app) ask(ctx context.Context, question func(context.Context, *cluster.C
 	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
 	defer cancel()
 	answer := make(chan []string, 1)
-	go func() {
-		var live []string
-		if client, err := cluster.Connect(config, nil); err == nil {
-			live, _ = question(ctx, client)
-		}
-		answer <- live
-	}()
+	go func() { answer <- question(ctx, config) }()
 	select {
 	case names = <-answer:
 	case <-ctx.Done():
@@ -130,8 +110,8 @@ func (a *app) ask(ctx context.Context, question func(context.Context, *cluster.C
 // namespaceNames are those of the ledger, and those of the cluster if it answers
 // soon and tells.
 func namespaceNames(a *app, cmd *cobra.Command) []string {
-	names := recorded(a, cmd, func(r ledger.Record) string { return r.Namespace })
-	names = append(names, a.ask(cmd.Context(), func(ctx context.Context, c *cluster.Client) ([]string, error) { return c.Namespaces(ctx) })...)
+	names := recorded(a, cmd, func(r action.RecordedNames) []string { return r.Namespaces })
+	names = append(names, a.ask(cmd.Context(), action.NamespacesOf)...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -142,5 +122,7 @@ func unmanagedNames(a *app, cmd *cobra.Command) []string {
 	if err != nil {
 		return nil
 	}
-	return a.ask(cmd.Context(), func(ctx context.Context, c *cluster.Client) ([]string, error) { return c.Unlabelled(ctx, namespace) })
+	return a.ask(cmd.Context(), func(ctx context.Context, config *rest.Config) []string {
+		return action.UnmanagedIn(ctx, config, namespace)
+	})
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 const defaultParallel = 32
@@ -105,29 +104,4 @@ func (a *app) tell(e action.Event, mode dryRun) {
 // open opens a session for a verb that is run by the flags.
 func (a *app) open(ctx context.Context, o workOptions, needs action.Needs) (*action.Session, error) {
 	return action.Open(ctx, a.request(o), needs)
-}
-
-// work is a session of a verb that still decides and prints in one.
-type work struct {
-	*app
-	*action.Session
-	o workOptions
-}
-
-// start is how such a verb begins. close has to be called in any case.
-func (a *app) start(ctx context.Context, o workOptions, needs action.Needs) (w *work, close func(), err error) {
-	s, err := a.open(ctx, o, needs)
-	if err != nil {
-		return nil, func() {}, err
-	}
-	return &work{a, s, o}, s.Close, nil
-}
-
-// look gives the view of one namespace of the cluster that the ledger means.
-func (w *work) look(ctx context.Context, namespace string, wanted []plan.Wanted) (plan.View, error) {
-	view, err := w.View(ctx, namespace, wanted, false)
-	if err != nil {
-		return view, err
-	}
-	return view, w.Right(view)
 }

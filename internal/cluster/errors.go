@@ -26,7 +26,21 @@ type Error struct {
 	Message string
 	Way     hint.Text
 	Rights  bool          // the user may not do this, says the API server's RBAC
+	Refused Request       // with Rights: what, as far as the API server says it
 	status  metav1.Status // zero when no API server answered
+}
+
+// Request is what was asked of the API server, in RBAC's words.
+type Request struct{ Verb, Group, Resource string }
+
+// forbidden is how the API server's RBAC authorizer says no.
+var forbidden = regexp.MustCompile(`cannot (\w+) resource "([^"]+)" in API group "([^"]*)"`)
+
+func refusedRequest(message string) Request {
+	if m := forbidden.FindStringSubmatch(message); m != nil {
+		return Request{Verb: m[1], Resource: m[2], Group: m[3]}
+	}
+	return Request{}
 }
 
 // Hint gives the way out.
@@ -75,7 +89,7 @@ func explain(err error) error {
 			e.Message += ": " + said
 		}
 	case s.Reason == metav1.StatusReasonForbidden && byRBAC.MatchString(s.Message):
-		e.Rights, e.Way = true, "ask for that verb in this namespace"
+		e.Rights, e.Refused, e.Way = true, refusedRequest(e.Message), "ask for that verb in this namespace"
 	}
 	return e
 }

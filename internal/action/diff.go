@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"context"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
+
+// Diff compares a .env with the cluster, or with the ledger alone.
+type Diff struct{ Offline bool }
+
+// Needs says what diff needs of its session.
+func (d Diff) Needs() Needs { return Needs{Offline: d.Offline} }
+
+// Difference is what diff found of one entry, with the values where there are any.
+type Difference struct {
+	plan.Decision
+	Live, Env *envfile.Value
+}
+
+// Run looks at each namespace and compares each entry.
+func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error) {
+	s.Announce()
+	if namespaces := s.RecordedNamespaces(); d.Offline && len(namespaces) > 0 && len(s.RecordsIn(s.Target.Namespaces[0])) == 0 {
+		s.note("the ledger has nothing of namespace %q; it has %s", s.Target.Namespaces[0], hint.Few(namespaces))
+	}
+	if !d.Offline {
+		if err := s.Dial(); err != nil {
+			return nil, err
+		}
+	}
+	wanted := func(string) []plan.Wanted { return s.Project.Wanted }
+	return all, s.Views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
+		if err := s.Right(view); err != nil {
+			return err
+		}
+		decisions, err := plan.Diff(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Project.Has)
+		if err != nil {
+			return s.Project.located(err)
+		}
+		all = append(all, s.differences(view, decisions)...)
+		return nil
+	})
+}
+
+// differences adds to decisions the two values of each.
+func (s *Session) differences(view plan.View, decisions []plan.Decision) (all []Difference) {
+	live := map[string]token.Token{}
+	for _, o := range view.Objects {
+		live[o.Name] = o.Placed()
+	}
+	for _, r := range view.Records { // the annotation may have been edited since
+		if live[r.Secret].Token == r.Token {
+			live[r.Secret] = r.Placed()
+		}
+	}
+	for _, d := range decisions {
+		difference := Difference{Decision: d}
+		if value, err := s.Project.Sealer.Open(live[d.Row.Secret]); err == nil {
+			difference.Live = &value
+		}
+		if entry, ok := s.Project.File.Lookup(d.Row.EnvKey); ok {
+			difference.Env = &entry.Value
+		}
+		all = append(all, difference)
+	}
+	return all
+}

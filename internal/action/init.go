@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+)
+
+const (
+	newFileHead = `# Entries whose names start with SECRET become Kubernetes Secrets:
+#   kubectl fernet push --env %s
+`
+	newFileExamples = `#SECRET_DB_PASSWORD='a value'
+#SECRET-API-TOKEN='another value'
+`
+	ledgerAttribute = DefaultLedger + " merge=union -text"
+)
+
+// Init writes a .env with a fresh key, or adds the key to one.
+type Init struct {
+	Env     string
+	Cluster string // the name of the current context, for CLUSTER_NAME; empty: none is known
+}
+
+// Initialised is what init did.
+type Initialised struct {
+	Key     string      // the id of the new key
+	Created bool        // there was no such file
+	Opened  fs.FileMode // the mode of a file that others could read, else 0
+}
+
+// Run writes the .env, under its lock, after git was told to ignore it: a key that git can
+// see is one too many.
+func (i Init) Run(m Machine) (done Initialised, err error) {
+	text, id, err := NewKey()
+	if err != nil {
+		return done, err
+	}
+	unlock, err := m.lockFor(i.Env)
+	if err != nil {
+		return done, err
+	}
+	defer unlock()
+	old, err := existing(i.Env)
+	if err != nil {
+		return done, err
+	}
+	made, err := i.bytes(old, text)
+	if err != nil {
+		return done, err
+	}
+	if err := m.gitInit(i.Env); err != nil {
+		return done, err
+	}
+	done = Initialised{Key: id, Created: old == nil, Opened: exposed(i.Env)}
+	return done, m.replace(i.Env, old, made)
+}
+
+// replace writes a .env that is as it was read, and says what to do if it is not.
+func (m Machine) replace(env string, old, made []byte) error {
+	err := atomicfile.Replace(m.Files, env, old, made)
+	if errors.Is(err, atomicfile.ErrChanged) || errors.Is(err, fs.ErrExist) {
+		return hint.With(fmt.Errorf("%s changed while this run was under way; it was not touched", env), "run the command again")
+	}
+	return err
+}
+
+// exposed gives the mode of a file to which others than its owner have access, 0
+// of any other one.
+func exposed(path string) fs.FileMode {
+	info, err := os.Stat(path)
+	if err != nil || !atomicfile.Exposed(info) {
+		return 0
+	}
+	return info.Mode().Perm()
+}
+
+// lockFor takes the lock that guards a .env, and removes what a killed run left
+// of its next content.
+func (m Machine) lockFor(env string) (unlock func(), err error) {
+	if _, err := os.Stat(filepath.Dir(env)); err != nil {
+		return nil, hint.With(fmt.Errorf("%s: its folder does not exist", env), "mkdir -p %s", filepath.Dir(env))
+	}
+	guard, err := ledger.Lock(filepath.Join(filepath.Dir(env), DefaultLedger))
+	if err != nil {
+		return nil, err
+	}
+	_, err = atomicfile.CleanLeftover(m.Files, env)
+	if errors.Is(err, atomicfile.ErrDangling) { // reading it says so better
+		err = nil
+	}
+	return func() { _ = guard.Unlock() }, err
+}
+
+// existing gives the bytes of a .env that has no KEY yet, nil where there is
+// none; an empty file counts as one that is there.
+func existing(env string) ([]byte, error) {
+	file, raw, err := envfile.ReadFile(env)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !isLink(env):
+		return nil, nil
+	case errors.Is(err, envfile.ErrEmpty):
+		return []byte{}, nil
+	case err != nil:
+		return nil, err
+	}
+	for _, name := range []string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext} {
+		if e, ok := file.Lookup(name); ok {
+			return nil, hint.With(fmt.Errorf("%s:%d: it has a %s already; nothing was written", env, e.Line, name), "kubectl fernet push --env %s", env)
+		}
+	}
+	return raw, nil
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+// bytes gives the whole new content of the file.
+func (i Init) bytes(old []byte, key string) ([]byte, error) {
+	env, name, known := i.Env, i.Cluster, i.Cluster != ""
+	if len(old) == 0 {
+		text := fmt.Sprintf(newFileHead, env) + "KEY=" + key + "\n"
+		switch quoted, err := envfile.Quote(name); {
+		case err != nil:
+			return nil, err
+		case known:
+			text += VarCluster + "=" + quoted + "\n"
+		default:
+			text += "#" + VarCluster + "=the name of a context in your kubeconfig\n"
+		}
+		return []byte(text + newFileExamples), nil
+	}
+	changes := []envfile.Change{envfile.Set(keyring.VarKey, key)}
+	if file, err := envfile.Parse(env, old); err != nil {
+		return nil, err
+	} else if _, has := file.Lookup(VarCluster); !has && known {
+		changes = append(changes, envfile.Set(VarCluster, name))
+	}
+	made, err := envfile.Edit(env, old, changes...)
+	if err == nil && !bytes.HasSuffix(made, []byte("\n")) {
+		made = append(made, '\n') // or the next line that somebody appends would be CLUSTER_NAME's
+	}
+	return made, err
+}
+
+// gitInit keeps the .env, what editors make of it, its temporary file and the
+// ledger's lock out of git, and lets git merge ledgers as what they are: sets of
+// lines.
+func (m Machine) gitInit(env string) error {
+	if !gitstate.InWorkTree(env) {
+		return nil
+	}
+	dir := filepath.Dir(env)
+	ignored := append(ignoreLines(filepath.Base(env)), "*"+atomicfile.Suffix, DefaultLedger+ledger.LockSuffix)
+	if err := m.addLines(filepath.Join(dir, ".gitignore"), ignored); err != nil {
+		return err
+	}
+	return m.addLines(filepath.Join(dir, ".gitattributes"), []string{ledgerAttribute})
+}
+
+// ignoreLines gives the lines of .gitignore for a file that holds secrets: its name,
+// and those of the copies that vim, Emacs, nano and people make beside it.
+func ignoreLines(name string) []string {
+	swap := name // vim hides its swap files, as this one may be already
+	if !strings.HasPrefix(name, ".") {
+		swap = "." + name
+	}
+	lines := []string{name, name + "~", name + ".bak", name + ".orig", name + ".save", swap + ".swp", swap + ".swo", "#" + name + "#", ".#" + name}
+	for i, line := range lines {
+		lines[i] = ignoreLine(line)
+	}
+	return lines
+}
+
+var ignoreSpecial = regexp.MustCompile(`^[#!]|[\\*?\[ ]`)
+
+// ignoreLine writes a file name so that .gitignore takes it literally.
+func ignoreLine(name string) string { return ignoreSpecial.ReplaceAllString(name, `\$0`) }
+
+// addLines appends those lines that a file does not have; no other byte changes.
+func (m Machine) addLines(path string, lines []string) error {
+	old, err := atomicfile.Read(m.Files, path, envfile.MaxSize)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	have := map[string]bool{}
+	for _, line := range strings.Split(string(old), "\n") {
+		have[strings.TrimSpace(line)] = true
+	}
+	made := bytes.Clone(old)
+	if len(made) > 0 && !bytes.HasSuffix(made, []byte("\n")) {
+		made = append(made, '\n')
+	}
+	before := len(made)
+	for _, line := range lines {
+		if !have[line] {
+			made = append(made, line+"\n"...)
+		}
+	}
+	switch {
+	case len(made) == before:
+		return nil
+	case old == nil:
+		return atomicfile.Create(m.Files, path, made, 0o644)
+	default:
+		return atomicfile.ReplacePublic(m.Files, path, old, made)
+	}
+}

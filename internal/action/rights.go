@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+)
+
+// Rights are what each verb needs in each of its namespaces.
+var Rights = map[string][]rbacv1.PolicyRule{
+	"push":     {secretsRule("get", "list", "create")},
+	"rotate":   {secretsRule("get", "list", "create")},
+	"restore":  {secretsRule("get", "create")},
+	"diff":     {secretsRule("get", "list")},
+	"pull":     {secretsRule("get", "list")}, // with --from cluster, like the next two
+	"reveal":   {secretsRule("get", "list")},
+	"exec-env": {secretsRule("get", "list")},
+	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"adopt":    {secretsRule("get", "patch")},
+	"rollout":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "list", "patch")...),
+	"retire": {
+		secretsRule("get", "list", "create", "delete"),
+		{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"list"}}, // whatever may refer to a Secret
+	},
+}
+
+func secretsRule(verbs ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
+}
+
+// workloadRules give the verbs on what can be patched, and a look at the rest.
+func workloadRules(verbs ...string) []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: verbs},
+		{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: verbs},
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"argoproj.io"}, Resources: []string{"rollouts"}, Verbs: []string{"list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+	}
+}
+
+// WithRights adds to an error about missing rights where to find those that the verb, or
+// the part of it that was refused, needs.
+func WithRights(err error, verb string) error {
+	var refused *cluster.Error
+	switch {
+	case !errors.As(err, &refused) || !refused.Rights || Rights[verb] == nil:
+		return err
+	case strings.Contains(refused.Message, "at the cluster scope"):
+		return hint.With(err, "kubectl fernet rbac --for %s --cluster-role prints what it needs in all namespaces", roleOf(verb, refused.Refused))
+	}
+	return hint.With(err, "%s", roleHint(roleOf(verb, refused.Refused)))
+}
+
+// roleHint says where the rights are found that a verb needs.
+func roleHint(verb string) hint.Text {
+	return hint.Format("kubectl fernet rbac --for %s prints the Role that it needs", verb)
+}
+
+// roleOf gives the verb whose Role has what was refused: that of the command, unless what
+// was refused is a part of it that another verb is too, as rollout is of rotate.
+func roleOf(verb string, refused cluster.Request) string {
+	for _, candidate := range []string{verb, "rollout", "retire"} {
+		if slices.ContainsFunc(Rights[candidate], func(r rbacv1.PolicyRule) bool { return allows(r, refused) }) {
+			return candidate
+		}
+	}
+	return verb
+}
+
+func allows(r rbacv1.PolicyRule, asked cluster.Request) bool {
+	has := func(all []string, one string) bool { return slices.Contains(all, one) || slices.Contains(all, "*") }
+	return has(r.APIGroups, asked.Group) && has(r.Resources, asked.Resource) && has(r.Verbs, asked.Verb)
+}
