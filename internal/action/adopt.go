@@ -56,7 +56,7 @@ func (p *AdoptPlan) Apply(ctx context.Context) error {
 	if p.Known || s.Mode == Client {
 		return nil
 	}
-	if err := s.Record(p.row); err != nil {
+	if err := s.record(p.row); err != nil {
 		return err
 	}
 	now, err := s.Cluster.Adopt(ctx, p.object, p.row, s.Mode == Server)
@@ -64,7 +64,7 @@ func (p *AdoptPlan) Apply(ctx context.Context) error {
 		return err
 	}
 	p.row.State, p.row.UID, p.row.Time = ledger.Created, now.UID, s.Now().UTC()
-	return s.Record(p.row)
+	return s.record(p.row)
 }
 
 // adoptable gives the row of a Secret that can be taken over; known says that it

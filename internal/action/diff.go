@@ -25,18 +25,18 @@ type Difference struct {
 
 // Run looks at each namespace and compares each entry.
 func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error) {
-	s.Announce()
-	if namespaces := s.RecordedNamespaces(); d.Offline && len(namespaces) > 0 && len(s.RecordsIn(s.Target.Namespaces[0])) == 0 {
+	s.announce()
+	if namespaces := s.recordedNamespaces(); d.Offline && len(namespaces) > 0 && len(s.recordsIn(s.Target.Namespaces[0])) == 0 {
 		s.note("the ledger has nothing of namespace %q; it has %s", s.Target.Namespaces[0], hint.Few(namespaces))
 	}
 	if !d.Offline {
-		if err := s.Dial(); err != nil {
+		if err := s.dial(); err != nil {
 			return nil, err
 		}
 	}
 	wanted := func(string) []plan.Wanted { return s.Project.Wanted }
-	return all, s.Views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
-		if err := s.Right(view); err != nil {
+	return all, s.views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
+		if err := s.rightCluster(view); err != nil {
 			return err
 		}
 		decisions, err := plan.Diff(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Project.Has)

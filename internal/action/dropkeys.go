@@ -51,7 +51,7 @@ func (p *RetirePlan) DropKeys(ctx context.Context) (*KeyDrop, error) {
 	if len(d.Keys) == 0 {
 		return d, nil
 	}
-	holder, err := s.KeyHolder()
+	holder, err := s.keyHolder()
 	if err != nil {
 		s.note("the previous keys stay: %v", err)
 		return &KeyDrop{}, nil
@@ -76,10 +76,10 @@ func (d *KeyDrop) Apply() error {
 	for i := range d.ended {
 		d.ended[i].Time = now
 	}
-	if err := s.Record(d.ended...); err != nil {
+	if err := s.record(d.ended...); err != nil {
 		return err
 	}
-	return s.Save(d.edit)
+	return s.save(d.edit)
 }
 
 // Holding gives the keyring Secrets that still have what the file has not any more.
@@ -130,7 +130,7 @@ func (d *KeyDrop) search(ctx context.Context) error {
 
 // recorded looks at what the evidence has, cluster by cluster.
 func (d *KeyDrop) recorded(ctx context.Context) (sites []*keySite, err error) {
-	book := d.plan.session.Refresh()
+	book := d.plan.session.refresh()
 	for _, name := range d.clusters(book) {
 		if slices.Contains(d.plan.verb.Forget, name) {
 			d.forget(book, name)
@@ -164,7 +164,7 @@ func (d *KeyDrop) reach(name string) (Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Connect(config, s.Trace())
+	return s.Connect(config, s.trace())
 }
 
 // forgetting is the way out of a cluster that cannot be looked at, but for the target's.
@@ -345,7 +345,7 @@ func (d *KeyDrop) needed(clusterName, id string, copies plan.Copies) {
 func (d *KeyDrop) moving(ours []manifest.Object) hint.Text {
 	s := d.plan.session
 	o, way := plan.WayOf(ours, s.Target.Namespaces, func(o manifest.Object) bool {
-		return slices.ContainsFunc(s.RecordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
+		return slices.ContainsFunc(s.recordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
 	})
 	switch flag := EnvFlag(s.Env); way {
 	case plan.RotateThere:

@@ -71,10 +71,10 @@ func (d *desk) keepKeyring() {
 		d.t.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.Dial(); err != nil {
+	if err := s.dial(); err != nil {
 		d.t.Fatal(err)
 	}
-	if err := s.EnsureKeyring(d.t.Context(), "a", "fernet-key"); err != nil {
+	if err := s.ensureKeyring(d.t.Context(), "a", "fernet-key"); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -54,7 +54,7 @@ func TestKeyHolder(t *testing.T) {
 				keyFile = "keys"
 				put(t, keyFile, tc.keyFile)
 			}
-			holder, err := loaded(t, keyFile, tc.variable).KeyHolder()
+			holder, err := loaded(t, keyFile, tc.variable).keyHolder()
 			if tc.hint == "" {
 				if err != nil || holder.Path != tc.want {
 					t.Errorf("%q, %v", holder.Path, err)
@@ -72,7 +72,7 @@ func TestSaveOfAnEdit(t *testing.T) {
 	emptyFolder(t)
 	put(t, ".env", "# mine\nKEY="+testKey+"\nSECRET_A=x\nKEY_PREVIOUS="+keyBefore+"\n")
 	s := loaded(t, "", "")
-	holder, err := s.KeyHolder()
+	holder, err := s.keyHolder()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestSaveOfAnEdit(t *testing.T) {
 	if !strings.Contains(before, keyBefore) {
 		t.Error("the edit was written before save")
 	}
-	if err := s.Save(e); err != nil {
+	if err := s.save(e); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := get(t, ".env"), "# mine\nKEY="+testKey+"\nSECRET_A=x\n"; got != want {
@@ -119,7 +119,7 @@ func TestSaveThatIsRefused(t *testing.T) {
 			emptyFolder(t)
 			put(t, ".env", "KEY="+testKey+"\nSECRET_A=x\n")
 			s := loaded(t, "", "")
-			holder, err := s.KeyHolder()
+			holder, err := s.keyHolder()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestSaveThatIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			tc.spoil(t, s)
-			err = s.Save(e)
+			err = s.save(e)
 			if err == nil || !tc.want(err) {
 				t.Errorf("%v", err)
 			}

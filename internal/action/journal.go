@@ -18,7 +18,7 @@ import (
 
 // The write protocol, here and for deletes in journal_delete.go, and nowhere else:
 //
-//	R1  a new key is durable before the first token under it leaves (Session.Save)
+//	R1  a new key is durable before the first token under it leaves (Session.save)
 //	R2  a row is durable before the request that carries its token; a retry sends the
 //	    same bytes
 //	R3  an error proves nothing: cluster looks at what came of each request, and only
@@ -26,16 +26,16 @@ import (
 //
 // A run that writes no rows has no ledger; then nothing is recorded.
 
-// Record makes rows durable: planned ones before their requests, others once they are so.
-func (s *Session) Record(rows ...ledger.Row) error {
+// record makes rows durable: planned ones before their requests, others once they are so.
+func (s *Session) record(rows ...ledger.Row) error {
 	if s.ledger == nil {
 		return nil
 	}
 	return s.ledger.Append(rows...)
 }
 
-// Refresh gives the book with the rows of this run.
-func (s *Session) Refresh() *ledger.Book {
+// refresh gives the book with the rows of this run.
+func (s *Session) refresh() *ledger.Book {
 	if s.ledger == nil {
 		return s.Book
 	}
@@ -71,11 +71,11 @@ func (s *Session) create(ctx context.Context, decisions []plan.Decision, also []
 	if err != nil {
 		return err
 	}
-	if err := s.Ask(ctx, rowsOf(drafts), cluster.RefusesAll); err != nil {
+	if err := s.ask(ctx, rowsOf(drafts), cluster.RefusesAll); err != nil {
 		return err
 	}
 	if s.Mode == Live {
-		if err := s.Record(append(durable, also...)...); err != nil {
+		if err := s.record(append(durable, also...)...); err != nil {
 			return err
 		}
 	}
@@ -123,10 +123,10 @@ func (s *Session) drafts(decisions []plan.Decision) (drafts []draft, durable []l
 	return drafts, durable, nil
 }
 
-// Ask asks for the first create of each namespace as a server dry run, so that what would
+// ask asks for the first create of each namespace as a server dry run, so that what would
 // refuse them all (no such namespace, no right, no quota) is known before anything is
 // written anywhere. stops says which refusals are such.
-func (s *Session) Ask(ctx context.Context, rows []ledger.Row, stops func(error) bool) error {
+func (s *Session) ask(ctx context.Context, rows []ledger.Row, stops func(error) bool) error {
 	asked := map[string]bool{}
 	for _, row := range rows {
 		if asked[row.Namespace] {
@@ -229,7 +229,7 @@ type recorder struct {
 // recorder of a dry run records nothing.
 func (s *Session) recorder(capacity int) *recorder {
 	r := &recorder{rows: make(chan ledger.Row, capacity), done: make(chan error, 1)}
-	record := s.Record
+	record := s.record
 	if s.Mode != Live {
 		record = func(...ledger.Row) error { return nil }
 	}

@@ -19,7 +19,7 @@ import (
 // gone. The deleted rows come last, so that the run after one that was killed looks again.
 // Rows in also are made durable with the plans.
 func (s *Session) remove(ctx context.Context, items []*Retired, also []ledger.Row, usedAgain func(context.Context) ([]*Retired, error)) error {
-	if err := s.Record(append(also, s.retiring(items)...)...); err != nil {
+	if err := s.record(append(also, s.retiring(items)...)...); err != nil {
 		return err
 	}
 	s.deleteAll(ctx, items)
@@ -34,7 +34,7 @@ func (s *Session) remove(ctx context.Context, items []*Retired, also []ledger.Ro
 		}
 	}
 	if err == nil {
-		err = s.Record(s.retired(items)...)
+		err = s.record(s.retired(items)...)
 	}
 	if err != nil {
 		return hint.With(err, "what was deleted is gone; retire again to look once more and complete the ledger")
@@ -123,7 +123,7 @@ func (s *Session) putBack(ctx context.Context, item *Retired) error {
 	}
 	row := item.Row
 	row.Operation, row.State, row.UID, row.Time = ledger.Restore, ledger.Planned, "", s.Now().UTC()
-	if err := s.Record(row); err != nil {
+	if err := s.record(row); err != nil {
 		return err
 	}
 	result := s.Cluster.Create(ctx, row, false)
@@ -132,7 +132,7 @@ func (s *Session) putBack(ctx context.Context, item *Retired) error {
 		return nil
 	}
 	row.State, row.UID, row.Time = ledger.Created, result.Object.UID, s.Now().UTC()
-	return s.Record(row)
+	return s.record(row)
 }
 
 // restored is the outcome of a Secret that was to be put back.

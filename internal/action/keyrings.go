@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
-// Keyrings gives the keyring Secrets of a namespace that hold a key of ours.
-func (s *Session) Keyrings(ctx context.Context, namespace string) (all []keysecret.Held, err error) {
+// keyrings gives the keyring Secrets of a namespace that hold a key of ours.
+func (s *Session) keyrings(ctx context.Context, namespace string) (all []keysecret.Held, err error) {
 	secrets, err := s.Cluster.Keyrings(ctx, namespace)
 	if err != nil {
 		return nil, err
@@ -25,11 +25,11 @@ func (s *Session) Keyrings(ctx context.Context, namespace string) (all []keysecr
 	return all, nil
 }
 
-// EnsureKeyring makes the newest generation of a keyring Secret hold the current keyring.
+// ensureKeyring makes the newest generation of a keyring Secret hold the current keyring.
 // Its bytes are a function of the keyring alone, so it has no row (R2): what a killed run
 // sent, the next one finds and recognises.
-func (s *Session) EnsureKeyring(ctx context.Context, namespace, base string) error {
-	all, err := s.Keyrings(ctx, namespace)
+func (s *Session) ensureKeyring(ctx context.Context, namespace, base string) error {
+	all, err := s.keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}

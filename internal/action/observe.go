@@ -40,11 +40,11 @@ type sight struct {
 	err    error
 }
 
-// Views looks at namespaces side by side and hands each view on, in the order of the
+// views looks at namespaces side by side and hands each view on, in the order of the
 // namespaces, as if it had looked at one after the other: so what is told and which error
 // ends it does not depend on who answers first. wanted says what is looked for in each;
 // labelled adds whatever carries our label.
-func (s *Session) Views(ctx context.Context, namespaces []string, wanted func(namespace string) []plan.Wanted, labelled bool, each func(plan.View) error) error {
+func (s *Session) views(ctx context.Context, namespaces []string, wanted func(namespace string) []plan.Wanted, labelled bool, each func(plan.View) error) error {
 	sights := make([]sight, len(namespaces))
 	var group errgroup.Group
 	group.SetLimit(min(sideBySide, max(s.Parallel, 1)))
@@ -67,8 +67,8 @@ func (s *Session) Views(ctx context.Context, namespaces []string, wanted func(na
 	return nil
 }
 
-// View looks at one namespace.
-func (s *Session) View(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) (plan.View, error) {
+// viewOf looks at one namespace.
+func (s *Session) viewOf(ctx context.Context, namespace string, wanted []plan.Wanted, labelled bool) (plan.View, error) {
 	seen := s.sight(ctx, namespace, wanted, labelled)
 	if seen.err == nil {
 		s.tellSight(namespace, seen)
@@ -77,7 +77,7 @@ func (s *Session) View(ctx context.Context, namespace string, wanted []plan.Want
 }
 
 func (s *Session) tellSight(namespace string, seen sight) {
-	if !seen.listed && len(s.RecordsIn(namespace)) == 0 {
+	if !seen.listed && len(s.recordsIn(namespace)) == 0 {
 		s.note("namespace %q: not allowed to list Secrets; the ledger is the only memory of earlier generations", namespace)
 	}
 	s.Unlisted[namespace] = !seen.listed
@@ -113,8 +113,8 @@ func (s *Session) completed(view plan.View) plan.View {
 	return view
 }
 
-// Right says whether a view is of the cluster that the ledger means.
-func (s *Session) Right(view plan.View) error {
+// rightCluster says whether a view is of the cluster that the ledger means.
+func (s *Session) rightCluster(view plan.View) error {
 	if s.Cluster == nil {
 		return nil
 	}
@@ -132,13 +132,13 @@ func (s *Session) rotatedAway(view plan.View, err error) bool {
 		plan.SupersededLive(plan.Rotated(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys))
 }
 
-// LookAll gives the view of each namespace of the target, at what is ours there.
+// lookAll gives the view of each namespace of the target, at what is ours there.
 // One that has lost all that the ledger recorded there is left out, if another one
 // shows that this is the cluster that the ledger means.
-func (s *Session) LookAll(ctx context.Context) (views []plan.View, err error) {
+func (s *Session) lookAll(ctx context.Context) (views []plan.View, err error) {
 	var lost error
-	err = s.Views(ctx, s.Target.Namespaces, s.Mine, false, func(view plan.View) error {
-		err := s.Right(view)
+	err = s.views(ctx, s.Target.Namespaces, s.mine, false, func(view plan.View) error {
+		err := s.rightCluster(view)
 		var wrong *plan.WrongClusterError
 		if errors.As(err, &wrong) && wrong.Secret == "" {
 			lost = err
@@ -156,9 +156,9 @@ func (s *Session) LookAll(ctx context.Context) (views []plan.View, err error) {
 	return views, err
 }
 
-// Confirmed gives the created rows that the ledger lacks of what is in these
+// confirmed gives the created rows that the ledger lacks of what is in these
 // views and proven ours.
-func (s *Session) Confirmed(views ...plan.View) (rows []ledger.Row) {
+func (s *Session) confirmed(views ...plan.View) (rows []ledger.Row) {
 	now := s.Now().UTC()
 	for _, view := range views {
 		for _, row := range plan.Confirm(view, plan.Mine(view.Records, s.Project.Wanted), s.Project.Sealer.Judge, s.Project.Keys) {

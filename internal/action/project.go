@@ -351,9 +351,9 @@ func (h Holder) holdsKeys() bool {
 	})
 }
 
-// KeyHolder gives the one file whose keys a rotation may change, and refuses
+// keyHolder gives the one file whose keys a rotation may change, and refuses
 // where the keys stand in several places: they could not be changed together.
-func (s *Session) KeyHolder() (Holder, error) {
+func (s *Session) keyHolder() (Holder, error) {
 	inEnvironment := s.FernetKey != "" || s.FernetKeyOld != ""
 	switch held := s.Project.Holders; {
 	case len(held) == 1 && !inEnvironment:
@@ -391,9 +391,9 @@ func (h Holder) Edit(changes ...envfile.Change) (Edited, error) {
 	return Edited{from: h, raw: raw, Keys: ring}, err
 }
 
-// Save makes the changed keys durable (R1); afterwards the session goes on with the new
+// save makes the changed keys durable (R1); afterwards the session goes on with the new
 // keyring. It refuses a file that was changed since it was read.
-func (s *Session) Save(e Edited) error {
+func (s *Session) save(e Edited) error {
 	err := atomicfile.Replace(s.Files, e.from.Path, e.from.raw, e.raw)
 	if errors.Is(err, atomicfile.ErrChanged) {
 		return hint.With(fmt.Errorf("%s changed while this run was under way; it was not touched", e.from.Path), "run the command again")

@@ -32,7 +32,7 @@ type PushPlan struct {
 // Plan looks at each namespace and decides about each entry.
 func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 	s.Again, s.Update = s.Command+" --same-cluster", s.Command+" --update"
-	if err := s.CheckKeys(); err != nil {
+	if err := s.checkKeys(); err != nil {
 		return nil, err
 	}
 	options, err := p.options(s)
@@ -40,21 +40,21 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		return nil, err
 	}
 	if s.Mode != Client && len(s.Project.Wanted) > 0 {
-		if err := s.Dial(); err != nil {
+		if err := s.dial(); err != nil {
 			return nil, err
 		}
 	}
 	out := &PushPlan{session: s}
-	return out, s.Views(ctx, s.Target.Namespaces, s.Mine, false, func(view plan.View) error {
-		if err := s.Right(view); err != nil {
+	return out, s.views(ctx, s.Target.Namespaces, s.mine, false, func(view plan.View) error {
+		if err := s.rightCluster(view); err != nil {
 			return err
 		}
 		decisions, err := plan.Push(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, options)
 		if err != nil {
-			return s.Located(err)
+			return s.located(err)
 		}
 		if !plan.SupersededLive(decisions) {
-			out.confirmed = append(out.confirmed, s.Confirmed(view)...)
+			out.confirmed = append(out.confirmed, s.confirmed(view)...)
 		}
 		out.Decisions = slices.Concat(out.Decisions, decisions, plan.Orphans(view, s.Project.Has))
 		return nil
@@ -84,5 +84,5 @@ func (p *PushPlan) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.Record(fresh...)
+	return s.record(fresh...)
 }

@@ -197,7 +197,7 @@ type newerValues struct{ opened, closed []string }
 
 // newerLive names what the cluster has newer than the ledger, or besides.
 func (s *Session) newerLive(ctx context.Context, found []plan.Recalled) (newer newerValues) {
-	err := s.DialQuietly()
+	err := s.dialQuietly()
 	recorded := map[string][]plan.Recalled{} // by namespace
 	for _, r := range found {
 		if r.Cluster == s.Target.Cluster {
@@ -209,7 +209,7 @@ func (s *Session) newerLive(ctx context.Context, found []plan.Recalled) (newer n
 			return newer
 		}
 		var view plan.View
-		if view, err = s.labelled(ctx, namespace, plan.Mine(s.RecordsIn(namespace), nil)); err != nil {
+		if view, err = s.labelled(ctx, namespace, plan.Mine(s.recordsIn(namespace), nil)); err != nil {
 			return newer
 		}
 		live, unknown := s.liveIn(view)
@@ -233,7 +233,7 @@ func (s *Session) liveIn(view plan.View) ([]plan.Recalled, []plan.Unknown) {
 // live gives what the cluster has. Nothing is given where the current value of an entry
 // that was asked for is not there.
 func (r *recalling) live(ctx context.Context) ([]plan.Recalled, error) {
-	if err := r.Reach(Needs{Spreads: true}); err != nil {
+	if err := r.reach(Needs{Spreads: true}); err != nil {
 		return nil, err
 	}
 	if err := r.Start(); err != nil {
@@ -273,7 +273,7 @@ func (s *Session) evidence(ctx context.Context) (views []plan.View, err error) {
 	var lost error
 	right := false
 	for _, namespace := range s.Target.Namespaces {
-		view, err := s.labelled(ctx, namespace, plan.Mine(s.RecordsIn(namespace), nil))
+		view, err := s.labelled(ctx, namespace, plan.Mine(s.recordsIn(namespace), nil))
 		if err != nil {
 			return nil, err
 		}
@@ -298,7 +298,7 @@ func (s *Session) evidence(ctx context.Context) (views []plan.View, err error) {
 // turns out to be ours is looked at once more: not all of its generations need to
 // have the label.
 func (s *Session) labelled(ctx context.Context, namespace string, mine []plan.Wanted) (plan.View, error) {
-	view, err := s.View(ctx, namespace, mine, true)
+	view, err := s.viewOf(ctx, namespace, mine, true)
 	if err != nil {
 		return view, err
 	}

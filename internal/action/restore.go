@@ -103,12 +103,12 @@ func (p *RestorePlan) heldBack(ctx context.Context, decisions []plan.Decision) e
 		}
 	}
 	wanted := func(namespace string) []plan.Wanted {
-		return plan.Mine(s.RecordsIn(namespace), slices.Concat(s.Project.Wanted, created[namespace]))
+		return plan.Mine(s.recordsIn(namespace), slices.Concat(s.Project.Wanted, created[namespace]))
 	}
-	err := s.Views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
+	err := s.views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
 		superseded := plan.Rotated(view, wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys)
 		if !plan.SupersededLive(superseded) {
-			p.confirmed = append(p.confirmed, s.Confirmed(view)...)
+			p.confirmed = append(p.confirmed, s.confirmed(view)...)
 		}
 		decisions = plan.HoldBack(decisions, superseded)
 		return nil

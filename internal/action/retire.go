@@ -102,10 +102,10 @@ func (v Retire) Plan(ctx context.Context, s *Session) (*RetirePlan, error) {
 // there.
 func (p *RetirePlan) Apply(ctx context.Context) error {
 	s := p.session
-	doomed, confirmed := p.Doomed(), s.Confirmed(p.views...)
+	doomed, confirmed := p.Doomed(), s.confirmed(p.views...)
 	switch {
 	case len(doomed) == 0:
-		return s.Record(confirmed...)
+		return s.record(confirmed...)
 	case s.Mode == Client:
 		return nil
 	default:
@@ -186,7 +186,7 @@ func (s *Session) wasRecorded(name string) bool {
 // collect finds what could be deleted: tokens and keyrings.
 func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err error) {
 	s := p.session
-	if p.views, err = s.LookAll(ctx); err != nil {
+	if p.views, err = s.lookAll(ctx); err != nil {
 		return err
 	}
 	for _, view := range p.views {
@@ -214,7 +214,7 @@ func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err
 }
 
 func (p *RetirePlan) collectKeyrings(ctx context.Context, namespace string) error {
-	all, err := p.session.Keyrings(ctx, namespace)
+	all, err := p.session.keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,11 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 		return nil, hint.With(fmt.Errorf("--apps-hold %s: this keyring has no such key", v.AppsHold), "it has %s", hint.List(s.Project.Keys.IDs()))
 	}
 	if s.Cluster == nil { // a push of nothing did not need it
-		if err := s.Dial(); err != nil {
+		if err := s.dial(); err != nil {
 			return nil, err
 		}
 	}
-	views, err := s.LookAll(ctx)
+	views, err := s.lookAll(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (p *RolloutPlan) Patches() (n int) {
 func (p *RolloutPlan) Apply(ctx context.Context) (findings bool, err error) {
 	s := p.session
 	for _, place := range p.keyrings {
-		if err := s.EnsureKeyring(ctx, place.namespace, place.base); err != nil {
+		if err := s.ensureKeyring(ctx, place.namespace, place.base); err != nil {
 			return p.findings, err
 		}
 	}
@@ -142,7 +142,7 @@ func (p *RolloutPlan) step(w workload.Workload) plan.Repointing {
 // current keyring gets its next generation before the first patch.
 func (p *RolloutPlan) addKeyrings(ctx context.Context, namespace string, g plan.Generations, list []workload.Workload) error {
 	keys := p.session.Project.Keys
-	all, err := p.session.Keyrings(ctx, namespace)
+	all, err := p.session.keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}

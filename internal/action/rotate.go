@@ -52,7 +52,7 @@ func (r Rotate) Plan(ctx context.Context, s *Session) (*RotatePlan, error) {
 	if p.holder, err = s.rotatable(r.KeySecret); err != nil {
 		return nil, err
 	}
-	if p.views, err = s.LookAll(ctx); err != nil {
+	if p.views, err = s.lookAll(ctx); err != nil {
 		return nil, err
 	}
 	if err := p.decide(s.Project); err != nil {
@@ -66,7 +66,7 @@ func (s *Session) rotatable(keySecret string) (Holder, error) {
 	if err := s.Start(); err != nil {
 		return Holder{}, err
 	}
-	holder, err := s.KeyHolder()
+	holder, err := s.keyHolder()
 	if err != nil {
 		return Holder{}, err
 	}
@@ -184,13 +184,13 @@ func (p *RotatePlan) Confirm() error {
 	if p.session.Mode != Live {
 		return nil
 	}
-	return p.session.Record(p.session.Confirmed(p.views...)...)
+	return p.session.record(p.session.confirmed(p.views...)...)
 }
 
 // KeepKeyrings makes the keyring Secret of each namespace hold the current keyring.
 func (s *Session) KeepKeyrings(ctx context.Context, base string) error {
 	for _, namespace := range s.Target.Namespaces {
-		if err := s.EnsureKeyring(ctx, namespace, base); err != nil {
+		if err := s.ensureKeyring(ctx, namespace, base); err != nil {
 			return err
 		}
 	}
@@ -273,6 +273,6 @@ func (p *KeyPlan) Apply(context.Context) error {
 		p.session.Project = p.session.Project.WithKeys(p.edit.Keys)
 		return nil
 	default:
-		return p.session.Save(*p.edit)
+		return p.session.save(*p.edit)
 	}
 }

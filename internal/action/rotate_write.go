@@ -38,7 +38,7 @@ func (p *RotatePlan) Apply(ctx context.Context) error {
 		return nil
 	}
 	every := func(error) bool { return true } // without its first create a rotation does not begin
-	if err := s.Ask(ctx, rowsOf(p.asking()), every); err != nil {
+	if err := s.ask(ctx, rowsOf(p.asking()), every); err != nil {
 		return err
 	}
 	if err := p.takeKey(ctx); err != nil {
@@ -48,10 +48,10 @@ func (p *RotatePlan) Apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Record(append(fresh, s.Confirmed(p.views...)...)...); err != nil {
+	if err := s.record(append(fresh, s.confirmed(p.views...)...)...); err != nil {
 		return err
 	}
-	return Unrecorded(s.Record(p.send(ctx, drafts)...), "rotate")
+	return Unrecorded(s.record(p.send(ctx, drafts)...), "rotate")
 }
 
 // takeKey makes the new key durable, if there is one, and decides once more: another
@@ -61,7 +61,7 @@ func (p *RotatePlan) takeKey(ctx context.Context) error {
 		return nil
 	}
 	s := p.session
-	if err := s.Save(*p.edit); err != nil {
+	if err := s.save(*p.edit); err != nil {
 		return err
 	}
 	namespaces := make([]string, len(p.views))
@@ -69,9 +69,9 @@ func (p *RotatePlan) takeKey(ctx context.Context) error {
 		namespaces[i] = view.Namespace
 	}
 	p.views = p.views[:0]
-	err := s.Views(ctx, namespaces, s.Mine, false, func(view plan.View) error {
+	err := s.views(ctx, namespaces, s.mine, false, func(view plan.View) error {
 		p.views = append(p.views, view)
-		return s.Right(view)
+		return s.rightCluster(view)
 	})
 	if err == nil {
 		err = p.decide(s.Project)

@@ -78,7 +78,7 @@ func Open(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.Reach(needs)
+	return s, s.reach(needs)
 }
 
 // Load reads the .env, and is all that a use case needs which has neither target nor ledger.
@@ -95,8 +95,8 @@ func Load(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	return s, err
 }
 
-// Reach finds the target, takes the lock and reads the ledger. With an error nothing is held.
-func (s *Session) Reach(needs Needs) error {
+// reach finds the target, takes the lock and reads the ledger. With an error nothing is held.
+func (s *Session) reach(needs Needs) error {
 	if err := s.aim(); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *Session) Reach(needs Needs) error {
 		return hint.With(errors.New("--record needs the name of a cluster"), "set CLUSTER_NAME in %s, or pass --context", s.Env)
 	}
 	if needs.AimFirst {
-		s.Announce()
+		s.announce()
 	}
 	if err := s.openLedger(needs.Recorded || needs.Writes && s.Mode == Live); err != nil {
 		s.Close()
@@ -138,13 +138,13 @@ func (s *Session) aim() (err error) {
 	return err
 }
 
-// Announce tells the target.
-func (s *Session) Announce() { s.Tell(Event{Kind: Aimed, Text: s.Target.String()}) }
+// announce tells the target.
+func (s *Session) announce() { s.Tell(Event{Kind: Aimed, Text: s.Target.String()}) }
 
 // Start tells the target and connects to it.
 func (s *Session) Start() error {
-	s.Announce()
-	return s.Dial()
+	s.announce()
+	return s.dial()
 }
 
 // openLedger takes the lock and reads the ledger; a run that writes no row takes no lock.
@@ -225,16 +225,16 @@ func (s *Session) ledgerWarnings(clusters []string) {
 	}
 }
 
-// CheckKeys refuses to go on where the ledger knows every wanted entry, and each
+// checkKeys refuses to go on where the ledger knows every wanted entry, and each
 // only under keys that are not held: that is another .env, or its key was lost.
-func (s *Session) CheckKeys() error {
+func (s *Session) checkKeys() error {
 	unknown, wanted := map[string]bool{}, map[string]bool{}
 	for _, entry := range s.Project.Wanted {
 		wanted[entry.Base] = true
 	}
 	for _, namespace := range s.Target.Namespaces {
 		named := map[string]bool{}
-		for _, record := range s.RecordsIn(namespace) {
+		for _, record := range s.recordsIn(namespace) {
 			base, _ := names.Split(record.Secret)
 			if record.State != ledger.Created || !wanted[base] || slices.Contains(s.IgnoreKeys, record.KeyID) {
 				continue
@@ -256,18 +256,18 @@ func (s *Session) CheckKeys() error {
 		"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", ids)
 }
 
-// Dial connects to the target's cluster.
-func (s *Session) Dial() error {
+// dial connects to the target's cluster.
+func (s *Session) dial() error {
 	config, err := s.Target.Config()
 	if err != nil {
 		return err
 	}
-	s.Cluster, err = s.Connect(config, s.Trace())
+	s.Cluster, err = s.Connect(config, s.trace())
 	return err
 }
 
-// DialQuietly is Dial for a question that is not worth a prompt.
-func (s *Session) DialQuietly() error {
+// dialQuietly is Dial for a question that is not worth a prompt.
+func (s *Session) dialQuietly() error {
 	config, err := s.Target.Config()
 	if err != nil {
 		return err
@@ -279,8 +279,8 @@ func (s *Session) DialQuietly() error {
 	return err
 }
 
-// Trace tells of each request, and the first time that the API server throttles.
-func (s *Session) Trace() cluster.Trace {
+// trace tells of each request, and the first time that the API server throttles.
+func (s *Session) trace() cluster.Trace {
 	first := newOnce()
 	return func(e cluster.Exchange) {
 		if e.Status == 429 && first() {
@@ -303,13 +303,13 @@ func (s *Session) Aimed(namespace string) hint.Text {
 // spread takes all namespaces that the ledger knows in this cluster as the
 // target, unless some were named.
 func (s *Session) spread() {
-	if known := s.RecordedNamespaces(); !s.Target.Named && len(known) > 0 {
+	if known := s.recordedNamespaces(); !s.Target.Named && len(known) > 0 {
 		s.Target.Namespaces = known
 	}
 }
 
-// RecordedNamespaces are those of which the ledger's evidence has more than the past.
-func (s *Session) RecordedNamespaces() []string {
+// recordedNamespaces are those of which the ledger's evidence has more than the past.
+func (s *Session) recordedNamespaces() []string {
 	known := map[string]bool{}
 	for _, record := range s.Records {
 		if !record.Hint && (record.State == ledger.Created || record.State == ledger.Planned) {
@@ -319,17 +319,17 @@ func (s *Session) RecordedNamespaces() []string {
 	return SortedKeys(known)
 }
 
-// RecordsIn gives what the ledger had of one namespace of the target's cluster.
-func (s *Session) RecordsIn(namespace string) []ledger.Record { return s.Known[namespace].Records }
+// recordsIn gives what the ledger had of one namespace of the target's cluster.
+func (s *Session) recordsIn(namespace string) []ledger.Record { return s.Known[namespace].Records }
 
-// Mine gives the base names of this project in a namespace: those of the .env, and those
+// mine gives the base names of this project in a namespace: those of the .env, and those
 // that the ledger's evidence has.
-func (s *Session) Mine(namespace string) []plan.Wanted {
-	return plan.Mine(s.RecordsIn(namespace), s.Project.Wanted)
+func (s *Session) mine(namespace string) []plan.Wanted {
+	return plan.Mine(s.recordsIn(namespace), s.Project.Wanted)
 }
 
-// Located adds the place in the .env to an error about an entry.
-func (s *Session) Located(err error) error { return s.Project.located(err) }
+// located adds the place in the .env to an error about an entry.
+func (s *Session) located(err error) error { return s.Project.located(err) }
 
 // SortedKeys gives the keys of a map in order.
 func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

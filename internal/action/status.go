@@ -44,7 +44,7 @@ func (v Status) Run(ctx context.Context, s *Session) (*StatusReport, error) {
 	}
 	var views []plan.View
 	var all []manifest.Object
-	err := s.Views(ctx, s.Target.Namespaces, s.Mine, true, func(view plan.View) error {
+	err := s.views(ctx, s.Target.Namespaces, s.mine, true, func(view plan.View) error {
 		if s.Unlisted[view.Namespace] {
 			s.warn("namespace %q: not allowed to list Secrets: only what the ledger and the .env name is shown", view.Namespace)
 		}
@@ -78,7 +78,7 @@ func (r *StatusReport) start(ctx context.Context) error {
 	if s.Project.Keys == nil && len(s.Records) > 0 {
 		s.note("no key is at hand, so the rows of %s are not authenticated", s.Ledger)
 	}
-	if err := s.Dial(); err != nil || !r.verb.AllNamespaces {
+	if err := s.dial(); err != nil || !r.verb.AllNamespaces {
 		return err
 	}
 	found, err := s.Cluster.Labelled(ctx, "", manifest.Selector)

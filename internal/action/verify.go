@@ -39,7 +39,7 @@ func (Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
 	r.files(ctx)
 	r.rows()
 	labelled := true // a token may have been copied under any name
-	return r, s.Views(ctx, s.Target.Namespaces, s.Mine, labelled, func(view plan.View) error { return r.namespace(ctx, view) })
+	return r, s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error { return r.namespace(ctx, view) })
 }
 
 func (r *VerifyReport) add(f plan.Finding) { r.Found = append(r.Found, f) }
@@ -105,7 +105,7 @@ func (r *VerifyReport) namespace(ctx context.Context, view plan.View) error {
 		r.add(plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: "secrets"})
 		return r.users(ctx, view)
 	}
-	held, err := s.Keyrings(ctx, view.Namespace)
+	held, err := s.keyrings(ctx, view.Namespace)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (r *VerifyReport) namespace(ctx context.Context, view plan.View) error {
 // users names the workloads that use an older generation.
 func (r *VerifyReport) users(ctx context.Context, view plan.View) error {
 	s := r.session
-	g := plan.Successors(view, s.Mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
+	g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
 	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package action
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -31,13 +32,17 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
+// walkDefault is how many steps are taken where nothing else is said.
+var walkDefault = 200_000
+
 var (
-	walkSteps = flag.Int("walk.steps", 200_000, "how many steps TestWalk takes")
+	walkSteps = flag.Int("walk.steps", 0, "how many steps TestWalk takes; 0: as many as fit into a minute")
 	walkSeed  = flag.Uint64("walk.seed", 0, "the one walk that TestWalk takes; 0: new ones")
 )
 
 const (
-	walkLength = 30 // steps of one walk
+	walkLength = 30 // steps of one walk, before its end
+	walkEnd    = 8  // steps that bring it in order
 	walkPeople = 3
 )
 
@@ -50,7 +55,7 @@ const (
 func TestWalk(t *testing.T) {
 	first, walks := *walkSeed, 1
 	if first == 0 {
-		first, walks = rand.Uint64N(1<<40)+1, *walkSteps/walkLength
+		first, walks = rand.Uint64N(1<<40)+1, cmp.Or(*walkSteps, walkDefault)/(walkLength+walkEnd)
 	}
 	t.Logf("%d walks from seed %d", walks, first)
 	var next, steps atomic.Int64
@@ -97,23 +102,25 @@ type walk struct {
 
 	now        *person // whose command is under way
 	life       *life
-	plain      map[string]string          // of every token that was sent
-	ids        map[string]string          // the key of every token that was sent
-	names, had map[place]map[string]bool  // the tokens that were sent under a name, and those that were there
-	values     map[place]map[string]bool  // the values that were sent under a name
-	keys       map[string]string          // every key, by its id
-	rings      map[place]*keyring.Keyring // of the person who wrote last beside a base name
-	others     map[place]manifest.Object  // made by others than us
-	forged     map[string]bool            // lines of ledgers
+	plain      map[string]string           // of every token that was sent
+	ids        map[string]string           // the key of every token that was sent
+	names, had map[place]map[string]bool   // the tokens that were sent under a name, and those that were there
+	values     map[place]map[string]bool   // the values that were sent under a name
+	keys       map[string]string           // every key, by its id
+	parsed     map[string]*keyring.Keyring // by the lines of their keys
+	rings      map[place]*keyring.Keyring  // of the person who wrote last beside a base name
+	others     map[place]manifest.Object   // made by others than us
+	forged     map[string]bool             // lines of ledgers
 	given      int
 
 	keyless  bool           // a restore without a key is under way, which trusts the ledger
 	unproven map[place]bool // what it created
 
 	gone    map[string]bool // ids of keys that somebody dropped
-	removed string          // the base name of an entry that is retired altogether
-	calm    bool            // nothing goes wrong any more
-	ignored []string        // the --ignore-key of all commands
+	known   known
+	removed string   // the base name of an entry that is retired altogether
+	calm    bool     // nothing goes wrong any more
+	ignored []string // the --ignore-key of all commands
 }
 
 // person is an operator: a folder with an .env and a ledger.
@@ -132,7 +139,7 @@ var walkNamespaces = []string{"a", "b"}
 func newWalk(t *testing.T, dir string, seed uint64, count map[string]int) *walk {
 	w := &walk{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, count: count, life: &life{},
-		plain: map[string]string{}, ids: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{},
+		plain: map[string]string{}, ids: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{}, parsed: map[string]*keyring.Keyring{},
 		rings: map[place]*keyring.Keyring{}, others: map[place]manifest.Object{}, forged: map[string]bool{}, unproven: map[place]bool{}, gone: map[string]bool{},
 	}
 	w.cluster = &walkCluster{w: w, objects: map[place]manifest.Object{}}
@@ -197,6 +204,21 @@ func (w *walk) entries(p *person) map[string]string {
 
 // ring gives the keyring of a .env.
 func (w *walk) ring(p *person) *keyring.Keyring {
+	var lines []string
+	for _, line := range strings.Split(w.read(p.env()), "\n") {
+		if strings.HasPrefix(line, keyring.VarKey) {
+			lines = append(lines, line)
+		}
+	}
+	text := strings.Join(lines, "\n")
+	if ring := w.parsed[text]; ring != nil {
+		return ring
+	}
+	w.parsed[text] = w.parse(p)
+	return w.parsed[text]
+}
+
+func (w *walk) parse(p *person) *keyring.Keyring {
 	values := map[string]string{}
 	for _, line := range strings.Split(w.read(p.env()), "\n") {
 		if name, value, ok := strings.Cut(line, "="); ok {
@@ -316,12 +338,24 @@ type recorded struct {
 	token string
 }
 
+// known is the last evidence, of a ring and a ledger.
+type known struct {
+	ring   *keyring.Keyring
+	text   string
+	states map[recorded]ledger.State
+}
+
 // evidence gives what the rows that a person's keys signed say, by an own reading: the
 // last state in the order of the fold.
 func (w *walk) evidence(p *person) map[recorded]ledger.State {
-	ring, states := w.ring(p), map[recorded]ledger.State{}
+	text, ring := w.read(p.ledger()), w.ring(p)
+	if w.known.ring == ring && w.known.text == text {
+		return w.known.states
+	}
+	states := map[recorded]ledger.State{}
+	w.known = known{ring, text, states}
 	rank := map[ledger.State]int{ledger.Planned: 1, ledger.Failed: 2, ledger.Created: 3, ledger.Deleted: 4}
-	for line := range strings.Lines(w.read(p.ledger())) {
+	for line := range strings.Lines(text) {
 		cells := strings.Split(line, ",")
 		if len(cells) != 14 || w.forged[line] {
 			continue
@@ -453,6 +487,7 @@ func (w *walk) play() {
 		}
 	}
 	w.finish()
+	w.steps += walkEnd
 }
 
 // merge makes the ledger of a person that of two, as git's union does.
