@@ -37,8 +37,12 @@ func (o *recallOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.ignoreName, "ignore-cluster-name", false, "do not let CLUSTER_NAME of the .env choose or check the target")
 }
 
-func (o *recallOptions) validate(namespace string) error {
+func (o *recallOptions) complete() {
+	o.workOptions.complete()
 	o.parallel, o.match = defaultParallel, []string{defaultMatch}
+}
+
+func (o *recallOptions) validate(namespace string) error {
 	switch {
 	case o.from != fromLedger && o.from != fromCluster:
 		return withHint(errors.New("--from: neither the ledger nor the cluster"), "--from ledger, or --from cluster")

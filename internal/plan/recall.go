@@ -85,7 +85,7 @@ func Live(view View, mine []Wanted, judge token.Judge, keys Keys) (all []Recalle
 	byBase := index(view, mine)
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
-		current, generation, reason := p.told()
+		current, generation, reason := p.revealing()
 		_, there := p.object(generation)
 		switch {
 		case reason != "":
@@ -132,9 +132,9 @@ func Newer(recorded, live []Recalled, unknown []Unknown, same token.Same) (newer
 	return newer
 }
 
-// told gives the newest generation that says what the current value is, or why it
-// does not. Nothing and no reason: there never was one.
-func (p *pusher) told() (current manifest.Object, generation int, reason string) {
+// revealing gives the newest generation that reveals the current value, or the reason that
+// none does. Both empty: the entry never existed.
+func (p *pusher) revealing() (current manifest.Object, generation int, reason string) {
 	for _, g := range p.generations() {
 		o, live := p.object(g)
 		if !live {
