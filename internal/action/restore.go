@@ -102,9 +102,10 @@ func (p *RestorePlan) heldBack(ctx context.Context, decisions []plan.Decision) e
 			recorded[[2]string{d.Row.Namespace, d.Row.Secret}] = true
 		}
 	}
-	wanted := func(namespace string) []plan.Wanted {
-		return plan.Mine(s.recordsIn(namespace), slices.Concat(s.Project.Wanted, created[namespace]))
+	for namespace := range created { // what is written beside may not be older than what the .env has there (R5)
+		created[namespace] = slices.Concat(s.Project.Wanted, created[namespace])
 	}
+	wanted := func(namespace string) []plan.Wanted { return plan.Mine(s.recordsIn(namespace), created[namespace]) }
 	err := s.views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
 		superseded := plan.Rotated(view, wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys)
 		if !plan.SupersededLive(superseded) {
