@@ -279,7 +279,7 @@ func listing(group string, resources ...string) rbacv1.PolicyRule {
 func TestRetireWithFewRights(t *testing.T) {
 	rights := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "list", "create", "delete"}},
-		listing("", "pods", "podtemplates", "replicationcontrollers"),
+		listing("", "pods", "replicationcontrollers"),
 		listing("apps", "deployments", "statefulsets", "daemonsets", "replicasets", "controllerrevisions"),
 		listing("batch", "jobs", "cronjobs"),
 	}

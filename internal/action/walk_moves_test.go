@@ -180,11 +180,11 @@ func (w *walk) set(p *person, name, value string) {
 // revert takes a value that was replaced, as an old checkout does, and publishes it or not.
 func (w *walk) revert(p *person, lives int) {
 	values := w.entries(p)
-	if len(values) == 0 || len(w.plain) == 0 {
+	if len(values) == 0 || len(w.order) == 0 {
 		return
 	}
 	name := pick(w, SortedKeys(values))
-	w.set(p, name, w.plain[pick(w, SortedKeys(w.plain))])
+	w.set(p, name, w.plain[pick(w, w.order)])
 	verb := Push{Update: true}
 	if w.random.IntN(2) == 0 {
 		verb.Revert = []string{name}

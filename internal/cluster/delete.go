@@ -111,7 +111,7 @@ func (c *Client) afterDelete(ctx context.Context, o manifest.Object, cause error
 
 // explainDelete is explain, with the rights that retire needs.
 func explainDelete(err error) error {
-	return explainFor(err, "retire needs the verbs get, list and delete on secrets in this namespace")
+	return explainFor(err, "that needs the verbs get, list and delete on secrets in this namespace")
 }
 
 // explainFor is explain for others than push: they need other rights.

@@ -214,7 +214,7 @@ func TestDeleteWithoutTheRight(t *testing.T) {
 	before := l.seen(t, "secret-a")
 	for _, dryRun := range []bool{false, true} {
 		r := l.client.Delete(t.Context(), before, dryRun)
-		if says(t, explained(t, cluster.Result{Err: r.Err}), `cannot delete resource "secrets"`, "retire needs the verbs get, list and delete"); !dryRun {
+		if says(t, explained(t, cluster.Result{Err: r.Err}), `cannot delete resource "secrets"`, "that needs the verbs get, list and delete"); !dryRun {
 			l.judge(t, before, r, cluster.DeleteRefused)
 		}
 	}

@@ -51,12 +51,12 @@ func (k Kind) groupResource() schema.GroupResource {
 	return schema.GroupResource{Group: k.Group, Resource: k.Resource}
 }
 
-// podHolding says of each kind that holds Pods, or templates of Pods, when it is
-// listed. References move from owner to owned, as from a Deployment to its
+// podHolding says of each kind that holds Pods, or that Pods are made of, when it is
+// listed. PodTemplates are no such kind: nothing in Kubernetes makes Pods of them, and the
+// built-in roles admin and edit may not list them. References move from owner to owned, as from a Deployment to its
 // ReplicaSet to its Pods; what is owned is listed after what owns it, so that
 // none slips by between two lists.
 var podHolding = map[schema.GroupResource]int{
-	{Resource: "podtemplates"}:                       0,
 	{Resource: "replicationcontrollers"}:             0,
 	{Group: "apps", Resource: "deployments"}:         0,
 	{Group: "apps", Resource: "statefulsets"}:        0,
@@ -104,7 +104,7 @@ func (c *Client) Walk(ctx context.Context, namespace string, names func(string) 
 		}
 		for i, l := range listings {
 			if l.denied != nil {
-				batch[i].Err = explainFor(l.denied, hint.Format("retire needs the verb list on %s in this namespace", batch[i]))
+				batch[i].Err = explainFor(l.denied, hint.Format("that needs the verb list on %s in this namespace", batch[i]))
 				walk.Denied = append(walk.Denied, batch[i])
 				continue
 			}

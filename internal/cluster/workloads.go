@@ -214,7 +214,7 @@ func explainWorkload(err error) error {
 	err = explain(err)
 	var e *Error
 	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Way != "" {
-		e.Way = "rollout needs the verbs get, list and patch on deployments, statefulsets, daemonsets and cronjobs in this namespace"
+		e.Way = "that needs the verbs get, list and patch on deployments, statefulsets, daemonsets and cronjobs in this namespace"
 	}
 	return err
 }

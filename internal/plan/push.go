@@ -411,9 +411,9 @@ func (p *pusher) sendable(generation int) []ledger.Record {
 		}
 	}
 	switch {
-	case created != nil || planned == nil:
+	case created != nil:
 		return created
-	case slices.ContainsFunc(slices.Concat(planned, p.hints[generation]), func(r ledger.Record) bool { return r.Token != planned[0].Token }):
+	case slices.ContainsFunc(planned, func(r ledger.Record) bool { return r.Token != planned[0].Token }):
 		return nil
 	default:
 		return planned

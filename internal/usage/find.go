@@ -7,10 +7,11 @@
 // history (only a way back does). It is pure: it dials nobody, and knows names
 // of Secrets but nothing of what is in them.
 //
-// A finding too many only keeps a Secret alive; one too few breaks a pod. So a
-// string that merely looks like a name counts, wherever it stands. Not seen are
-// names that are part of a longer text, and keys of maps: a name is a value in
-// every reference that Kubernetes itself knows.
+// A finding too many keeps a Secret alive, and for ever where it is a volume that is
+// called like its Secret; one too few breaks a pod. So a string that merely looks like a
+// name counts, wherever it stands, but for what something else is called, labelled or
+// picked by. Not seen are names that are part of a longer text, and keys of maps: a name
+// is a value in every reference that Kubernetes itself knows.
 package usage
 
 import (
@@ -46,7 +47,7 @@ func Find(obj *unstructured.Unstructured, names func(string) bool) []Hit {
 	if groupKind(obj) == controllerRevision {
 		root = map[string]any{"data": obj.Object["data"]}
 	}
-	hits := find(root, names)
+	hits := find("", root, names)
 	slices.SortFunc(hits, func(a, b Hit) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Secret, b.Secret))
 	})
@@ -68,9 +69,9 @@ func content(object map[string]any) map[string]any {
 	return object
 }
 
-// find gives hits with paths that begin at v; paths are made on the way back
-// only, as nearly no value is a hit.
-func find(v any, names func(string) bool) (hits []Hit) {
+// find gives hits with paths that begin at v, which stands under the key parent, perhaps
+// in a list; paths are made on the way back only, as nearly no value is a hit.
+func find(parent string, v any, names func(string) bool) (hits []Hit) {
 	switch v := v.(type) {
 	case string:
 		if names(v) {
@@ -78,13 +79,16 @@ func find(v any, names func(string) bool) (hits []Hit) {
 		}
 	case []any:
 		for i, element := range v {
-			for _, hit := range find(element, names) {
+			for _, hit := range find(parent, element, names) {
 				hits = append(hits, hit.under("["+strconv.Itoa(i)+"]"))
 			}
 		}
 	case map[string]any:
 		for key, element := range v {
-			found := find(element, names)
+			if refersToNothing(parent, key, v) {
+				continue
+			}
+			found := find(key, element, names)
 			if annotations, ok := element.(map[string]any); ok && key == "annotations" {
 				found = findAnnotations(annotations, names)
 			}
@@ -96,12 +100,48 @@ func find(v any, names func(string) bool) (hits []Hit) {
 	return hits
 }
 
+// pickers are the keys of what objects are labelled with and picked by, and of owners,
+// which are of the same namespace and go when their owner goes.
+var pickers = map[string]bool{
+	"labels": true, "matchLabels": true, "matchExpressions": true, "selector": true, "labelSelector": true, "nodeSelector": true, "ownerReferences": true,
+}
+
+// textual are the keys whose text is the name of an image, a Service or a host.
+var textual = map[string]bool{"image": true, "serviceName": true, "subdomain": true, "hostname": true}
+
+// called says, by the key above, beside which other keys a name is what that thing itself
+// is called. A volume has its source beside it, whatever that is.
+var called = map[string][]string{
+	"volumeMounts": {"mountPath"}, "volumeDevices": {"devicePath"},
+	"containers": {"image"}, "initContainers": {"image"}, "ephemeralContainers": {"image"},
+	"containerStatuses": {"image"}, "initContainerStatuses": {"image"}, "ephemeralContainerStatuses": {"image"},
+	"ports": {"port", "containerPort"}, "service": {"port"}, "env": {"value", "valueFrom"},
+}
+
+// refersToNothing says of a key of an object that its value is what something is called,
+// labelled or picked by.
+func refersToNothing(parent, key string, object map[string]any) bool {
+	_, isText := object[key].(string)
+	switch {
+	case pickers[key]:
+		return !isText // a custom resource may pick a Secret by its name
+	case textual[key]:
+		return isText
+	case key != "name" || !isText:
+		return false
+	case parent == "volumes":
+		return len(object) > 1
+	default:
+		return slices.ContainsFunc(called[parent], func(other string) bool { _, has := object[other]; return has })
+	}
+}
+
 // findAnnotations gives one hit for each name that an annotation holds.
 func findAnnotations(annotations map[string]any, names func(string) bool) (hits []Hit) {
 	for key, value := range annotations {
-		found := find(value, names)
+		found := find(key, value, names)
 		if text, ok := value.(string); ok {
-			found = append(found, find(parse(key, text), names)...)
+			found = append(found, find("", parse(key, text), names)...)
 		}
 		seen := map[string]bool{}
 		for _, hit := range found {

@@ -57,7 +57,46 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {name: x, labels: {uses: secret-a}, ownerReferences: [{kind: Secret, name: secret-a}]}
 secrets: [{name: secret-a}]
-`, []string{"secret-a .metadata.labels.uses", "secret-a .metadata.ownerReferences[0].name", "secret-a .secrets[0].name"}},
+`, []string{"secret-a .secrets[0].name"}},
+	{"what is called like a Secret, labelled or picked by its name", `
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: x, labels: {app: secret-a}}
+spec:
+  serviceName: secret-a
+  selector: {matchLabels: {app: secret-a}, matchExpressions: [{key: app, operator: In, values: [secret-a]}]}
+  template:
+    metadata: {labels: {app: secret-a}}
+    spec:
+      nodeSelector: {pool: secret-a}
+      hostname: secret-a
+      subdomain: secret-a
+      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{labelSelector: {matchLabels: {app: secret-a}}}]}}
+      containers:
+      - name: secret-a
+        image: secret-a
+        ports: [{name: secret-a, containerPort: 80}]
+        env: [{name: secret-a, value: x}]
+        volumeMounts: [{name: secret-a, mountPath: /secret-a}]
+      volumes: [{name: secret-a, secret: {secretName: secret-b-g2}}, {name: x, secret: {secretName: secret-a}}]
+`, []string{"secret-b-g2 .spec.template.spec.volumes[0].secret.secretName", "secret-a .spec.template.spec.volumes[1].secret.secretName"}},
+	{"a Service and a port of an Ingress", `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: x}
+spec:
+  tls: [{secretName: secret-b-g2}]
+  rules: [{http: {paths: [{backend: {service: {name: secret-a, port: {number: 80}}}}]}}]
+`, []string{"secret-b-g2 .spec.tls[0].secretName"}},
+	{"the same words where they may be references", `
+apiVersion: example.com/v1
+kind: Thing
+metadata: {name: x}
+spec: {selector: secret-a, volumes: [{name: secret-a}], service: {name: secret-a}, env: [{name: secret-a}], containers: [{name: secret-a}], serviceName: [secret-a], image: {name: secret-a}}
+`, []string{
+		"secret-a .spec.containers[0].name", "secret-a .spec.env[0].name", "secret-a .spec.image.name", "secret-a .spec.selector",
+		"secret-a .spec.service.name", "secret-a .spec.serviceName[0]", "secret-a .spec.volumes[0].name",
+	}},
 	{"no part of a text, no key, no number", `
 apiVersion: v1
 kind: ConfigMap
@@ -115,8 +154,8 @@ revision: 3
 	{"another one's ControllerRevision", `
 apiVersion: example.com/v1
 kind: ControllerRevision
-metadata: {name: x, labels: {x: secret-a}}
-`, []string{"secret-a .metadata.labels.x"}},
+metadata: {name: x, labels: {x: secret-a}, annotations: {note: secret-a}}
+`, []string{"secret-a .metadata.annotations.note [note]"}},
 	{"annotations that are none", "kind: X\nannotations: [secret-a]\nspec: {annotations: {x: 1, z: [secret-a]}}",
 		[]string{"secret-a .annotations[0]", "secret-a .spec.annotations.z [z]"}},
 }
