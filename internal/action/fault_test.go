@@ -37,6 +37,10 @@ var creatingVerbs = []creating{
 		d.must((*desk).push)
 		d.cluster.secrets = newMemCluster().secrets
 	}, (*desk).restore, []string{"a/secret-a", "a/secret-b", "a/secret-c", "b/secret-a", "b/secret-b", "b/secret-c"}},
+	{"rotate", func(d *desk) { d.must((*desk).push) }, (*desk).rotate, []string{
+		"a/secret-a", "a/secret-a-g2", "a/secret-b", "a/secret-b-g2", "a/secret-c", "a/secret-c-g2",
+		"b/secret-a", "b/secret-a-g2", "b/secret-b", "b/secret-b-g2", "b/secret-c", "b/secret-c-g2",
+	}},
 }
 
 func (d *desk) must(run func(*desk, context.Context) ([]plan.Decision, error)) {

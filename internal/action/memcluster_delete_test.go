@@ -33,8 +33,8 @@ func (m *memCluster) Labelled(_ context.Context, namespace, selector string) (fo
 	if err := m.look(); err != nil {
 		return nil, err
 	}
-	_, id, _ := strings.Cut(selector, "=")
-	return slices.DeleteFunc(m.sorted(namespace), func(o manifest.Object) bool { return o.KeyID != id }), nil
+	id, ofKey := strings.CutPrefix(selector, manifest.LabelKeyID+"=")
+	return slices.DeleteFunc(m.sorted(namespace), func(o manifest.Object) bool { return !o.Managed || ofKey && o.KeyID != id }), nil
 }
 
 func (m *memCluster) Keyrings(_ context.Context, namespace string) (found []corev1.Secret, err error) {

@@ -232,6 +232,7 @@ func (d *desk) open(needs Needs) (*Session, error) {
 	d.t.Helper()
 	r := d.request
 	r.Machine = On(d.files)
+	r.FernetKey = d.request.FernetKey
 	r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return d.cluster, nil }
 	r.Tell = func(e Event) { d.said = append(d.said, e) }
 	return Open(d.t.Context(), r, needs)
