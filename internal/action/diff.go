@@ -12,12 +12,16 @@ import (
 )
 
 // Diff compares a .env with the cluster, or with the ledger alone.
-type Diff struct{ Offline bool }
+type Diff struct {
+	Offline bool // against the ledger
+	Values  bool // both values of what differs, too
+}
 
 // Needs says what diff needs of its session.
 func (d Diff) Needs() Needs { return Needs{Offline: d.Offline} }
 
-// Difference is what diff found of one entry, with the values where there are any.
+// Difference is what diff found of one entry, with the values if they were asked for and
+// are there.
 type Difference struct {
 	plan.Decision
 	Live, Env *envfile.Value
@@ -43,13 +47,23 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 		if err != nil {
 			return s.Project.located(err)
 		}
-		all = append(all, s.differences(view, decisions)...)
+		for _, one := range decisions {
+			all = append(all, Difference{Decision: one})
+		}
+		if d.Values {
+			s.reveal(view, all[len(all)-len(decisions):])
+		}
 		return nil
 	})
 }
 
-// differences adds to decisions the two values of each.
-func (s *Session) differences(view plan.View, decisions []plan.Decision) (all []Difference) {
+// Differs says whether the two sides have different values, or may have.
+func (d Difference) Differs() bool {
+	return d.Outcome != plan.Identical && d.Outcome != plan.Reencrypted
+}
+
+// reveal adds the two values of what differs in a view.
+func (s *Session) reveal(view plan.View, all []Difference) {
 	live := map[string]token.Token{}
 	for _, o := range view.Objects {
 		live[o.Name] = o.Placed()
@@ -59,15 +73,16 @@ func (s *Session) differences(view plan.View, decisions []plan.Decision) (all []
 			live[r.Secret] = r.Placed()
 		}
 	}
-	for _, d := range decisions {
-		difference := Difference{Decision: d}
+	for i := range all {
+		d := &all[i]
+		if !d.Differs() {
+			continue
+		}
 		if value, err := s.Project.Sealer.Open(live[d.Row.Secret]); err == nil {
-			difference.Live = &value
+			d.Live = &value
 		}
 		if entry, ok := s.Project.File.Lookup(d.Row.EnvKey); ok {
-			difference.Env = &entry.Value
+			d.Env = &entry.Value
 		}
-		all = append(all, difference)
 	}
-	return all
 }

@@ -101,7 +101,7 @@ func (a *app) diff(ctx context.Context, o *diffOptions) error {
 			return err
 		}
 	}
-	verb := action.Diff{Offline: o.against == fromLedger}
+	verb := action.Diff{Offline: o.against == fromLedger, Values: o.showValues}
 	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
@@ -132,21 +132,17 @@ func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Differe
 	switch {
 	case err != nil:
 		return err
-	case slices.ContainsFunc(all, differs):
+	case slices.ContainsFunc(all, action.Difference.Differs):
 		return errFindings
 	default:
 		return nil
 	}
 }
 
-func differs(d action.Difference) bool {
-	return d.Outcome != plan.Identical && d.Outcome != plan.Reencrypted
-}
-
 // showValues prints both sides of what differs.
 func (a *app) showValues(all []action.Difference) {
 	for _, d := range all {
-		if !differs(d) {
+		if !d.Differs() {
 			continue
 		}
 		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome, d.Row.Secret, d.Row.Namespace)
