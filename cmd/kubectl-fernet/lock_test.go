@@ -129,8 +129,10 @@ var startFaults = []struct {
 	{"refused write", "--kubeconfig FILES/refusing", "the API server answered HTTP 403", "pull"},
 }
 
-// After every error of each verb that takes the lock, the same process can take it.
-func TestLockIsFreeAfterEveryError(t *testing.T) {
+// After every error of each verb that takes the lock, the same process can take it. The
+// name is short: the folders of a test are called like it, and a path of 43 such characters
+// can be taken for a key.
+func TestLockIsFree(t *testing.T) {
 	for name, verb := range lockVerbs {
 		t.Run(name, func(t *testing.T) {
 			p := newLockPlace(t)
