@@ -25,7 +25,7 @@ func loaded(t *testing.T, keyFile, variable string) *Session {
 	t.Helper()
 	machine := On(atomicfile.OS)
 	machine.FernetKey = variable
-	s, err := Load(t.Context(), Request{Machine: machine, Env: DefaultEnv, KeyFile: keyFile, Match: []string{"SECRET*"}, Tell: func(Event) {}}, Needs{})
+	s, err := load(t.Context(), Request{Machine: machine, Env: DefaultEnv, KeyFile: keyFile, Match: []string{"SECRET*"}, Tell: func(Event) {}}, Needs{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,9 +53,9 @@ func (u unrecorded) Unwrap() error { return u.error }
 // Is makes it an ErrUnrecorded.
 func (u unrecorded) Is(target error) bool { return target == ErrUnrecorded }
 
-// Unrecorded marks an error of the ledger after something was done; verb is what the
+// notRecorded marks an error of the ledger after something was done; verb is what the
 // user runs again.
-func Unrecorded(err error, verb hint.Text) error {
+func notRecorded(err error, verb hint.Text) error {
 	if err == nil {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (s *Session) create(ctx context.Context, decisions []plan.Decision, also []
 			return err
 		}
 	}
-	return Unrecorded(s.send(ctx, drafts, verb, judge), verb)
+	return notRecorded(s.send(ctx, drafts, verb, judge), verb)
 }
 
 // draft is a decision to create, and the row that is sent.

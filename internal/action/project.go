@@ -50,9 +50,6 @@ var ours = map[string]bool{
 	keyring.EnvVarKey: true, keyring.EnvVarPrevious: true,
 }
 
-// Ours says whether a variable of a .env is one of this tool's own.
-func Ours(name string) bool { return ours[name] }
-
 // ErrKeyless says that there is no key anywhere.
 var ErrKeyless = errors.New("no KEY in it")
 

@@ -53,7 +53,7 @@ type recalling struct {
 
 // Run opens what the ledger or the cluster has of what was asked for.
 func (r Recall) Run(ctx context.Context, request Request) ([]Value, *Recalled, error) {
-	s, err := Load(ctx, request, Needs{Read: Keys})
+	s, err := load(ctx, request, Needs{Read: Keys})
 	if errors.Is(err, ErrKeyless) {
 		err = hint.With(err, "the key comes from %s, from --key-file or from FERNET_KEY", request.Env)
 	}

@@ -51,7 +51,7 @@ func (p *RotatePlan) Apply(ctx context.Context) error {
 	if err := s.record(append(fresh, s.confirmed(p.views...)...)...); err != nil {
 		return err
 	}
-	return Unrecorded(s.record(p.send(ctx, drafts)...), "rotate")
+	return notRecorded(s.record(p.send(ctx, drafts)...), "rotate")
 }
 
 // takeKey makes the new key durable, if there is one, and decides once more: another

@@ -74,15 +74,15 @@ var ErrOneCluster = errors.New("--contexts goes to several clusters, and CLUSTER
 // Open reads the .env, finds the target, takes the lock and reads the ledger: the one
 // preamble of all use cases. With an error nothing is held; else Close has to be called.
 func Open(ctx context.Context, r Request, needs Needs) (*Session, error) {
-	s, err := Load(ctx, r, needs)
+	s, err := load(ctx, r, needs)
 	if err != nil {
 		return nil, err
 	}
 	return s, s.reach(needs)
 }
 
-// Load reads the .env, and is all that a use case needs which has neither target nor ledger.
-func Load(ctx context.Context, r Request, needs Needs) (*Session, error) {
+// load reads the .env, and is all that a use case needs which has neither target nor ledger.
+func load(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	r.Target.Offline = needs.Offline
 	s := &Session{
 		Request: r, Unlisted: map[string]bool{}, Known: map[string]Recorded{},

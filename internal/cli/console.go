@@ -137,9 +137,3 @@ func (c *console) show(what string, done, total int) {
 	_, _ = fmt.Fprint(c.w, "\r\x1b[K"+line)
 	c.bar = true
 }
-
-// progress gives a function to call with the count of what is done.
-func (c *console) progress(what string, total int) func(done int) {
-	c.show(what, 0, total)
-	return func(done int) { c.show(what, done, total) }
-}

@@ -154,3 +154,9 @@ func TestConsoleFromManyGoroutines(t *testing.T) {
 		t.Errorf("%d lines, the first %.20q", len(lines), out.String())
 	}
 }
+
+// progress gives a function to call with the count of what is done.
+func (c *console) progress(what string, total int) func(done int) {
+	c.show(what, 0, total)
+	return func(done int) { c.show(what, done, total) }
+}
