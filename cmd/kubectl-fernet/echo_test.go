@@ -181,7 +181,7 @@ var echoVerbs = []struct {
 		s.kubectl("create", "deployment", "web", "--image", "app", "--replicas", "0")
 		s.kubectl("set", "env", "deployment/web", "--from=secret/secret-a")
 		s.must("rotate", "--yes")
-	}, []string{"rollout", "--yes", "--force", "--apps-hold"}},
+	}, []string{"rollout", "--yes", "--force", "--apps-have-key"}},
 	{"retire", func(s echoSite) { s.must("rotate", "--yes") }, []string{"retire", "--yes"}},
 }
 

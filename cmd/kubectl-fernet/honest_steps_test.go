@@ -173,7 +173,7 @@ func (h *honest) checkKeys() {
 func (h *honest) retire() {
 	h.t.Helper()
 	all, views := h.all()
-	args := slices.Concat([]string{"retire", "--drop-rollback", "--yes"}, all)
+	args := slices.Concat([]string{"retire", "--ignore=history", "--yes"}, all)
 	h.log("%s", strings.Join(args, " "))
 	if len(views) == 0 {
 		h.run(2, args...)
@@ -222,7 +222,7 @@ func (h *honest) retireNamed() {
 		return
 	}
 	entry := choose(h, names)
-	args := slices.Concat([]string{"retire", entry, "--drop-rollback", "--yes"}, all)
+	args := slices.Concat([]string{"retire", entry, "--ignore=history", "--yes"}, all)
 	h.log("%s", strings.Join(args, " "))
 	h.run(0, args...)
 	h.confirm(views...)

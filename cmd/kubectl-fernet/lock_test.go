@@ -108,7 +108,7 @@ var lockVerbs = map[string]string{
 	"restore": "restore",
 	"adopt":   "adopt secret-09",
 	"rotate":  "rotate --new-key --yes",
-	"rollout": "rollout --yes --timeout 1m --apps-hold " + nextKeyID,
+	"rollout": "rollout --yes --workload-timeout 1m --apps-have-key " + nextKeyID,
 	"retire":  "retire --skip-cluster-check --yes",
 	"pull":    "pull --from cluster --force --yes",
 }

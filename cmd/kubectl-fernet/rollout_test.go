@@ -151,7 +151,7 @@ func TestWorkloadChangedBeforeItsPatch(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			p := newRotatedPlace(t, 2)
 			p.kubectl(web("web", "secret-00", "secret-01"), "create", "-f", "-")
-			run, release, proxy := p.held(http.MethodPatch, "/deployments/web", "rollout", "--yes", "--apps-hold", nextKeyID)
+			run, release, proxy := p.held(http.MethodPatch, "/deployments/web", "rollout", "--yes", "--apps-have-key", nextKeyID)
 			p.kubectl("", "patch", "deployment", "web", "--type=json", "-p", tc.change)
 			release()
 			code, out := run.ended(t)
@@ -205,11 +205,11 @@ func TestDoubtfulPatches(t *testing.T) {
 			p, proxy := newRotatedPlace(t, 1), startProxy(t)
 			p.kubectl(web("web", "secret-00"), "create", "-f", "-")
 			proxy.Reset(faultproxy.First(1, on(http.MethodPatch, "/deployments/web", tc.action)))
-			code, out := p.fernet(proxy, "rollout", "--yes", "--apps-hold", nextKeyID)
+			code, out := p.fernet(proxy, "rollout", "--yes", "--apps-have-key", nextKeyID)
 			if names := p.names("web"); code != tc.code || names != tc.after || (code == 0) != strings.Contains(out, "deployment/web patched and rolled out\n") {
 				t.Errorf("exit code %d, it names %s\n%s", code, names, out)
 			}
-			p.must("rollout", "--yes", "--apps-hold", nextKeyID)
+			p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
 			if names, generation := p.names("web"), p.kubectl("", "get", "deployment", "web", "-o", "jsonpath={.metadata.generation}"); names != "secret-00-g2" || generation != "2" {
 				t.Errorf("after the next run: %s, generation %s", names, generation)
 			}
@@ -232,7 +232,7 @@ func TestInterruptedRollout(t *testing.T) {
 		p.kubectl(web(name, "secret-00"), "create", "-f", "-")
 	}
 	p.kubectl("", "set", "resources", "deployment", "a-web", "--requests=cpu=1001") // fits on no node
-	run := start(p.command(proxyKubeconfig(t, proxy), "rollout", "--yes", "--apps-hold", nextKeyID))
+	run := start(p.command(proxyKubeconfig(t, proxy), "rollout", "--yes", "--apps-have-key", nextKeyID))
 	run.await(t, func() bool { return asked(proxy, http.MethodGet, "/deployments/a-web") > 1 })
 	interrupt(t, run)
 	code, out := run.ended(t)
@@ -243,7 +243,7 @@ func TestInterruptedRollout(t *testing.T) {
 		t.Errorf("they name %s and %s", a, b)
 	}
 	p.kubectl("", "set", "resources", "deployment", "a-web", "--requests=cpu=1")
-	out = p.must("rollout", "--yes", "--apps-hold", nextKeyID)
+	out = p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
 	if !strings.Contains(out, "deployment/a-web unchanged") || !strings.Contains(out, "deployment/b-web patched and rolled out\n") {
 		t.Errorf("the next run:\n%s", out)
 	}

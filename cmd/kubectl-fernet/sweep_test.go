@@ -60,7 +60,7 @@ var sweeps = []sweep{
 	{name: "rotate to a staged key", prepare: stagedSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkRotated},
 	{name: "rotate a key file", prepare: keyFileSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkRotated},
 	{name: "rollout", prepare: rotatedSite, args: rolloutLine, check: (*site).checkRolledOut, waits: true},
-	{name: "retire", prepare: rolledOutSite, args: words("retire", "--skip-cluster-check", "--drop-rollback", "--yes"), check: (*site).checkRetired},
+	{name: "retire", prepare: rolledOutSite, args: words("retire", "--skip-cluster-check", "--ignore=history", "--yes"), check: (*site).checkRetired},
 	{name: "push", prepare: unpushedSite, args: words("push"), check: (*site).checkPushed, batches: true},
 	{name: "push --update", prepare: changedSite, args: words("push", "--update"), check: (*site).checkUpdated, batches: true},
 	{name: "restore", prepare: deletedSite, args: words("restore"), check: (*site).checkRestored, batches: true},
@@ -337,7 +337,7 @@ func rolledOutSite(t *testing.T) *site {
 }
 
 func rolloutLine(s *site) []string {
-	return []string{"rollout", "--yes", "--timeout", "2m", "--apps-hold", s.keys().ring(s.t).KeyIDs()[0]}
+	return []string{"rollout", "--yes", "--workload-timeout", "2m", "--apps-have-key", s.keys().ring(s.t).KeyIDs()[0]}
 }
 
 // furnish pushes the entries and adds what is not to be touched.

@@ -53,12 +53,12 @@ blocked kubectl fernet retire
 grep -q 'replicaset.apps/web-' "$work/said" || fail "the old ReplicaSet is not named"
 
 say "Give the way back up"
-run kubectl fernet retire --drop-rollback --yes
+run kubectl fernet retire --ignore history --yes
 if grep -q '^KEY_PREVIOUS' .env; then fail ".env still holds the old key"; fi
 
 say "Now .env has one key, and the keyring in the cluster follows"
 run kubectl fernet rollout --yes
-run kubectl fernet retire --drop-rollback --yes
+run kubectl fernet retire --ignore history --yes
 run kubectl get replicasets,secrets
 
 say "What the reader saw"

@@ -309,7 +309,7 @@ func (d *KeyDrop) looked(ctx context.Context, site *keySite) error {
 // "" in all.
 func (d *KeyDrop) copies(ctx context.Context, site *keySite, namespace, id string, found []manifest.Object) error {
 	s := d.plan.session
-	copies := plan.CopiesIn(found, id, s.Project.Sealer.Judge, d.willGo, d.plan.verb.Ignore)
+	copies := plan.CopiesIn(found, id, s.Project.Sealer.Judge, d.willGo, d.plan.verb.Ignore.Copies)
 	d.needed(site.name, id, copies)
 	if len(copies.Mirrored) > 0 {
 		d.keep("cluster %q: opens with key %s, and was made for another place: %s", site.name, id, hint.Few(copies.Mirrored))

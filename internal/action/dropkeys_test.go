@@ -27,7 +27,7 @@ func TestWhatKeepsAKey(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "a copy elsewhere", spoil: copied, want: []Kept{{"was made for another place: backup/secret-a", "copy the current generation there; or --ignore backup/secret-a"}}},
-		{name: "a copy that is ignored", verb: Retire{Ignore: []string{"backup/secret-a"}}, spoil: copied},
+		{name: "a copy that is ignored", verb: Retire{Ignore: Ignore{Copies: []string{"backup/secret-a"}}}, spoil: copied},
 		{name: "a copy that is not looked for", verb: Retire{SkipClusterCheck: true}, spoil: copied},
 		{name: "a namespace that this run leaves out", spoil: func(d *desk) { d.request.Target.Namespaces = []string{"a"} }, want: []Kept{
 			{`namespace "b" of cluster "c": does not open with KEY alone: secret/secret-a`, ""},

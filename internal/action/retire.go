@@ -21,12 +21,17 @@ import (
 // Retire deletes the generations that nothing uses any more, and drops the previous keys.
 type Retire struct {
 	Names            []string // entries that are removed altogether; none: all older generations
-	DropRollback     bool     // also what only a return to an older revision would need
 	Strict           bool     // nothing while any kind of object could not be looked at
 	Forget           []string // clusters of the ledger that are gone for good
 	ForgetNamespaces []string // namespaces whose Secrets were lost for good
 	SkipClusterCheck bool     // drops a key without a look at the Secrets of all namespaces
-	Ignore           []string // NAMESPACE/NAME of copies that need not be opened any more
+	Ignore           Ignore
+}
+
+// Ignore says what retire may overlook.
+type Ignore struct {
+	History bool     // what only a return to an older revision would need
+	Copies  []string // NAMESPACE/NAME of copies that need not be opened any more
 }
 
 // Needs says what retire needs of its session.
@@ -53,7 +58,7 @@ type Retired struct {
 
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
 	uses    []usage.Finding // that keep it
-	history []usage.Finding // that --drop-rollback gives up
+	history []usage.Finding // that is ignored
 	deleted bool            // by this run, whatever came after
 }
 
@@ -237,7 +242,7 @@ func (p *RetirePlan) judge(ctx context.Context) error {
 	for _, item := range p.Items {
 		item.uses, item.history = referring(findings, item)
 		found := plan.Uses{Hard: len(item.uses) > 0, History: len(item.history) > 0, Blind: p.blind(item.Object.Namespace)}
-		item.Outcome = plan.Deletable(item.Retirement, found, p.verb.DropRollback)
+		item.Outcome = plan.Deletable(item.Retirement, found, p.verb.Ignore.History)
 	}
 	return nil
 }

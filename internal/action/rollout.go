@@ -23,10 +23,10 @@ import (
 
 // Rollout points the workloads to the current generations, and waits.
 type Rollout struct {
-	AppsHold string        // the id of a key that the applications hold already
-	Timeout  time.Duration // of all rollouts together
-	Force    bool          // patches what others keep, too
-	Values   bool          // changed values follow
+	AppsHaveKey string        // the id of a key that the applications hold already
+	Timeout     time.Duration // of all rollouts together
+	Force       bool          // patches what others keep, too
+	Values      bool          // changed values follow
 }
 
 // Needs says what rollout needs of its session.
@@ -49,8 +49,8 @@ type keyringPlace struct{ namespace, base string }
 // Plan looks at all workloads of the session's namespaces, and refuses before the first
 // patch what could not be finished.
 func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
-	if v.AppsHold != "" && !s.Project.Keys.Has(v.AppsHold) {
-		return nil, hint.With(fmt.Errorf("--apps-hold %s: this keyring has no such key", v.AppsHold), "it has %s", hint.List(s.Project.Keys.IDs()))
+	if v.AppsHaveKey != "" && !s.Project.Keys.Has(v.AppsHaveKey) {
+		return nil, hint.With(fmt.Errorf("--apps-have-key %s: this keyring has no such key", v.AppsHaveKey), "it has %s", hint.List(s.Project.Keys.IDs()))
 	}
 	if s.Cluster == nil { // a push of nothing did not need it
 		if err := s.dial(); err != nil {
@@ -135,7 +135,7 @@ func (p *RolloutPlan) look(ctx context.Context, view plan.View) error {
 
 // step decides about one workload, as it is now.
 func (p *RolloutPlan) step(w workload.Workload) plan.Repointing {
-	return plan.Repoint(w, p.generations[w.Namespace], p.verb.AppsHold, p.verb.Values)
+	return plan.Repoint(w, p.generations[w.Namespace], p.verb.AppsHaveKey, p.verb.Values)
 }
 
 // addKeyrings finds the keyring Secrets that workloads name. One that does not hold the
@@ -174,7 +174,7 @@ func (p *RolloutPlan) refuse() error {
 		return nil
 	}
 	return hint.With(fmt.Errorf("nothing was patched: nobody has said that the pods of %s hold key %s", hint.Few(workloads), strings.Join(keys, ", ")),
-		"give them that key, then --apps-hold %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret fernet-key, and name it in their templates", keys[0], EnvFlag(p.session.Env))
+		"give them that key, then --apps-have-key %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret fernet-key, and name it in their templates", keys[0], EnvFlag(p.session.Env))
 }
 
 // carryOut patches one workload and waits for it.
@@ -268,7 +268,7 @@ func (p *RolloutPlan) await(ctx context.Context, w workload.Workload, step plan.
 func undo(step plan.Repointing, failed *cluster.RolloutError) error {
 	text := failed.Text
 	if failed.TimedOut {
-		text += "; the time that --timeout gives is over"
+		text += "; the time that --workload-timeout gives is over"
 	}
 	err := fmt.Errorf("the rollout of %s in namespace %q has not succeeded (%s); the workloads after it were not touched", failed.Workload, step.Workload.Namespace, text)
 	if len(step.Rename) == 0 {

@@ -27,7 +27,7 @@ ever deleted.
 What keeps a Secret:
 
   in use    a pod, a template, an unfinished job or any other object names it
-  history   only a return to an older revision would need it: --drop-rollback
+  history   only a return to an older revision would need it: --ignore history
 
 The previous keys leave the .env when every Secret that the ledger's signed rows
 have, in every cluster and namespace, is gone or opens with KEY alone, when a look
@@ -44,18 +44,18 @@ const retireExample = `  # what could go, and what keeps the rest
   kubectl fernet retire --dry-run
 
   # also what only a rollback would need
-  kubectl fernet retire --drop-rollback
+  kubectl fernet retire --ignore history
 
   # an entry that was removed from the .env
   kubectl fernet retire SECRET_OLD`
 
 type retireOptions struct {
 	workOptions
-	names                     []string
-	dropRollback, strict, yes bool
-	forget, forgetNamespaces  []string
-	skipClusterCheck          bool
-	ignore                    []string // NAMESPACE/NAME
+	names                    []string
+	strict, yes              bool
+	forget, forgetNamespaces []string
+	skipClusterCheck         bool
+	ignore                   []string // as they were typed
 }
 
 // newRetire makes the verb; run is a.retire, or what a test puts in its place.
@@ -78,29 +78,43 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
-	f.BoolVar(&o.dropRollback, "drop-rollback", false, "delete also what only a return to an older revision would need")
 	f.BoolVar(&o.strict, "strict", false, "delete nothing while any kind of object could not be looked at")
 	f.StringArrayVar(&o.forgetNamespaces, "forget-namespace", nil, "a namespace whose Secrets were lost for good, repeatable")
 	f.StringArrayVar(&o.forget, "forget-cluster", nil, "a cluster of the ledger that is gone for good, repeatable")
 	f.BoolVar(&o.skipClusterCheck, "skip-cluster-check", false, "drop the old key without a look at the Secrets of all namespaces")
-	f.StringArrayVar(&o.ignore, "ignore", nil, "NAMESPACE/NAME of a mirrored copy that need not be opened any more, repeatable")
+	f.StringArrayVar(&o.ignore, "ignore", nil, "what may be overlooked: history, or NAMESPACE/NAME of a mirrored copy; repeatable")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return cmd
 }
 
 func (o *retireOptions) validate(namespace string) error {
 	for _, place := range o.ignore {
-		if in, name, ok := strings.Cut(place, "/"); !ok || names.CheckNamespace(in) != nil || name == "" {
-			return withHint(errors.New("--ignore: not NAMESPACE/NAME"), "name the copy as the report does: --ignore backup/secret-a")
+		if in, name, ok := strings.Cut(place, "/"); place != ignoreHistory && (!ok || names.CheckNamespace(in) != nil || name == "") {
+			return withHint(errors.New("--ignore: neither history nor NAMESPACE/NAME"), "name the copy as the report does: --ignore backup/secret-a")
 		}
 	}
 	return o.workOptions.validate(namespace)
 }
 
+// ignoreHistory is the word for what only a return to an older revision would need.
+const ignoreHistory = "history"
+
+// ignored sorts what may be overlooked.
+func (o *retireOptions) ignored() (i action.Ignore) {
+	for _, word := range o.ignore {
+		if word == ignoreHistory {
+			i.History = true
+		} else {
+			i.Copies = append(i.Copies, word)
+		}
+	}
+	return i
+}
+
 func (a *app) retire(ctx context.Context, o *retireOptions) error {
 	verb := action.Retire{
-		Names: o.names, DropRollback: o.dropRollback, Strict: o.strict, Forget: o.forget, ForgetNamespaces: o.forgetNamespaces,
-		SkipClusterCheck: o.skipClusterCheck, Ignore: o.ignore,
+		Names: o.names, Strict: o.strict, Forget: o.forget, ForgetNamespaces: o.forgetNamespaces,
+		SkipClusterCheck: o.skipClusterCheck, Ignore: o.ignored(),
 	}
 	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
@@ -164,7 +178,7 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 	}
 	a.explain(s, p.Skipped)
 	if p.Has(plan.ForRollback) {
-		a.console.hint(a.typed + " --drop-rollback gives the way back to those revisions up")
+		a.console.hint(a.typed + " --ignore history gives the way back to those revisions up")
 	}
 	for _, namespace := range s.Target.Namespaces {
 		if kinds := p.Denied(namespace); len(kinds) > 0 {

@@ -24,7 +24,7 @@ rolling update does the rest. A reference moves only to a Secret with the same
 value; --update lets changed values follow too.
 
 A workload is patched only when its key goes with it: its template names our
-keyring Secret (rotate --key-secret), or --apps-hold names the key that the
+keyring Secret (rotate --key-secret), or --apps-have-key names the key that the
 applications hold already. Otherwise nothing is patched at all.
 
 When a rollout fails it stops there and prints the way back: the old generations
@@ -36,22 +36,22 @@ const rolloutExample = `  # workloads that name our keyring Secret
   kubectl fernet rollout
 
   # applications were given the key that rotate --prepare staged
-  kubectl fernet rollout --apps-hold kab12cd34
+  kubectl fernet rollout --apps-have-key kab12cd34
 
   # what would be patched
   kubectl fernet rollout --dry-run`
 
 // rolloutOptions are the flags of a rollout, on its own or after rotate and push.
 type rolloutOptions struct {
-	timeout  time.Duration
-	appsHold string
-	force    bool
-	values   bool // changed values follow
+	timeout     time.Duration
+	appsHaveKey string
+	force       bool
+	values      bool // changed values follow
 }
 
 func (o *rolloutOptions) addFlags(f *pflag.FlagSet) {
-	f.DurationVar(&o.timeout, "timeout", defaultTimeout, "how long all rollouts together may take")
-	f.StringVar(&o.appsHold, "apps-hold", "", "the id of a key that the applications hold already")
+	f.DurationVar(&o.timeout, "workload-timeout", defaultTimeout, "how long all rollouts together may take")
+	f.StringVar(&o.appsHaveKey, "apps-have-key", "", "the id of a key that the applications hold already")
 	f.BoolVar(&o.force, "force", false, "patch also what Argo CD, Flux or Helm keep")
 }
 
@@ -61,10 +61,10 @@ var keyID = regexp.MustCompile(`^k[0-9a-f]{8}$`)
 
 func (o *rolloutOptions) validate() error {
 	switch {
-	case o.appsHold != "" && !keyID.MatchString(o.appsHold):
-		return errors.New("--apps-hold takes the id of a key, such as kab12cd34, never a key")
+	case o.appsHaveKey != "" && !keyID.MatchString(o.appsHaveKey):
+		return errors.New("--apps-have-key takes the id of a key, such as kab12cd34, never a key")
 	case o.timeout <= 0:
-		return errors.New("--timeout must be longer than nothing")
+		return errors.New("--workload-timeout must be longer than nothing")
 	default:
 		return nil
 	}
@@ -115,7 +115,7 @@ func (a *app) rolloutAlone(ctx context.Context, o *rolloutVerb) error {
 
 // rollout points the workloads to the current generations, also at the end of push and rotate.
 func (a *app) rollout(ctx context.Context, s *action.Session, o rolloutOptions, yes bool) error {
-	p, err := action.Rollout{AppsHold: o.appsHold, Timeout: o.timeout, Force: o.force, Values: o.values}.Plan(ctx, s)
+	p, err := action.Rollout{AppsHaveKey: o.appsHaveKey, Timeout: o.timeout, Force: o.force, Values: o.values}.Plan(ctx, s)
 	if err != nil {
 		return err
 	}

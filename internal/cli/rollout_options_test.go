@@ -76,18 +76,18 @@ func TestRolloutOptions(t *testing.T) {
 		"--match a*":                     func(o *rolloutVerb) { o.match = []string{"a*"} },
 		"--parallel 2 --dry-run":         func(o *rolloutVerb) { o.parallel, o.dryRun = 2, dryRunClient },
 		"--dry-run=server":               func(o *rolloutVerb) { o.dryRun = dryRunServer },
-		"--timeout 90s":                  func(o *rolloutVerb) { o.timeout = 90 * time.Second },
-		"--apps-hold k0123abcd":          func(o *rolloutVerb) { o.appsHold = "k0123abcd" },
+		"--workload-timeout 90s":         func(o *rolloutVerb) { o.timeout = 90 * time.Second },
+		"--apps-have-key k0123abcd":      func(o *rolloutVerb) { o.appsHaveKey = "k0123abcd" },
 		"--force --update --yes":         func(o *rolloutVerb) { o.force, o.values, o.yes = true, true, true },
 		"-n a --context c --as somebody": func(*rolloutVerb) {}, // the connection's
 	})
-	const notAnID = "--apps-hold takes the id of a key, such as kab12cd34, never a key"
+	const notAnID = "--apps-have-key takes the id of a key, such as kab12cd34, never a key"
 	wantRefused(t, newRollout, map[string]string{
-		"--timeout 0s":               "--timeout must be longer than nothing",
-		"--timeout -1s":              "--timeout must be longer than nothing",
-		"--apps-hold K0123ABCD":      notAnID,
-		"--apps-hold k0123abc":       notAnID,
-		"--apps-hold " + canary:      notAnID,
+		"--workload-timeout 0s":      "--timeout must be longer than nothing",
+		"--workload-timeout -1s":     "--timeout must be longer than nothing",
+		"--apps-have-key K0123ABCD":  notAnID,
+		"--apps-have-key k0123abc":   notAnID,
+		"--apps-have-key " + canary:  notAnID,
 		"--parallel 0":               "--parallel 0: at least one request must be under way",
 		"-n a --namespaces b":        "-n and --namespaces exclude each other",
 		"--ledger .env --env ./.env": "--env and --ledger are the same file: ./.env",
@@ -102,8 +102,8 @@ func TestRotateOptions(t *testing.T) {
 		"--prepare --key-secret fernet-key": func(o *rotateOptions) { o.prepare, o.keySecret = true, "fernet-key" },
 		"--abort":                           func(o *rotateOptions) { o.abort = true },
 		"--new-key":                         func(o *rotateOptions) { o.newKey = true },
-		"--rollout --apps-hold k0123abcd --timeout 1m --force": func(o *rotateOptions) {
-			o.rollout, o.appsHold, o.timeout, o.force = true, "k0123abcd", time.Minute, true
+		"--rollout --apps-have-key k0123abcd --workload-timeout 1m --force": func(o *rotateOptions) {
+			o.rollout, o.appsHaveKey, o.timeout, o.force = true, "k0123abcd", time.Minute, true
 		},
 		"--namespaces a --namespaces b --dry-run=server": func(o *rotateOptions) { o.namespaces, o.dryRun = []string{"a", "b"}, dryRunServer },
 	})
@@ -123,16 +123,16 @@ func TestRotateOptions(t *testing.T) {
 		"--key-secret A":               noName,
 		"--key-secret a_b":             noName,
 		"--key-secret " + testKey[:40]: noName,
-		"--timeout 0s":                 "--timeout must be longer than nothing",
+		"--workload-timeout 0s":        "--timeout must be longer than nothing",
 		"--parallel 0":                 "--parallel 0: at least one request must be under way",
 	})
 }
 
 func TestRetireOptions(t *testing.T) {
 	wantOptions(t, newRetire, retireOptions{workOptions: noWorkOptions(), names: []string{}}, map[string]func(*retireOptions){
-		"":                               func(*retireOptions) {},
-		"SECRET_A secret-b":              func(o *retireOptions) { o.names = []string{"SECRET_A", "secret-b"} },
-		"--drop-rollback --strict --yes": func(o *retireOptions) { o.dropRollback, o.strict, o.yes = true, true, true },
+		"":                                func(*retireOptions) {},
+		"SECRET_A secret-b":               func(o *retireOptions) { o.names = []string{"SECRET_A", "secret-b"} },
+		"--ignore history --strict --yes": func(o *retireOptions) { o.ignore, o.strict, o.yes = []string{"history"}, true, true },
 		"--forget-cluster a,b --forget-cluster c": func(o *retireOptions) { o.forget = []string{"a,b", "c"} },
 		"--env x/e --dry-run":                     func(o *retireOptions) { o.env, o.ledger, o.dryRun = "x/e", "x/fernet-ledger.csv", dryRunClient },
 		"--namespaces a,b --parallel 3":           func(o *retireOptions) { o.namespaces, o.parallel = []string{"a", "b"}, 3 },

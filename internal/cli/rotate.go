@@ -160,7 +160,7 @@ func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.
 
 func nextSteps(o sourceOptions, id string) hint.Text {
 	flags := action.EnvFlag(o.env)
-	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-hold %s, then kubectl fernet retire%s", id, flags, id, flags)
+	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-have-key %s, then kubectl fernet retire%s", id, flags, id, flags)
 }
 
 // reportRotation prints what came of the rotation and goes on to what follows it.
@@ -246,7 +246,7 @@ func (a *app) stageKey(ctx context.Context, o *rotateOptions, s *action.Session)
 	case o.keySecret != "":
 		a.console.next("kubectl fernet rollout" + flags + " gives workloads this keyring; then kubectl fernet rotate" + flags)
 	default:
-		a.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-hold %s",
+		a.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-have-key %s",
 			p.Path, flags, flags, p.Now))
 	}
 	return nil

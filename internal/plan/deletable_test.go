@@ -12,24 +12,24 @@ import (
 
 func TestDeletable(t *testing.T) {
 	for _, tt := range []struct {
-		name         string
-		gone         bool
-		found        plan.Uses
-		dropRollback bool
-		want         plan.Outcome
+		name          string
+		gone          bool
+		found         plan.Uses
+		ignoreHistory bool
+		want          plan.Outcome
 	}{
 		{name: "nothing refers to it", want: plan.Deleted},
 		{name: "a Pod names it", found: plan.Uses{Hard: true}, want: plan.InUse},
-		{name: "a Pod names it, and rollbacks are given up", found: plan.Uses{Hard: true, History: true}, dropRollback: true, want: plan.InUse},
+		{name: "a Pod names it, and rollbacks are given up", found: plan.Uses{Hard: true, History: true}, ignoreHistory: true, want: plan.InUse},
 		{name: "a Pod names it, and more could not be looked at", found: plan.Uses{Hard: true, Blind: true}, want: plan.InUse},
 		{name: "Pods could not be looked at", found: plan.Uses{Blind: true}, want: plan.Unseen},
-		{name: "Pods could not be looked at, and rollbacks are given up", found: plan.Uses{Blind: true, History: true}, dropRollback: true, want: plan.Unseen},
+		{name: "Pods could not be looked at, and rollbacks are given up", found: plan.Uses{Blind: true, History: true}, ignoreHistory: true, want: plan.Unseen},
 		{name: "an older revision names it", found: plan.Uses{History: true}, want: plan.ForRollback},
-		{name: "an older revision names it, and rollbacks are given up", found: plan.Uses{History: true}, dropRollback: true, want: plan.Deleted},
+		{name: "an older revision names it, and rollbacks are given up", found: plan.Uses{History: true}, ignoreHistory: true, want: plan.Deleted},
 		{name: "it is gone already", gone: true, want: plan.Deleted},
 		{name: "it is gone, and something names it", gone: true, found: plan.Uses{Hard: true, History: true, Blind: true}, want: plan.Deleted},
 	} {
-		if got := plan.Deletable(plan.Retirement{Gone: tt.gone}, tt.found, tt.dropRollback); got != tt.want {
+		if got := plan.Deletable(plan.Retirement{Gone: tt.gone}, tt.found, tt.ignoreHistory); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}

@@ -38,7 +38,7 @@ type Uses struct {
 }
 
 // Deletable decides what is to become of a Secret that could be retired.
-func Deletable(r Retirement, found Uses, dropRollback bool) Outcome {
+func Deletable(r Retirement, found Uses, ignoreHistory bool) Outcome {
 	switch {
 	case r.Gone: // what refers to it all the same is found after the deletes
 		return Deleted
@@ -46,7 +46,7 @@ func Deletable(r Retirement, found Uses, dropRollback bool) Outcome {
 		return InUse
 	case found.Blind:
 		return Unseen
-	case found.History && !dropRollback:
+	case found.History && !ignoreHistory:
 		return ForRollback
 	default:
 		return Deleted

@@ -125,12 +125,12 @@ type Repointing struct {
 }
 
 // Repoint decides which references of a workload are renamed. Its pods hold a
-// key if they do so already by the operator's word (appsHold), if a keyring
+// key if they do so already by the operator's word (appsHaveKey), if a keyring
 // Secret that has it is referred to by the same template, or if they open the
 // older token with the same one. With update a changed value follows too.
-func Repoint(w workload.Workload, g Generations, appsHold string, update bool) Repointing {
+func Repoint(w workload.Workload, g Generations, appsHaveKey string, update bool) Repointing {
 	r := Repointing{Workload: w, Rename: map[string]string{}}
-	held := []string{appsHold}
+	held := []string{appsHaveKey}
 	for _, ref := range w.References() {
 		name := ref.Secret
 		if s, older := g.Older(name); older {

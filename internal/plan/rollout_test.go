@@ -109,20 +109,20 @@ func TestRepoint(t *testing.T) {
 	generations.AddKeyring("key-g2", "key-g2", []string{"k-new", "k-old"})
 	generations.AddKeyring("stale", "stale", []string{"k-old"})
 	for _, tt := range []struct {
-		name             string
-		refs, appsHold   string
-		update           bool
-		rename           string // what follows what, in the order of the names
-		changed, lacking string
-		current          bool
+		name              string
+		refs, appsHaveKey string
+		update            bool
+		rename            string // what follows what, in the order of the names
+		changed, lacking  string
+		current           bool
 	}{
 		{name: "nothing of ours", refs: "other"},
 		{name: "current already", refs: "a-g2", current: true},
 		{name: "its keyring alone", refs: "key", rename: "key->key-g2"},
 		{name: "the newest keyring", refs: "key-g2", current: true},
 		{name: "nobody says that it holds the key", refs: "a", rename: "a->a-g2", lacking: "k-new"},
-		{name: "the operator says so", refs: "a", appsHold: "k-new", rename: "a->a-g2"},
-		{name: "the operator says so of another key", refs: "a", appsHold: "k-old", rename: "a->a-g2", lacking: "k-new"},
+		{name: "the operator says so", refs: "a", appsHaveKey: "k-new", rename: "a->a-g2"},
+		{name: "the operator says so of another key", refs: "a", appsHaveKey: "k-old", rename: "a->a-g2", lacking: "k-new"},
 		{name: "its keyring goes with it", refs: "a key", rename: "a->a-g2 key->key-g2"},
 		{name: "its keyring is the newest already", refs: "a key-g2", rename: "a->a-g2", current: true},
 		{name: "its keyring lacks the key", refs: "a stale", rename: "a->a-g2", lacking: "k-new", current: true},
@@ -137,7 +137,7 @@ func TestRepoint(t *testing.T) {
 		{name: "one stays, one goes", refs: "b a key other", rename: "a->a-g2 key->key-g2", changed: "b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations, tt.appsHold, tt.update)
+			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations, tt.appsHaveKey, tt.update)
 			var renamed []string
 			for _, from := range slices.Sorted(maps.Keys(got.Rename)) {
 				renamed = append(renamed, from+"->"+got.Rename[from])
