@@ -83,8 +83,8 @@ func TestRolloutOptions(t *testing.T) {
 	})
 	const notAnID = "--apps-have-key takes the id of a key, such as kab12cd34, never a key"
 	wantRefused(t, newRollout, map[string]string{
-		"--workload-timeout 0s":      "--timeout must be longer than nothing",
-		"--workload-timeout -1s":     "--timeout must be longer than nothing",
+		"--workload-timeout 0s":      "--workload-timeout must be longer than nothing",
+		"--workload-timeout -1s":     "--workload-timeout must be longer than nothing",
 		"--apps-have-key K0123ABCD":  notAnID,
 		"--apps-have-key k0123abc":   notAnID,
 		"--apps-have-key " + canary:  notAnID,
@@ -123,7 +123,7 @@ func TestRotateOptions(t *testing.T) {
 		"--key-secret A":               noName,
 		"--key-secret a_b":             noName,
 		"--key-secret " + testKey[:40]: noName,
-		"--workload-timeout 0s":        "--timeout must be longer than nothing",
+		"--workload-timeout 0s":        "--workload-timeout must be longer than nothing",
 		"--parallel 0":                 "--parallel 0: at least one request must be under way",
 	})
 }
