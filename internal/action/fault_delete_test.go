@@ -74,7 +74,7 @@ func (d *desk) keepKeyring() {
 	if err := s.dial(); err != nil {
 		d.t.Fatal(err)
 	}
-	if err := s.ensureKeyring(d.t.Context(), "a", "fernet-key"); err != nil {
+	if err := s.ensureKeyring(d.t.Context(), "a", "fernet-key", s.Project.Keys); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -169,7 +169,7 @@ func (m *memCluster) Repoint(_ context.Context, w workload.Workload, rename map[
 	}
 }
 
-func (m *memCluster) AwaitRollout(_ context.Context, w workload.Workload, tell func(string)) (workload.Workload, error) {
-	tell("done")
-	return w, m.look()
+func (m *memCluster) Follow(ctx context.Context, kind workload.Kind, namespace string, seen func(workload.Workload, bool)) error {
+	<-ctx.Done()
+	return ctx.Err()
 }

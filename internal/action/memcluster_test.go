@@ -205,6 +205,8 @@ type desk struct {
 	cluster *memCluster
 	files   atomicfile.FS
 	said    []Event
+	mutex   sync.Mutex
+	fates   map[string]Fate // of the workloads of the last rollout, by name
 	request Request
 }
 
@@ -234,6 +236,10 @@ func (d *desk) open(needs Needs) (*Session, error) {
 	r.Machine = On(d.files)
 	r.FernetKey = d.request.FernetKey
 	r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return d.cluster, nil }
-	r.Tell = func(e Event) { d.said = append(d.said, e) }
+	r.Tell = func(e Event) {
+		d.mutex.Lock()
+		defer d.mutex.Unlock()
+		d.said = append(d.said, e)
+	}
 	return Open(d.t.Context(), r, needs)
 }

@@ -87,7 +87,7 @@ type Cluster interface {
 	Pods(ctx context.Context, namespace string) ([]workload.Workload, error)
 	GetWorkload(ctx context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error)
 	Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error)
-	AwaitRollout(ctx context.Context, w workload.Workload, tell func(text string)) (workload.Workload, error)
+	Follow(ctx context.Context, kind workload.Kind, namespace string, seen func(w workload.Workload, gone bool)) error
 	Walk(ctx context.Context, namespace string, names func(string) bool, parallel int) (cluster.Walk, error)
 }
 

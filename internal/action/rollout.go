@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/util/retry"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -23,31 +23,41 @@ import (
 
 // Rollout points the workloads to the current generations, and waits.
 type Rollout struct {
-	AppsHaveKey string        // the id of a key that the applications hold already
-	Timeout     time.Duration // of all rollouts together
-	Force       bool          // patches what others keep, too
-	Values      bool          // changed values follow
+	Only, Skip      []string        // TYPE/NAME, as ParseWorkload writes it; no Only: all
+	Selector        labels.Selector // nil: all
+	AppsHaveKey     string          // the id of a key that the applications have already
+	MaxProgressing  int             // workloads that are patched and not yet done
+	WorkloadTimeout time.Duration   // of each rollout; 0: as long as it makes progress in its own time
+	Force           bool            // patches what others keep, too
+	Values          bool            // changed values follow
+	Unproven        bool            // so does what is gone and cannot be compared
+	FailFast        bool            // after a failure nothing more is patched
+	NoWait          bool            // patches only
+	DropPrevious    bool            // the keyring Secrets lose every previous key now
 }
+
+// DefaultMaxProgressing is how many workloads roll out at once where nothing else is said.
+const DefaultMaxProgressing = 5
 
 // Needs says what rollout needs of its session.
 func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true} }
 
-// RolloutPlan is what rollout is about to do.
+// RolloutPlan is what rollout is about to do; after Apply it is what came of it.
 type RolloutPlan struct {
+	Steps []*Step
+	Blind bool // some kind of workload could not be looked at
+
 	verb        Rollout
 	session     *Session
 	generations map[string]plan.Generations // by namespace
-	steps       []plan.Repointing
-	keyrings    []keyringPlace // whose next generation is to be made
-	findings    bool
-	blind       bool // some kind of workload could not be looked at
+	keyrings    []keyringPlace              // whose next generation is to be made
 }
 
 // keyringPlace is where a keyring Secret is.
 type keyringPlace struct{ namespace, base string }
 
-// Plan looks at all workloads of the session's namespaces, and refuses before the first
-// patch what could not be finished.
+// Plan looks at all workloads of the session's namespaces and asks the API server, as a dry
+// run, about each patch.
 func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 	if v.AppsHaveKey != "" && !s.Project.Keys.Has(v.AppsHaveKey) {
 		return nil, hint.With(fmt.Errorf("--apps-have-key %s: this keyring has no such key", v.AppsHaveKey), "it has %s", hint.List(s.Project.Keys.IDs()))
@@ -62,279 +72,233 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 		return nil, err
 	}
 	p := &RolloutPlan{verb: v, session: s, generations: map[string]plan.Generations{}}
-	for _, view := range views {
-		if err := p.look(ctx, view); err != nil {
-			return nil, err
+	sights := sideBySideDo(views, func(view plan.View) (crew, error) { return s.crew(ctx, view) })
+	for i, at := range sights {
+		if at.err != nil {
+			return nil, at.err
 		}
+		p.add(views[i], at.value)
 	}
-	return p, p.refuse()
+	if err := p.choose(); err != nil {
+		return nil, err
+	}
+	return p, p.foresee(ctx)
 }
 
-// Patches says how many workloads Apply patches.
-func (p *RolloutPlan) Patches() (n int) {
-	for _, step := range p.steps {
-		if step.Patched(p.verb.Force) {
-			n++
-		}
-	}
-	return n
+// crew is what runs in a namespace, and the keyring Secrets there.
+type crew struct {
+	workloads []workload.Workload
+	denied    []string
+	keyrings  []keysecret.Held
 }
 
-// Apply makes the keyrings, then patches the workloads one by one and waits for each.
-// findings says that something is left to do.
-func (p *RolloutPlan) Apply(ctx context.Context) (findings bool, err error) {
+func (s *Session) crew(ctx context.Context, view plan.View) (c crew, err error) {
+	if c.workloads, c.denied, err = s.Cluster.Workloads(ctx, view.Namespace); err != nil {
+		return c, err
+	}
+	c.keyrings, err = s.keyrings(ctx, view.Namespace)
+	return c, err
+}
+
+// add decides about the workloads of one namespace.
+func (p *RolloutPlan) add(view plan.View, c crew) {
 	s := p.session
-	for _, place := range p.keyrings {
-		if err := s.ensureKeyring(ctx, place.namespace, place.base); err != nil {
-			return p.findings, err
-		}
-	}
-	limited, cancel := context.WithTimeout(ctx, p.verb.Timeout)
-	defer cancel()
-	for _, step := range p.steps {
-		err := p.carryOut(limited, step)
-		if err != nil && ctx.Err() != nil {
-			return p.findings, context.Canceled
-		}
-		if err != nil {
-			return p.findings, err
-		}
-	}
-	if len(p.steps) == 0 && !p.blind {
-		s.note("no workload in %s names a Secret of this .env", s.Target.Places())
-	}
-	return p.findings, nil
-}
-
-// look finds the workloads of one namespace and what each needs.
-func (p *RolloutPlan) look(ctx context.Context, view plan.View) error {
-	s := p.session
-	mine := plan.Mine(view.Records, s.Project.Wanted)
-	g := plan.Successors(view, mine, s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
-	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
-	if err != nil {
-		return err
-	}
-	if err := p.addKeyrings(ctx, view.Namespace, g, list); err != nil {
-		return err
-	}
+	g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
 	p.generations[view.Namespace] = g
-	if len(denied) > 0 {
-		p.findings, p.blind = true, true
-		s.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(denied, ", "))
+	for _, held := range c.keyrings {
+		g.AddKeyring(held.Name, held.IDs)
+	}
+	for _, base := range namedBases(c) {
+		p.moveKeyring(view.Namespace, base, c)
+	}
+	if len(c.denied) > 0 {
+		p.Blind = true
+		s.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(c.denied, ", "))
 		s.hint("kubectl fernet rbac --for rollout prints the Role that it needs")
 	}
-	for _, w := range list {
-		step := p.step(w)
-		if !w.Finished && (len(step.Rename)+len(step.Changed) > 0 || step.Current) {
-			p.steps = append(p.steps, step)
+	for _, w := range c.workloads {
+		if step := p.step(w); !w.Finished && step.concerns() {
+			p.Steps = append(p.Steps, step)
 		}
 	}
+}
+
+// namedBases are the base names of the keyring Secrets that workloads name, also by a
+// generation that is gone.
+func namedBases(c crew) (bases []string) {
+	for _, w := range c.workloads {
+		for _, ref := range w.References() {
+			base, _ := names.Split(ref.Secret)
+			if keysecret.Newest(c.keyrings, base).Name != "" {
+				bases = append(bases, base)
+			}
+		}
+	}
+	slices.Sort(bases)
+	return slices.Compact(bases)
+}
+
+// moveKeyring makes the newest generation of a keyring Secret the one to name, or the next
+// one, where that lacks something: KEY as its first key, the staged key, or with
+// --drop-previous the absence of the previous ones; or where a workload would lack a key.
+func (p *RolloutPlan) moveKeyring(namespace, base string, c crew) {
+	keys, g := p.session.Project.Keys, p.generations[namespace]
+	newest := keysecret.Newest(c.keyrings, base)
+	g.MoveKeyring(newest.Name, newest.IDs)
+	lacks := slices.ContainsFunc(c.workloads, func(w workload.Workload) bool { return len(p.step(w).Lacking) > 0 })
+	if !p.verb.DropPrevious && newest.Serves(keys) && !lacks || p.verb.DropPrevious && newest.Holds(p.ring()) {
+		return
+	}
+	p.keyrings = append(p.keyrings, keyringPlace{namespace, base})
+	g.MoveKeyring(names.Secret(base, newest.Generation+1), p.ring().IDs())
+}
+
+// choose keeps the workloads that were asked for.
+func (p *RolloutPlan) choose() error {
+	v := p.verb
+	for _, name := range v.Only {
+		if !slices.ContainsFunc(p.Steps, func(step *Step) bool { return step.String() == name }) {
+			return hint.With(fmt.Errorf("%s names no Secret of this .env in %s", name, p.session.Target.Places()), "kubectl fernet rollout%s --dry-run lists those that do", EnvFlag(p.session.Env))
+		}
+	}
+	p.Steps = slices.DeleteFunc(p.Steps, func(step *Step) bool {
+		name := step.Workload.String()
+		return len(v.Only) > 0 && !slices.Contains(v.Only, name) || slices.Contains(v.Skip, name) ||
+			v.Selector != nil && !v.Selector.Matches(labels.Set(step.Workload.Labels))
+	})
 	return nil
 }
 
 // step decides about one workload, as it is now.
-func (p *RolloutPlan) step(w workload.Workload) plan.Repointing {
-	return plan.Repoint(w, p.generations[w.Namespace], p.verb.AppsHaveKey, p.verb.Values)
+func (p *RolloutPlan) step(w workload.Workload) *Step {
+	v := p.verb
+	g := p.generations[w.Namespace]
+	step := &Step{Repointing: plan.Repoint(w, g, plan.RepointOptions{AppsHaveKey: v.AppsHaveKey, Values: v.Values, Unproven: v.Unproven})}
+	step.Fate = step.first(v.Force)
+	mended := slices.ContainsFunc(SortedKeys(step.Rename), func(name string) bool { return !g.Live[name] })
+	step.Unhealthy = !mended && (w.Progress().State == workload.Waiting || w.Progress().State == workload.Failed)
+	return step
 }
 
-// addKeyrings finds the keyring Secrets that workloads name. One that does not hold the
-// current keyring gets its next generation before the first patch.
-func (p *RolloutPlan) addKeyrings(ctx context.Context, namespace string, g plan.Generations, list []workload.Workload) error {
-	keys := p.session.Project.Keys
-	all, err := p.session.keyrings(ctx, namespace)
-	if err != nil {
-		return err
-	}
-	named := map[string]bool{}
-	for _, w := range list {
-		for _, ref := range w.References() {
-			named[ref.Secret] = true
+// foresee asks the API server about each patch, and tells what the user has to know before
+// the first one.
+func (p *RolloutPlan) foresee(ctx context.Context) error {
+	if p.session.Mode != Client {
+		var group errgroup.Group
+		group.SetLimit(sideBySide)
+		for _, step := range p.patches() {
+			group.Go(func() error {
+				_, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, true)
+				if err != nil && !errors.Is(err, cluster.ErrStale) { // which is for the patch itself
+					step.fail(Denied, err)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait() // each step has an error of its own
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
-	for _, held := range all {
-		newest := keysecret.Newest(all, held.Base)
-		name, ids := newest.Name, newest.IDs
-		if !newest.Holds(keys) && named[held.Name] {
-			name, ids = names.Secret(held.Base, newest.Generation+1), keys.IDs()
-			if place := (keyringPlace{namespace, held.Base}); !slices.Contains(p.keyrings, place) {
-				p.keyrings = append(p.keyrings, place)
-			}
-		}
-		g.AddKeyring(held.Name, name, ids)
+	for _, step := range p.Steps {
+		p.foretell(step)
 	}
 	return nil
 }
 
-// refuse ends the run before the first patch where pods would get tokens that they could
-// not open.
-func (p *RolloutPlan) refuse() error {
-	workloads, keys := plan.Refused(p.steps, p.verb.Force)
-	if len(workloads) == 0 {
-		return nil
-	}
-	return hint.With(fmt.Errorf("nothing was patched: nobody has said that the pods of %s hold key %s", hint.Few(workloads), strings.Join(keys, ", ")),
-		"give them that key, then --apps-have-key %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret fernet-key, and name it in their templates", keys[0], EnvFlag(p.session.Env))
-}
-
-// carryOut patches one workload and waits for it.
-func (p *RolloutPlan) carryOut(ctx context.Context, step plan.Repointing) error {
-	w := step.Workload
-	p.tell(step)
-	switch {
-	case len(step.Rename) == 0 && len(step.Changed) > 0, len(step.Rename) > 0 && !step.Patched(p.verb.Force):
-		p.findings = true
-		return nil
-	case len(step.Rename) == 0:
-		return p.await(ctx, w, step, "unchanged")
-	case p.session.Mode == Client:
-		p.did(w, "patched")
-		return nil
-	}
-	now, step, err := p.patch(ctx, step)
-	if err != nil {
-		return fmt.Errorf("%s in namespace %q: %w", w, w.Namespace, err)
-	}
-	return p.await(ctx, now, step, "patched")
-}
-
-// staleBackoff is how often, and after what pauses, a patch is tried whose workload another
-// process changes meanwhile.
-var staleBackoff = wait.Backoff{Steps: 5, Duration: 50 * time.Millisecond, Factor: 2, Jitter: 0.1}
-
-// patch sends the patch; where another process changed the workload meanwhile it reads
-// and plans again.
-func (p *RolloutPlan) patch(ctx context.Context, step plan.Repointing) (now workload.Workload, sent plan.Repointing, err error) {
-	first := newOnce()
-	err = retry.OnError(staleBackoff, func(err error) bool { return errors.Is(err, cluster.ErrStale) }, func() (err error) {
-		if !first() {
-			if step, err = p.again(ctx, step.Workload); err != nil {
-				return err
-			}
+func (p *RolloutPlan) patches() (steps []*Step) {
+	for _, step := range p.Steps {
+		if step.Fate == ToPatch {
+			steps = append(steps, step)
 		}
-		now, err = p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, p.session.Mode == Server)
-		return err
-	})
-	return now, step, err
+	}
+	return steps
 }
 
-// again plans the step of a workload that was changed.
-func (p *RolloutPlan) again(ctx context.Context, was workload.Workload) (plan.Repointing, error) {
-	w, err := p.session.Cluster.GetWorkload(ctx, was.Kind, was.Namespace, was.Name)
-	if err != nil {
-		return plan.Repointing{}, err
-	}
-	step := p.step(w)
-	if len(step.Lacking) > 0 {
-		err = fmt.Errorf("it was changed meanwhile, and its pods are not known to hold key %s", strings.Join(step.Lacking, ", "))
-	}
-	return step, err
-}
+// Patches says how many workloads Apply patches.
+func (p *RolloutPlan) Patches() int { return len(p.patches()) }
 
-// await waits until the rollout is done; where it fails the error says how to undo it. A
-// CronJob has none: its next Job takes the change.
-func (p *RolloutPlan) await(ctx context.Context, w workload.Workload, step plan.Repointing, word string) error {
-	s := p.session
-	settled := w.Progress().State == workload.Done && len(step.Rename) == 0
-	if !w.Kind.Patchable() || w.Kind == workload.CronJob || s.Mode != Live || settled {
-		p.did(w, word)
-		return nil
-	}
-	said := ""
-	now, err := s.Cluster.AwaitRollout(ctx, w, func(text string) {
-		if text != said {
-			s.line("%s: %s", w, text)
-			said = text
+// Unproven gives the workloads that name what is gone and cannot be compared.
+func (p *RolloutPlan) Unproven() (workloads []string) {
+	for _, step := range p.Steps {
+		if len(step.Unproven) > 0 {
+			workloads = append(workloads, step.String())
 		}
+	}
+	return workloads
+}
+
+// Failed says whether a patch was refused, or a rollout failed.
+func (p *RolloutPlan) Failed() bool {
+	return slices.ContainsFunc(p.Steps, func(step *Step) bool { return step.Fate.failed() })
+}
+
+// Findings says whether something is left to do.
+func (p *RolloutPlan) Findings() bool {
+	return p.Blind || slices.ContainsFunc(p.Steps, func(step *Step) bool {
+		return step.Fate.left() || len(step.Changed)+len(step.Unproven) > 0 || len(step.Rename) > 0 && step.Keeper() != ""
 	})
-	var failed *cluster.RolloutError
-	switch {
-	case errors.As(err, &failed):
-		p.did(w, word+", not rolled out")
-		return undo(step, failed)
-	case err != nil:
-		return err
-	case now.Progress().State == workload.Manual:
-		p.did(w, word+", restart it")
-		s.note("%s: %s", w, now.Progress().Text)
-		return nil
-	default:
-		p.did(w, word+" and rolled out")
-		return nil
-	}
 }
 
-// undo is the error of a failed rollout, with the patch that takes it back.
-func undo(step plan.Repointing, failed *cluster.RolloutError) error {
-	text := failed.Text
-	if failed.TimedOut {
-		text += "; the time that --workload-timeout gives is over"
-	}
-	err := fmt.Errorf("the rollout of %s in namespace %q has not succeeded (%s); the workloads after it were not touched", failed.Workload, step.Workload.Namespace, text)
-	if len(step.Rename) == 0 {
-		return hint.With(err, "kubectl rollout status -n %s %s; run the same command again to go on", step.Workload.Namespace, step.Workload)
-	}
-	back := hint.Format("the way back: kubectl patch -n %s %s --type=json -p %s", step.Workload.Namespace, step.Workload, string(step.Workload.Back(step.Rename)))
-	for _, pod := range failed.NotReady {
-		back += hint.Format("; then kubectl delete pod -n %s %s if it is still not Ready", step.Workload.Namespace, pod)
-	}
-	return hint.With(err, "%s", back)
-}
-
-func (p *RolloutPlan) did(w workload.Workload, what string) {
-	p.session.did(w.Namespace, "%s %s", w, what)
-}
-
-// tell says what the user has to do about a workload beyond the patch.
-func (p *RolloutPlan) tell(step plan.Repointing) {
+// foretell says what the user has to do about a workload beyond the patch.
+func (p *RolloutPlan) foretell(step *Step) {
 	s, w := p.session, step.Workload
 	if len(step.Changed) > 0 {
-		p.findings = true
 		s.line("differs: %s in namespace %q names %s, whose value is not the current one", w, w.Namespace, hint.Few(step.Changed))
 		s.hint("kubectl fernet rollout --update lets it follow to the current value")
 	}
-	if len(step.Rename) > 0 && !w.Kind.Patchable() {
-		p.did(w, "cannot be patched")
+	if len(step.Unproven) > 0 {
+		s.line("broken: %s in namespace %q names %s: gone, and nothing proves that it had the current value", w, w.Namespace, hint.Few(step.Unproven))
+		s.hint("kubectl fernet rollout --update points it to the current value")
+	}
+	switch step.Fate {
+	case ByHand:
 		s.line("%s in namespace %q names %s: start it again with %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), hint.Few(step.Successors()))
-	}
-	if manager := w.Manager(); p.left(step) {
-		p.did(w, "left to "+manager)
-	}
-	if len(step.Lacking) > 0 && !step.Patched(p.verb.Force) {
-		s.hint(hint.Format("give its pods key %s first, or they cannot open what they then get", hint.List(step.Lacking)))
+	case Lacking:
+		s.line("lacks key %s: %s in namespace %q is not patched: nobody has said that its pods have that key", strings.Join(step.Lacking, ", "), w, w.Namespace)
+	case Denied:
+		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))
+		s.hint(step.Way)
+	case ToPatch:
+		if step.Unhealthy {
+			s.line("unhealthy already: %s in namespace %q: %s; it is patched last", w, w.Namespace, w.Progress().Text)
+		}
 	}
 	p.behind(step)
 }
 
-// left says whether a workload is left to whoever keeps its manifest.
-func (p *RolloutPlan) left(step plan.Repointing) bool {
-	return len(step.Rename) > 0 && step.Workload.Manager() != "" && !p.verb.Force
-}
-
-// behind tells the change to make in the files that a workload is applied from.
-func (p *RolloutPlan) behind(step plan.Repointing) {
-	s, w := p.session, step.Workload
-	g := p.generations[w.Namespace]
+// behind tells the change to make where a workload is applied from: in the source of who
+// keeps it, or else in a file.
+func (p *RolloutPlan) behind(step *Step) {
+	s, w, g := p.session, step.Workload, p.generations[step.Workload.Namespace]
 	next := func(name string) string {
-		if to, older := g.Older(name); older && (to.SameValue || p.verb.Values) {
-			return to.Name
-		}
-		return ""
+		to, _ := g.Older(name)
+		return to.Name
 	}
-	for _, b := range w.Behind(next, func(name string) bool { return g.Current[name] }) {
-		p.findings = true
-		from := b.Old
-		if from == "" {
-			from = "the older name"
+	var list []workload.Behind
+	if step.Keeper() != "" {
+		for _, ref := range w.References() {
+			if to := step.Rename[ref.Secret]; to != "" {
+				list = append(list, workload.Behind{Where: ref.Where, Old: ref.Secret, New: to})
+			}
 		}
-		s.line("manifest is behind: %s in namespace %q, %s: change %s to %s (%s), or the next apply goes back", w, w.Namespace, b.Where, from, b.New, b.Source)
+	} else {
+		list = w.Behind(next)
 	}
-	if !p.left(step) {
+	if len(list) == 0 {
 		return
 	}
-	for _, ref := range w.References() {
-		if name, ok := step.Rename[ref.Secret]; ok {
-			s.line("manifest is behind: %s in namespace %q, %s: change %s to %s in the source that %s applies", w, w.Namespace, ref.Where, ref.Secret, name, w.Manager())
+	var changes []string
+	for _, b := range list {
+		text := fmt.Sprintf("%s to %s (%s)", b.Old, b.New, b.Where)
+		if to, _ := g.Older(b.Old); !to.SameValue && !p.verb.Values {
+			text = fmt.Sprintf("%s to %s (%s, another value)", b.Old, b.New, b.Where)
 		}
+		changes = append(changes, text)
 	}
+	where := "the file that it is applied from"
+	if keeper := step.Keeper(); keeper != "" {
+		where = "the source of " + keeper
+	}
+	s.warn("the manifest of %s in namespace %q is behind: in %s change %s", w, w.Namespace, where, strings.Join(changes, "; "))
 }

@@ -129,5 +129,5 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 		return err
 	}
 	o.values = true
-	return a.rollout(ctx, s, o.rolloutOptions, true)
+	return a.rollout(ctx, s, o.rolloutOptions.verb(), true)
 }

@@ -28,7 +28,7 @@ func TestPushOptions(t *testing.T) {
 		"--update":                        func(o *pushOptions) { o.update = true },
 		"--parallel 7":                    func(o *pushOptions) { o.parallel = 7 },
 		"--update --rollout --force":      func(o *pushOptions) { o.update, o.rollout, o.force = true, true, true },
-		"--workload-timeout 1m --apps-have-key k0123abcd": func(o *pushOptions) { o.timeout, o.appsHaveKey = time.Minute, "k0123abcd" },
+		"--workload-timeout 1m --apps-have-key k0123abcd": func(o *pushOptions) { o.workloadTimeout, o.appsHaveKey = time.Minute, "k0123abcd" },
 		"--dry-run":                           func(o *pushOptions) { o.dryRun = dryRunClient },
 		"--dry-run=server":                    func(o *pushOptions) { o.dryRun = dryRunServer },
 		"--dry-run=server --dry-run=none":     func(o *pushOptions) { o.dryRun = dryRunNone },
@@ -36,7 +36,7 @@ func TestPushOptions(t *testing.T) {
 		"-n a --context c --as somebody -v 3": func(*pushOptions) {}, // the connection's
 	} {
 		want := pushOptions{print: newPrintOptions()}
-		want.parallel, want.timeout = defaultParallel, defaultTimeout
+		want.parallel, want.maxProgressing = defaultParallel, action.DefaultMaxProgressing
 		want.env, want.ledger, want.match = action.DefaultEnv, action.DefaultLedger, []string{defaultMatch}
 		change(&want)
 		var got *pushOptions

@@ -65,10 +65,10 @@ func noWorkOptions() (o workOptions) {
 	return o
 }
 
-func noRolloutOptions() rolloutOptions { return rolloutOptions{timeout: 5 * time.Minute} }
+func noRolloutOptions() rolloutOptions { return rolloutOptions{maxProgressing: 5} }
 
 func TestRolloutOptions(t *testing.T) {
-	wantOptions(t, newRollout, rolloutVerb{workOptions: noWorkOptions(), rolloutOptions: noRolloutOptions()}, map[string]func(*rolloutVerb){
+	wantOptions(t, newRollout, rolloutVerb{workOptions: noWorkOptions(), rolloutOptions: noRolloutOptions(), only: []string{}}, map[string]func(*rolloutVerb){
 		"":                               func(*rolloutVerb) {},
 		"--env x/e":                      func(o *rolloutVerb) { o.env, o.ledger = "x/e", "x/fernet-ledger.csv" },
 		"--key-file k --ledger l":        func(o *rolloutVerb) { o.keyFile, o.ledger = "k", "l" },
@@ -76,14 +76,23 @@ func TestRolloutOptions(t *testing.T) {
 		"--match a*":                     func(o *rolloutVerb) { o.match = []string{"a*"} },
 		"--parallel 2 --dry-run":         func(o *rolloutVerb) { o.parallel, o.dryRun = 2, dryRunClient },
 		"--dry-run=server":               func(o *rolloutVerb) { o.dryRun = dryRunServer },
-		"--workload-timeout 90s":         func(o *rolloutVerb) { o.timeout = 90 * time.Second },
+		"--workload-timeout 90s":         func(o *rolloutVerb) { o.workloadTimeout = 90 * time.Second },
 		"--apps-have-key k0123abcd":      func(o *rolloutVerb) { o.appsHaveKey = "k0123abcd" },
+		"deploy/web sts/db":              func(o *rolloutVerb) { o.only = []string{"deployment/web", "statefulset/db"} },
+		"--skip deployments.apps/web":    func(o *rolloutVerb) { o.skip = []string{"deployment/web"} },
+		"-l app=web --max-progressing 9": func(o *rolloutVerb) { o.selector, o.maxProgressing = "app=web", 9 },
+		"--no-wait --fail-fast":          func(o *rolloutVerb) { o.noWait, o.failFast = true, true },
+		"--drop-previous":                func(o *rolloutVerb) { o.dropPrevious = true },
 		"--force --update --yes":         func(o *rolloutVerb) { o.force, o.values, o.yes = true, true, true },
 		"-n a --context c --as somebody": func(*rolloutVerb) {}, // the connection's
 	})
 	const notAnID = "--apps-have-key takes the id of a key, such as kab12cd34, never a key"
 	wantRefused(t, newRollout, map[string]string{
-		"--workload-timeout 0s":      "--workload-timeout must be longer than nothing",
+		"deployment":                 "a workload is named as TYPE/NAME",
+		"service/web":                "a workload is named as TYPE/NAME",
+		"--skip web":                 "a workload is named as TYPE/NAME",
+		"--selector =":               "--selector: not a selector of labels, such as app=web",
+		"--max-progressing 0":        "--max-progressing must be 1 or more",
 		"--workload-timeout -1s":     "--workload-timeout must be longer than nothing",
 		"--apps-have-key K0123ABCD":  notAnID,
 		"--apps-have-key k0123abc":   notAnID,
@@ -103,7 +112,7 @@ func TestRotateOptions(t *testing.T) {
 		"--abort":                           func(o *rotateOptions) { o.abort = true },
 		"--new-key":                         func(o *rotateOptions) { o.newKey = true },
 		"--rollout --apps-have-key k0123abcd --workload-timeout 1m --force": func(o *rotateOptions) {
-			o.rollout, o.appsHaveKey, o.timeout, o.force = true, "k0123abcd", time.Minute, true
+			o.rollout, o.appsHaveKey, o.workloadTimeout, o.force = true, "k0123abcd", time.Minute, true
 		},
 		"--namespaces a --namespaces b --dry-run=server": func(o *rotateOptions) { o.namespaces, o.dryRun = []string{"a", "b"}, dryRunServer },
 	})
@@ -123,7 +132,7 @@ func TestRotateOptions(t *testing.T) {
 		"--key-secret A":               noName,
 		"--key-secret a_b":             noName,
 		"--key-secret " + testKey[:40]: noName,
-		"--workload-timeout 0s":        "--workload-timeout must be longer than nothing",
+		"--workload-timeout -1s":       "--workload-timeout must be longer than nothing",
 		"--parallel 0":                 "--parallel 0: at least one request must be under way",
 	})
 }

@@ -202,7 +202,7 @@ func (a *app) finishRotation(ctx context.Context, o *rotateOptions, s *action.Se
 	flags := action.EnvFlag(o.env)
 	switch {
 	case o.rollout:
-		if err := a.rollout(ctx, s, o.rolloutOptions, true); err != nil {
+		if err := a.rollout(ctx, s, o.rolloutOptions.verb(), true); err != nil {
 			return err
 		}
 		a.console.next("kubectl fernet retire" + flags)

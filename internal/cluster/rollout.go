@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,106 +75,11 @@ func (c *Client) afterPatch(ctx context.Context, w workload.Workload, rename map
 	switch sight := w.Compare(now, rename); {
 	case sight == workload.Repointed:
 		return now, nil
-	case sight == workload.Otherwise:
+	case sight == workload.Otherwise, w.Changed(now):
 		return workload.Workload{}, ErrStale
 	case refused:
 		return workload.Workload{}, explainWorkload(cause)
 	default:
 		return workload.Workload{}, fmt.Errorf("%w: %w", ErrDoubtful, explainWorkload(cause))
 	}
-}
-
-// RolloutError says that a rollout has not come to its end.
-type RolloutError struct {
-	Workload string   // as deployment/web
-	Text     string   // how far it was
-	TimedOut bool     // time was up; else the workload's controller gave up
-	NotReady []string // Pods of a StatefulSet that are not Ready: even after the way back they stay until they are deleted
-	Err      error    // why it could not be looked at the last time, if so
-}
-
-func (e *RolloutError) Error() string {
-	text := e.Workload + ": the rollout failed: " + e.Text
-	if e.TimedOut {
-		text = e.Workload + ": the rollout is not done in time: " + e.Text
-	}
-	if len(e.NotReady) > 0 {
-		text += "; not ready: " + strings.Join(e.NotReady, ", ")
-	}
-	if e.Err != nil {
-		text += "; the last look at it: " + e.Err.Error()
-	}
-	return text
-}
-
-func (e *RolloutError) Unwrap() error { return e.Err }
-
-const (
-	rolloutTick = 500 * time.Millisecond
-	lookLimit   = 10 * time.Second // for a last look when time is up already
-)
-
-// AwaitRollout looks at a workload, as Repoint gave it, until its rollout is done
-// or goes on only by hand, tells of each step, and gives it as seen last. The
-// error is a *RolloutError if the rollout fails or ctx's time is up before that.
-func (c *Client) AwaitRollout(ctx context.Context, w workload.Workload, tell func(text string)) (workload.Workload, error) {
-	tick := time.NewTicker(rolloutTick)
-	defer tick.Stop()
-	// Until a controller has begun, its status may tell that the rollout before
-	// this one failed.
-	before, over := w.GaveUp, w.Progress().State == workload.Failed
-	said, lost := "", error(nil)
-	for {
-		switch p := w.Progress(); {
-		case p.State == workload.Done, p.State == workload.Manual:
-			tell(p.Text)
-			return w, nil
-		case p.State == workload.Failed && (over || !w.GaveUp.Equal(before)):
-			return w, &RolloutError{Workload: w.String(), Text: p.Text}
-		case p.State == workload.Waiting && p.Text != said:
-			tell(p.Text)
-			said = p.Text
-		}
-		select {
-		case <-ctx.Done():
-			return w, c.unfinished(ctx, w, lost)
-		case <-tick.C:
-		}
-		now, err := c.getWorkload(ctx, w.Kind, w.Namespace, w.Name)
-		switch {
-		case ctx.Err() != nil:
-		case definite(err):
-			return w, explainWorkload(err)
-		default: // who cannot look now can perhaps look later
-			lost = explainWorkload(err)
-		}
-		if err == nil {
-			w = now
-		}
-	}
-}
-
-// unfinished is the error of a rollout that is not waited for any more.
-func (c *Client) unfinished(ctx context.Context, w workload.Workload, lost error) error {
-	if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return context.Cause(ctx)
-	}
-	e := &RolloutError{Workload: w.String(), Text: w.Progress().Text, TimedOut: true, Err: lost}
-	if w.Kind == workload.StatefulSet {
-		e.NotReady = c.notReady(ctx, w)
-	}
-	return e
-}
-
-// notReady names the Pods of a StatefulSet that are not Ready, if it can.
-func (c *Client) notReady(ctx context.Context, w workload.Workload) (names []string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
-	defer cancel()
-	pods, _ := c.Pods(ctx, w.Namespace) // without them the error says less
-	for _, p := range pods {
-		if p.Owner == string(w.Kind)+"/"+w.Name && !p.Ready {
-			names = append(names, p.Name)
-		}
-	}
-	return names
 }

@@ -136,6 +136,20 @@ func (r *Keyring) Alone() *Keyring {
 	return &Keyring{keys: []Key{primary}, open: open}
 }
 
+// WithoutPrevious gives the keyring that has the primary key, and the staged one.
+func (r *Keyring) WithoutPrevious() *Keyring {
+	keys := r.keys[:1+r.staged]
+	var texts []string
+	for _, k := range keys {
+		texts = append(texts, k.raw().Encode())
+	}
+	open, err := decrypt.ParseKeys(texts[0], texts[1:]...)
+	if err != nil {
+		panic("keys that were accepted before are not any more") // the error may not be shown
+	}
+	return &Keyring{keys: slices.Clone(keys), staged: r.staged, open: open}
+}
+
 // Reveal gives the texts of the keys, the primary's first: for the one Secret
 // that may hold them.
 func (r *Keyring) Reveal() (primary string, others []string) {

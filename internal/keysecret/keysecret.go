@@ -94,6 +94,14 @@ func (h Held) Holds(ring *keyring.Keyring) bool {
 	return maps.EqualFunc(h.secret.Data, data(ring), bytes.Equal)
 }
 
+// Serves says whether pods that have it need no other: its first key is KEY, and it has the
+// staged key. A previous key may be missing, or be too many: the templates that name it say
+// whether they need it.
+func (h Held) Serves(ring *keyring.Keyring) bool {
+	staged := ring.Staged()
+	return h.IDs[0] == ring.Primary().ID() && (staged == "" || slices.Contains(h.IDs, staged))
+}
+
 // Again gives the Secret that has to be created to have this one back.
 func (h Held) Again() *corev1.Secret {
 	s := h.secret

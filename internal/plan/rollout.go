@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -15,27 +16,44 @@ import (
 // Successor is the current generation of a Secret of ours, as seen from an older
 // one.
 type Successor struct {
-	Name           string
-	SameValue      bool   // both tokens open to one plaintext
-	OldKey, NewKey string // the ids of the keys that open them; empty for a keyring
+	Name      string
+	SameValue bool // both tokens open to one plaintext
 }
 
 // Generations are the Secrets of ours in one namespace, as a workload may refer
-// to them: the older ones with what follows them, and the current ones. Keyrings
-// gives the ids of the keys in the current generation of each keyring Secret.
+// to them: the older ones with what follows them, and the current ones.
 type Generations struct {
 	Known    map[string]Successor // older ones that are there, or whose token the ledger has
 	Current  map[string]bool
-	Keyrings map[string][]string
+	Live     map[string]bool     // of both, those that are there
+	Keys     map[string]string   // the id of the key that opens each token
+	Keyrings map[string][]string // the ids of the keys in each keyring Secret
 
-	over func(name string) (Successor, bool) // of those that were deleted
+	newest map[string]string // keyring Secrets, by base name
+
+	over func(name string) (s Successor, keyID string, older bool) // of those that were deleted
+}
+
+// KeyOf gives the id of the key that opens a token, be it there or gone; "" if nobody knows.
+func (g Generations) KeyOf(name string) string {
+	if id, known := g.Keys[name]; known || g.over == nil {
+		return id
+	}
+	_, id, _ := g.over(name)
+	return id
 }
 
 // Older gives what follows an older generation, be it there or gone.
 func (g Generations) Older(name string) (Successor, bool) {
 	s, older := g.Known[name]
-	if !older && g.over != nil {
-		return g.over(name)
+	if older || g.Current[name] {
+		return s, older
+	}
+	if base, generation := names.Split(name); g.newest[base] != "" && generation > 0 {
+		return Successor{Name: g.newest[base], SameValue: true}, name != g.newest[base]
+	}
+	if g.over != nil && !g.Live[name] {
+		s, _, older = g.over(name)
 	}
 	return s, older
 }
@@ -44,7 +62,13 @@ func (g Generations) Older(name string) (Successor, bool) {
 // counts too, by the token or the numbers that the ledger has of it: a workload may
 // still name it.
 func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same token.Same) Generations {
-	g := Generations{Known: map[string]Successor{}, Current: map[string]bool{}, Keyrings: map[string][]string{}}
+	g := Generations{
+		Known: map[string]Successor{}, Current: map[string]bool{}, Live: map[string]bool{},
+		Keys: map[string]string{}, Keyrings: map[string][]string{}, newest: map[string]string{},
+	}
+	for _, o := range view.Objects {
+		g.Live[o.Name] = true
+	}
 	byBase := index(view, mine)
 	current := map[string]ledger.Row{} // by base name
 	for _, w := range mine {
@@ -53,26 +77,26 @@ func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same tok
 		if o.Name == "" || p.obstacle(o).Outcome != "" {
 			continue
 		}
-		g.Current[o.Name] = true
+		g.Current[o.Name], g.Keys[o.Name] = true, verdict.KeyID
 		current[w.Base] = p.createdRow(o, verdict)
 		for _, from := range p.olderThan(o.Generation) {
-			g.Known[from.Secret] = Successor{
-				Name: o.Name, SameValue: same(from, p.token(o)), OldKey: judge(from).KeyID, NewKey: verdict.KeyID,
-			}
+			g.Known[from.Secret] = Successor{Name: o.Name, SameValue: same(from, p.token(o))}
+			g.Keys[from.Secret] = judge(from).KeyID
 		}
 	}
-	g.over = func(name string) (Successor, bool) {
+	g.over = func(name string) (s Successor, keyID string, older bool) {
 		base, generation := names.Split(name)
 		to, ours := current[base]
 		over := view.Past.Over(name)
-		if !ours || generation >= to.Generation || over == nil {
-			return Successor{}, false
+		if !ours || generation >= to.Generation {
+			return Successor{}, "", false
 		}
-		s := Successor{Name: to.Secret, OldKey: over[0].KeyID, NewKey: to.KeyID}
+		s.Name = to.Secret
 		for _, o := range over {
 			s.SameValue = s.SameValue || SameSince(o.Since, o.Generation, to.Since, to.Generation)
+			keyID = o.KeyID
 		}
-		return s, true
+		return s, keyID, true
 	}
 	return g
 }
@@ -105,64 +129,93 @@ func (p *pusher) olderThan(generation int) (tokens []token.Token) {
 	return tokens
 }
 
-// AddKeyring adds a generation of a keyring Secret; current is the newest of its
-// base name, ids are its keys.
-func (g Generations) AddKeyring(name, current string, ids []string) {
-	g.Keyrings[current] = ids
-	g.Current[current] = true
-	if name != current {
-		g.Known[name] = Successor{Name: current, SameValue: true}
-	}
+// AddKeyring adds a live generation of a keyring Secret and the ids of its keys.
+func (g Generations) AddKeyring(name string, ids []string) {
+	g.Keyrings[name], g.Live[name] = ids, true
+}
+
+// MoveKeyring makes name the one that every other generation of its base name moves to,
+// those that are gone included: the ledger has no rows of keyrings, their names say it all.
+func (g Generations) MoveKeyring(name string, ids []string) {
+	base, _ := names.Split(name)
+	g.Keyrings[name], g.Current[name], g.newest[base] = ids, true, name
 }
 
 // Repointing is what rollout does with one workload.
 type Repointing struct {
 	Workload workload.Workload
 	Rename   map[string]string // older generation to current one
-	Changed  []string          // older generations whose value is not the current one's, so that they stay
+	Changed  []string          // older generations that are there, and whose value is not the current one's: they stay
+	Unproven []string          // the same of those that are gone: nothing can be compared any more
 	Lacking  []string          // ids of keys that its pods would need and are not known to hold
 	Current  bool              // it refers to a current generation already
 }
 
-// Repoint decides which references of a workload are renamed. Its pods hold a
-// key if they do so already by the operator's word (appsHaveKey), if a keyring
-// Secret that has it is referred to by the same template, or if they open the
-// older token with the same one. With update a changed value follows too.
-func Repoint(w workload.Workload, g Generations, appsHaveKey string, update bool) Repointing {
+// RepointOptions say how far references follow.
+type RepointOptions struct {
+	AppsHaveKey string // the id of a key that the applications have by the operator's word
+	Values      bool   // changed values follow
+	Unproven    bool   // so does what is gone and cannot be compared
+}
+
+// Repoint decides which references of a workload are renamed, and judges the template that
+// this makes: with a keyring that is renamed, it has to open every token of ours that the
+// template names then; a token that comes under another key needs a keyring of the template
+// that has this key, or the operator's word.
+func Repoint(w workload.Workload, g Generations, o RepointOptions) Repointing {
 	r := Repointing{Workload: w, Rename: map[string]string{}}
-	held := []string{appsHaveKey}
-	for _, ref := range w.References() {
-		name := ref.Secret
-		if s, older := g.Older(name); older {
-			name = s.Name
-		}
-		held = append(held, g.Keyrings[name]...)
-	}
 	for _, ref := range w.References() {
 		s, older := g.Older(ref.Secret)
 		switch {
 		case !older:
 			r.Current = r.Current || g.Current[ref.Secret]
-		case !s.SameValue && !update:
-			r.Changed = append(r.Changed, ref.Secret)
-		default:
+		case s.SameValue || o.Values:
 			r.Rename[ref.Secret] = s.Name
-			if s.NewKey != s.OldKey && !slices.Contains(held, s.NewKey) {
-				r.Lacking = append(r.Lacking, s.NewKey)
-			}
+		case g.Live[ref.Secret]:
+			r.Changed = append(r.Changed, ref.Secret)
+		case o.Unproven:
+			r.Rename[ref.Secret] = s.Name
+		default:
+			r.Unproven = append(r.Unproven, ref.Secret)
 		}
 	}
-	slices.Sort(r.Changed)
-	r.Changed = slices.Compact(r.Changed)
-	slices.Sort(r.Lacking)
-	r.Lacking = slices.Compact(r.Lacking)
+	r.Changed, r.Unproven = sorted(r.Changed), sorted(r.Unproven)
+	r.Lacking = sorted(g.lacking(w, r.Rename, o.AppsHaveKey))
 	return r
+}
+
+func sorted(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// lacking gives the keys that the pods of a renamed template would need and have not.
+func (g Generations) lacking(w workload.Workload, rename map[string]string, appsHaveKey string) (lacking []string) {
+	held, moved := []string{appsHaveKey}, false
+	for _, ref := range w.References() {
+		name := cmp.Or(rename[ref.Secret], ref.Secret)
+		held = append(held, g.Keyrings[name]...)
+		moved = moved || name != ref.Secret && g.Keyrings[name] != nil
+	}
+	for _, ref := range w.References() {
+		name := cmp.Or(rename[ref.Secret], ref.Secret)
+		key := g.KeyOf(name)
+		changes := name != ref.Secret && key != g.KeyOf(ref.Secret)
+		if key != "" && (moved || changes) && !slices.Contains(held, key) {
+			lacking = append(lacking, key)
+		}
+	}
+	return lacking
 }
 
 // Patched says whether the step is a patch: force also patches what others keep.
 func (r Repointing) Patched(force bool) bool {
-	return len(r.Rename) > 0 && r.Workload.Kind.Patchable() && (r.Workload.Manager() == "" || force)
+	return len(r.Rename) > 0 && r.Workload.Kind.Patchable() && len(r.Lacking) == 0 && (r.Keeper() == "" || force)
 }
+
+// Keeper names who takes a change of the template back: the program that keeps it as its
+// source says, or its controller.
+func (r Repointing) Keeper() string { return cmp.Or(r.Workload.Manager(), r.Workload.Owner) }
 
 // Successors gives the names that the references get, in the order of those that they had.
 func (r Repointing) Successors() (names []string) {
@@ -170,18 +223,4 @@ func (r Repointing) Successors() (names []string) {
 		names = append(names, r.Rename[older])
 	}
 	return names
-}
-
-// Refused gives the workloads whose patch would give their pods a token under a key that
-// they are not known to hold, and the ids of those keys. One such workload stops the whole
-// rollout, so that none is left half way.
-func Refused(steps []Repointing, force bool) (workloads, keys []string) {
-	for _, step := range steps {
-		if step.Patched(force) && len(step.Lacking) > 0 {
-			workloads = append(workloads, step.Workload.String())
-			keys = append(keys, step.Lacking...)
-		}
-	}
-	slices.Sort(keys)
-	return workloads, slices.Compact(keys)
 }

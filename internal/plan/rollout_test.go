@@ -23,12 +23,12 @@ var successorCases = []situation{
 	{name: "one generation", objects: objects(live(1, current)), want: "current secret-a"},
 	{name: "rotated", objects: objects(live(1, previous), live(2, current)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
 	{name: "updated", objects: objects(live(1, changed), live(2, current)), want: "secret-a->secret-a-g2 differs | current secret-a-g2"},
-	{name: "all older ones", objects: objects(live(1, "k-old/before"), live(2, previous), live(5, current)), want: "secret-a->secret-a-g5 k-old->k-new differs | secret-a-g2->secret-a-g5 k-old->k-new | current secret-a-g5"},
+	{name: "all older ones", objects: objects(live(1, "k-old/before"), live(2, previous), live(5, current)), want: "secret-a->secret-a-g5 k-old->k-new differs | secret-a-g2->secret-a-g5 k-old->k-new | over secret-a-g3->secret-a-g5 ->k-new differs | current secret-a-g5"},
 	{name: "the annotations were removed: the rows have them", objects: objects(live(1, previous, binding("")), live(2, current, binding(""))), records: records(row(1, ledger.Created, previous), row(2, ledger.Created, current)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
 	{name: "an older one is gone, the ledger knows its bytes", objects: objects(live(2, current)), records: records(row(1, ledger.Created, previous)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
 	{name: "an older one was retired, and the ledger kept its bytes", objects: objects(live(2, current)), records: records(row(1, ledger.Deleted, previous)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
-	{name: "an older one was planned only", objects: objects(live(2, current)), records: records(row(1, ledger.Planned, previous)), want: "current secret-a-g2"},
-	{name: "a hint of an older one", objects: objects(live(2, current)), records: hints(row(1, ledger.Created, previous)), want: "current secret-a-g2"},
+	{name: "an older one was planned only", objects: objects(live(2, current)), records: records(row(1, ledger.Planned, previous)), want: "over secret-a->secret-a-g2 ->k-new differs | current secret-a-g2"},
+	{name: "a hint of an older one", objects: objects(live(2, current)), records: hints(row(1, ledger.Created, previous)), want: "over secret-a->secret-a-g2 ->k-new differs | current secret-a-g2"},
 	{name: "an older one opens with no key", objects: objects(live(1, "k-lost/x"), live(2, current)), records: records(row(1, ledger.Created, "k-lost/x")), want: "secret-a->secret-a-g2 ->k-new differs | current secret-a-g2"},
 	{name: "an older one of two tokens: that which is there counts", objects: objects(live(1, previous), live(2, current)), records: records(row(1, ledger.Created, "k-old/x"), row(1, ledger.Created, previous)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
 	{name: "an older one is misplaced", objects: objects(live(1, previous, binding("of another")), live(2, current)), want: "current secret-a-g2"},
@@ -44,10 +44,10 @@ var successorCases = []situation{
 	{name: "retired under a lost key, the same value by its since", objects: objects(live(2, current)), records: records(sinceOne(rotated(2, ledger.Created, current))), past: list(row(1, ledger.Deleted, alien)), want: "over secret-a->secret-a-g2 k-lost->k-new | current secret-a-g2"},
 	{name: "retired under a lost key, another value by its since", objects: objects(live(2, current)), records: records(row(2, ledger.Created, current)), past: list(row(1, ledger.Deleted, alien)), want: "over secret-a->secret-a-g2 k-lost->k-new differs | current secret-a-g2"},
 	{name: "retired under KEY", objects: objects(live(2, current)), past: list(row(1, ledger.Deleted, changed)), want: "over secret-a->secret-a-g2 differs | current secret-a-g2"},
-	{name: "several tokens of one name were retired: one with the value is enough, in any order", objects: objects(live(3, current)), records: records(sinceOne(rotated(3, ledger.Created, current))), past: list(sinceOne(row(2, ledger.Deleted, alien)), row(2, ledger.Deleted, "k-lost/x"), row(2, ledger.Deleted, "k-lost/y"), row(2, ledger.Deleted, "k-lost/z")), want: "over secret-a-g2->secret-a-g3 k-lost->k-new | current secret-a-g3"},
+	{name: "several tokens of one name were retired: one with the value is enough, in any order", objects: objects(live(3, current)), records: records(sinceOne(rotated(3, ledger.Created, current))), past: list(sinceOne(row(2, ledger.Deleted, alien)), row(2, ledger.Deleted, "k-lost/x"), row(2, ledger.Deleted, "k-lost/y"), row(2, ledger.Deleted, "k-lost/z")), want: "over secret-a->secret-a-g3 ->k-new differs | over secret-a-g2->secret-a-g3 k-lost->k-new | current secret-a-g3"},
 	{name: "a newer one was retired", objects: objects(live(1, current)), past: list(row(2, ledger.Deleted, alien)), want: "current secret-a"},
-	{name: "other bytes of the current one's name were retired", objects: objects(live(2, current)), past: list(row(2, ledger.Deleted, alien)), want: "current secret-a-g2"},
-	{name: "retired, and another entry's", objects: objects(live(2, current)), past: list(rowOf("b", row(1, ledger.Deleted, alien))), want: "current secret-a-g2"},
+	{name: "other bytes of the current one's name were retired", objects: objects(live(2, current)), past: list(row(2, ledger.Deleted, alien)), want: "over secret-a->secret-a-g2 ->k-new differs | current secret-a-g2"},
+	{name: "retired, and another entry's", objects: objects(live(2, current)), past: list(rowOf("b", row(1, ledger.Deleted, alien))), want: "over secret-a->secret-a-g2 ->k-new differs | current secret-a-g2"},
 	{name: "retired altogether", past: list(row(1, ledger.Deleted, alien))},
 	{name: "retired, and its bytes are known: those count", objects: objects(live(2, current)), records: records(row(1, ledger.Created, previous)), past: list(row(1, ledger.Deleted, alien)), want: "secret-a->secret-a-g2 k-old->k-new | current secret-a-g2"},
 }
@@ -68,8 +68,8 @@ func TestSuccessors(t *testing.T) {
 					if _, known := g.Known[name]; !known {
 						text = "over " + text
 					}
-					if s.OldKey != s.NewKey {
-						text += " " + s.OldKey + "->" + s.NewKey
+					if from, to := g.KeyOf(name), g.KeyOf(s.Name); from != to {
+						text += " " + from + "->" + to
 					}
 					if !s.SameValue {
 						text += " differs"
@@ -98,58 +98,68 @@ func uses(secrets ...string) workload.Workload {
 func TestRepoint(t *testing.T) {
 	generations := plan.Successors(situation{}.view(), none, judge, ring{}, sameValue)
 	maps.Copy(generations.Known, map[string]plan.Successor{
-		"a":    {Name: "a-g2", SameValue: true, OldKey: "k-old", NewKey: "k-new"},
-		"b":    {Name: "b-g2", OldKey: "k-old", NewKey: "k-new"},
-		"c":    {Name: "c-g2", OldKey: "k-old", NewKey: "k-last"},
-		"same": {Name: "same-g2", OldKey: "k-new", NewKey: "k-new"},
-		"lost": {Name: "lost-g2", NewKey: "k-new"},
+		"a": {Name: "a-g2", SameValue: true}, "b": {Name: "b-g2"}, "c": {Name: "c-g2"}, "same": {Name: "same-g2"}, "gone": {Name: "a-g2"}, "mended": {Name: "a-g2", SameValue: true},
 	})
+	maps.Copy(generations.Keys, map[string]string{"a": "k-old", "a-g2": "k-new", "b": "k-old", "b-g2": "k-new", "c": "k-old", "c-g2": "k-last", "same": "k-new", "same-g2": "k-new"})
 	maps.Copy(generations.Current, map[string]bool{"a-g2": true, "b-g2": true})
-	generations.AddKeyring("key", "key-g2", []string{"k-new", "k-old"})
-	generations.AddKeyring("key-g2", "key-g2", []string{"k-new", "k-old"})
-	generations.AddKeyring("stale", "stale", []string{"k-old"})
+	for _, name := range strings.Fields("a b c same a-g2 b-g2 c-g2 same-g2") {
+		generations.Live[name] = true
+	}
+	generations.AddKeyring("key", []string{"k-old"})
+	generations.MoveKeyring("key-g3", []string{"k-new", "k-old"})
+	generations.AddKeyring("bare", []string{"k-new", "k-old"})
+	generations.MoveKeyring("bare-g2", []string{"k-new"})
+	generations.MoveKeyring("stale", []string{"k-old"})
 	for _, tt := range []struct {
-		name              string
-		refs, appsHaveKey string
-		update            bool
-		rename            string // what follows what, in the order of the names
-		changed, lacking  string
-		current           bool
+		name, refs string
+		options    plan.RepointOptions
+		rename     string // what follows what, in the order of the names
+		changed    string // and, behind a bar, what is unproven
+		lacking    string
+		current    bool
 	}{
 		{name: "nothing of ours", refs: "other"},
 		{name: "current already", refs: "a-g2", current: true},
-		{name: "its keyring alone", refs: "key", rename: "key->key-g2"},
-		{name: "the newest keyring", refs: "key-g2", current: true},
-		{name: "nobody says that it holds the key", refs: "a", rename: "a->a-g2", lacking: "k-new"},
-		{name: "the operator says so", refs: "a", appsHaveKey: "k-new", rename: "a->a-g2"},
-		{name: "the operator says so of another key", refs: "a", appsHaveKey: "k-old", rename: "a->a-g2", lacking: "k-new"},
-		{name: "its keyring goes with it", refs: "a key", rename: "a->a-g2 key->key-g2"},
-		{name: "its keyring is the newest already", refs: "a key-g2", rename: "a->a-g2", current: true},
+		{name: "its keyring alone", refs: "key", rename: "key->key-g3"},
+		{name: "a keyring generation that is gone", refs: "key-g2", rename: "key-g2->key-g3"},
+		{name: "one that is not there yet", refs: "key-g9", rename: "key-g9->key-g3"},
+		{name: "the newest keyring", refs: "key-g3", current: true},
+		{name: "nobody says that it has the key", refs: "a", rename: "a->a-g2", lacking: "k-new"},
+		{name: "the operator says so", refs: "a", options: plan.RepointOptions{AppsHaveKey: "k-new"}, rename: "a->a-g2"},
+		{name: "the operator says so of another key", refs: "a", options: plan.RepointOptions{AppsHaveKey: "k-old"}, rename: "a->a-g2", lacking: "k-new"},
+		{name: "its keyring goes with it", refs: "a key", rename: "a->a-g2 key->key-g3"},
+		{name: "its keyring is the newest already", refs: "a key-g3", rename: "a->a-g2", current: true},
 		{name: "its keyring lacks the key", refs: "a stale", rename: "a->a-g2", lacking: "k-new", current: true},
 		{name: "another value", refs: "b", changed: "b"},
 		{name: "another value, named twice", refs: "b b", changed: "b"},
 		{name: "two other values, named by name", refs: "c b", changed: "b c"},
-		{name: "two keys that it lacks, one of them twice", refs: "a c b", update: true, rename: "a->a-g2 b->b-g2 c->c-g2", lacking: "k-last k-new"},
+		{name: "two keys that it lacks, one of them twice", refs: "a c b", options: plan.RepointOptions{Values: true}, rename: "a->a-g2 b->b-g2 c->c-g2", lacking: "k-last k-new"},
 		{name: "current already, beside what is not ours", refs: "a-g2 other", current: true},
-		{name: "another value follows", refs: "b", update: true, rename: "b->b-g2", lacking: "k-new"},
-		{name: "another value under the same key", refs: "same", update: true, rename: "same->same-g2"},
-		{name: "the old token opened with no key", refs: "lost", update: true, rename: "lost->lost-g2", lacking: "k-new"},
-		{name: "one stays, one goes", refs: "b a key other", rename: "a->a-g2 key->key-g2", changed: "b"},
+		{name: "another value follows", refs: "b", options: plan.RepointOptions{Values: true}, rename: "b->b-g2", lacking: "k-new"},
+		{name: "another value under the same key", refs: "same", options: plan.RepointOptions{Values: true}, rename: "same->same-g2"},
+		{name: "one stays, one goes", refs: "b a key other", rename: "a->a-g2 key->key-g3", changed: "b"},
+		{name: "a keyring that would lose the key of a token that stays", refs: "b bare", rename: "bare->bare-g2", changed: "b", lacking: "k-old"},
+		{name: "a keyring that loses a key that no token of it needs", refs: "a bare", rename: "a->a-g2 bare->bare-g2"},
+		{name: "what is gone and has the same value", refs: "mended key", rename: "key->key-g3 mended->a-g2"},
+		{name: "what is gone and cannot be compared", refs: "gone", changed: "|gone"},
+		{name: "it follows when it is said", refs: "gone key", options: plan.RepointOptions{Unproven: true}, rename: "gone->a-g2 key->key-g3"},
+		{name: "with the values too", refs: "gone key", options: plan.RepointOptions{Values: true}, rename: "gone->a-g2 key->key-g3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations, tt.appsHaveKey, tt.update)
+			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations, tt.options)
 			var renamed []string
 			for _, from := range slices.Sorted(maps.Keys(got.Rename)) {
 				renamed = append(renamed, from+"->"+got.Rename[from])
 			}
-			gotText := fmt.Sprint(renamed, got.Changed, got.Lacking, got.Current)
-			wantText := fmt.Sprint(strings.Fields(tt.rename), strings.Fields(tt.changed), strings.Fields(tt.lacking), tt.current)
+			changed, unproven, _ := strings.Cut(tt.changed, "|")
+			gotText := fmt.Sprint(renamed, got.Changed, got.Unproven, got.Lacking, got.Current)
+			wantText := fmt.Sprint(strings.Fields(tt.rename), strings.Fields(changed), strings.Fields(unproven), strings.Fields(tt.lacking), tt.current)
 			if gotText != wantText || got.Workload.Name != "web" {
 				t.Errorf("got  %s\nwant %s", gotText, wantText)
 			}
 		})
 	}
-	if got := plan.Repoint(uses("a"), plan.Generations{}, "", false); len(got.Rename) != 0 || got.Current {
+	if got := plan.Repoint(uses("a"), plan.Generations{}, plan.RepointOptions{}); len(got.Rename) != 0 || got.Current {
 		t.Errorf("of no generations: %+v", got)
 	}
 }

@@ -11,54 +11,42 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-
-	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
-// Manager names the program that keeps the workload as its manifest says: "Argo
-// CD", "Flux", "Helm", or nothing. app.kubernetes.io/instance alone proves
-// nothing, many charts set it; an Argo CD that tracks by it is known by its name
-// among the field managers.
-func (w Workload) Manager() string {
-	has := func(key string) bool {
-		return w.Labels[key] != "" || w.Annotations[key] != ""
-	}
-	switch {
-	case has("argocd.argoproj.io/tracking-id"), has("argocd.argoproj.io/instance"), slices.ContainsFunc(w.ManagedFields, byArgoCD):
-		return "Argo CD"
-	case has("kustomize.toolkit.fluxcd.io/name"), has("helm.toolkit.fluxcd.io/name"):
-		return "Flux"
-	case w.Labels["app.kubernetes.io/managed-by"] == "Helm", has("meta.helm.sh/release-name"):
-		return "Helm"
-	default:
-		return ""
-	}
-}
-
-func byArgoCD(e metav1.ManagedFieldsEntry) bool {
-	return e.Manager == "argocd-controller" || e.Manager == "argocd-application-controller"
-}
-
-// Behind is one place where the manifest of a workload is behind the cluster:
-// who applies it again goes back to an older generation, or gets a conflict.
+// Behind is one place where the manifest of a workload is behind the cluster: who applies
+// it again goes back to an older generation, or gets a conflict.
 type Behind struct {
 	Source   string // how we know: an annotation, or the field manager that applied it
 	Where    string // as Reference.Where
-	Path     string // JSON pointer in the manifest
-	Old, New string // the change to make there; Old is empty where nobody can know
+	Old, New string // the change to make there
 }
 
 // Next gives the generation that is to be used instead of an older one; empty for
 // every other name.
 type Next func(name string) string
 
-// Behind lists where the manifest is behind. current says whether a name is that of
-// a generation that is to be used.
-func (w Workload) Behind(next Next, current func(name string) bool) []Behind {
+// Behind lists where the manifest is behind, each place once.
+func (w Workload) Behind(next Next) []Behind {
 	list := w.lastApplied(next)
+	add := func(b Behind) {
+		if !slices.ContainsFunc(list, func(have Behind) bool { return have.Where == b.Where && have.Old == b.Old }) {
+			list = append(list, b)
+		}
+	}
 	for _, e := range w.ManagedFields {
-		if e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.Manager != manifest.FieldManager {
-			list = append(list, w.applied(e, next, current)...)
+		if !foreignApply(e) {
+			continue
+		}
+		owns := w.owned(e)
+		for _, r := range w.References() {
+			if field, _ := owns(r); field && next(r.Secret) != "" {
+				add(Behind{"field manager " + e.Manager, r.Where, r.Secret, next(r.Secret)})
+			}
+		}
+	}
+	for _, record := range w.Recorded() {
+		if to := next(record.Secret); to != "" {
+			add(Behind{"field manager " + record.Manager, record.Where, record.Secret, to})
 		}
 	}
 	return list
@@ -80,42 +68,10 @@ func (w Workload) lastApplied(next Next) (list []Behind) {
 	}
 	for _, r := range References(&template) {
 		if to := next(r.Secret); to != "" && to != r.Secret {
-			list = append(list, Behind{"annotation " + corev1.LastAppliedConfigAnnotation, r.Where, w.Kind.pointer() + r.Pointer, r.Secret, to})
+			list = append(list, Behind{"annotation " + corev1.LastAppliedConfigAnnotation, r.Where, r.Secret, to})
 		}
 	}
 	return list
-}
-
-// applied judges what a server-side apply has set. What its manager still owns,
-// the manifest says as the cluster does. What we own alone, in a volume, a
-// container or a variable that the manager owns, we took from it: it was patched,
-// and the manifest not yet applied again.
-func (w Workload) applied(e metav1.ManagedFieldsEntry, next Next, current func(string) bool) (list []Behind) {
-	theirs := w.owned(e)
-	for _, r := range w.References() {
-		field, item := theirs(r)
-		b := Behind{Source: "field manager " + e.Manager, Where: r.Where, Path: w.Kind.pointer() + r.Pointer}
-		switch to := next(r.Secret); {
-		case to != "" && to != r.Secret && field:
-			b.Old, b.New = r.Secret, to
-			list = append(list, b)
-		case item && !field && current(r.Secret) && w.ours(r):
-			b.New = r.Secret
-			list = append(list, b)
-		}
-	}
-	return list
-}
-
-// ours says that a reference is as our own patch left it.
-func (w Workload) ours(r Reference) bool {
-	return slices.ContainsFunc(w.ManagedFields, func(e metav1.ManagedFieldsEntry) bool {
-		if e.Manager != manifest.FieldManager {
-			return false
-		}
-		field, _ := w.owned(e)(r)
-		return field
-	})
 }
 
 // owned gives a judge of references: whether a field manager owns the reference

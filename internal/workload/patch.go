@@ -2,56 +2,131 @@
 
 package workload
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
 
 // operation is one step of an RFC 6902 JSON Patch.
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
-	Value string `json:"value"`
+	Value any    `json:"value"`
 }
 
 // change is one reference that a renaming changes.
-type change struct{ path, from, to string }
+type change struct{ path, where, from, to string }
 
 func (w Workload) changes(rename map[string]string) (list []change) {
 	for _, r := range w.References() {
 		if to := rename[r.Secret]; to != "" && to != r.Secret {
-			list = append(list, change{w.Kind.pointer() + r.Pointer, r.Secret, to})
+			list = append(list, change{w.Kind.pointer() + r.Pointer, r.Where, r.Secret, to})
 		}
 	}
 	return list
 }
 
-// Patch gives the JSON Patch that renames Secrets, old name to new, in all
-// references of the workload: it applies only where each reference is still what
-// it was. It is nil if nothing is to change.
+// Patch returns the JSON Patch that renames Secrets, old name to new, in all references of
+// the workload. It applies only to the generation that w is of, and only where each
+// reference is still what it was. What a server-side apply set it records in an annotation
+// of the workload itself, as the apply loses these fields to the patch. It is nil if
+// nothing is to change.
 func (w Workload) Patch(rename map[string]string) []byte {
-	return patch(w.changes(rename))
-}
-
-// Back gives the patch that undoes Patch.
-func (w Workload) Back(rename map[string]string) []byte {
 	list := w.changes(rename)
-	for i, c := range list {
-		list[i].from, list[i].to = c.to, c.from
-	}
-	return patch(list)
-}
-
-func patch(list []change) []byte {
 	if len(list) == 0 {
 		return nil
 	}
-	var steps []operation
+	steps := []operation{{"test", "/metadata/generation", w.Generation}}
+	return encode(append(append(steps, renames(list)...), w.recording(list)...))
+}
+
+// Back returns the patch that undoes Patch.
+func (w Workload) Back(rename map[string]string) []byte {
+	list := w.changes(rename)
+	if len(list) == 0 {
+		return nil
+	}
+	for i, c := range list {
+		list[i].from, list[i].to = c.to, c.from
+	}
+	return encode(renames(list))
+}
+
+func renames(list []change) (steps []operation) {
 	for _, c := range list {
 		steps = append(steps, operation{"test", c.path, c.from}, operation{"replace", c.path, c.to})
 	}
+	return steps
+}
+
+func encode(steps []operation) []byte {
 	text, err := json.Marshal(steps)
 	if err != nil {
-		panic("strings always have a JSON form: " + err.Error())
+		panic("strings and numbers always have a JSON form: " + err.Error())
 	}
 	return text
+}
+
+// recordPath is the annotation's, with the slash of its name escaped.
+var recordPath = "/metadata/annotations/" + strings.ReplaceAll(manifest.AnnotationManifest, "/", "~1")
+
+// recording returns the steps that write down which manifests name the old names. A
+// workload without any annotation gets them as a whole, which is safe only for the very
+// object that was looked at.
+func (w Workload) recording(list []change) []operation {
+	records := w.Recorded()
+	for _, c := range list {
+		for _, manager := range w.appliers(c) {
+			record := Record{Manager: manager, Where: c.where, Secret: c.from}
+			if !slices.Contains(records, record) {
+				records = append(records, record)
+			}
+		}
+	}
+	text := string(encodeRecords(records))
+	switch _, has := w.Annotations[manifest.AnnotationManifest]; {
+	case len(records) == 0 && has:
+		return []operation{{"remove", recordPath, nil}}
+	case len(records) == 0, w.Annotations[manifest.AnnotationManifest] == text:
+		return nil
+	case len(w.Annotations) == 0:
+		return []operation{
+			{"test", "/metadata/resourceVersion", w.ResourceVersion},
+			{"add", "/metadata/annotations", map[string]string{manifest.AnnotationManifest: text}},
+		}
+	default:
+		return []operation{{"add", recordPath, text}}
+	}
+}
+
+// appliers returns the field managers whose server-side apply owns a reference.
+func (w Workload) appliers(c change) (managers []string) {
+	for _, e := range w.ManagedFields {
+		if !foreignApply(e) {
+			continue
+		}
+		owns := w.owned(e)
+		for _, r := range w.References() {
+			if field, _ := owns(r); field && r.Where == c.where && r.Secret == c.from {
+				managers = append(managers, e.Manager)
+			}
+		}
+	}
+	return managers
+}
+
+func foreignApply(e metav1.ManagedFieldsEntry) bool {
+	return e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.Manager != manifest.FieldManager
+}
+
+// Changed says whether a later state is not the one that Patch was made for.
+func (w Workload) Changed(now Workload) bool {
+	return now.Generation != w.Generation || len(w.Annotations) == 0 && now.ResourceVersion != w.ResourceVersion
 }
 
 // Sight says how a workload looks beside what a renaming makes of it.
@@ -61,16 +136,13 @@ type Sight int
 const (
 	Untouched Sight = iota // each reference is as Patch expects it
 	Repointed              // each reference is as Patch leaves it
-	Otherwise              // somebody else was here
+	Otherwise              // another process was here
 )
 
-// Compare says how the workload looks now, in a later state, to one who wanted
-// to rename references of w. Where there is nothing to rename, it is Repointed.
+// Compare says how the workload looks now, in a later state, to one who wanted to rename
+// references of w. Where there is nothing to rename, it is Repointed.
 func (w Workload) Compare(now Workload, rename map[string]string) Sight {
-	names := map[string]string{}
-	for _, r := range now.References() {
-		names[now.Kind.pointer()+r.Pointer] = r.Secret
-	}
+	names := now.secretsByPlace()
 	before, after := 0, 0
 	list := w.changes(rename)
 	for _, c := range list {
@@ -89,4 +161,32 @@ func (w Workload) Compare(now Workload, rename map[string]string) Sight {
 	default:
 		return Otherwise
 	}
+}
+
+func (w Workload) secretsByPlace() map[string]string {
+	names := map[string]string{}
+	for _, r := range w.References() {
+		names[w.Kind.pointer()+r.Pointer] = r.Secret
+	}
+	return names
+}
+
+// Reverted returns the references that name the old name of a renaming again, or still,
+// and who made them so: the field manager that owns one of them and changed it last, ""
+// if nobody is known.
+func (w Workload) Reverted(rename map[string]string) (secrets []string, manager string) {
+	var last *metav1.Time
+	for _, r := range w.References() {
+		if _, old := rename[r.Secret]; !old {
+			continue
+		}
+		secrets = append(secrets, r.Secret)
+		for _, e := range w.ManagedFields {
+			if field, _ := w.owned(e)(r); field && e.Subresource == "" && e.Manager != manifest.FieldManager && (last == nil || e.Time != nil && last.Before(e.Time)) {
+				last, manager = e.Time, e.Manager
+			}
+		}
+	}
+	slices.Sort(secrets)
+	return slices.Compact(secrets), manager
 }

@@ -12,7 +12,7 @@ import (
 var toSecond = map[string]string{"secret-a": "secret-a-g2", "keys": "keys-g2", "secret-z": "secret-z-g2", "registry": "registry"}
 
 const (
-	golden = `[{"op":"test","path":"AT/spec/volumes/0/secret/secretName","value":"secret-a"},` +
+	golden = `[{"op":"test","path":"/metadata/generation","value":7},{"op":"test","path":"AT/spec/volumes/0/secret/secretName","value":"secret-a"},` +
 		`{"op":"replace","path":"AT/spec/volumes/0/secret/secretName","value":"secret-a-g2"},` +
 		`{"op":"test","path":"AT/spec/containers/0/env/1/valueFrom/secretKeyRef/name","value":"keys"},` +
 		`{"op":"replace","path":"AT/spec/containers/0/env/1/valueFrom/secretKeyRef/name","value":"keys-g2"}]`
@@ -42,6 +42,7 @@ func TestPatch(t *testing.T) {
 			at = ""
 		}
 		w, _ := Of(o)
+		w.Generation = 7
 		if got, want := string(w.Patch(toSecond)), strings.ReplaceAll(golden, "AT", at); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", kind, got, want)
 		}

@@ -57,17 +57,24 @@ func (k Kind) pointer() string {
 type Workload struct {
 	Kind                 Kind
 	Namespace, Name, UID string
+	Generation           int64
+	ResourceVersion      string
 	Labels, Annotations  map[string]string
 	ManagedFields        []metav1.ManagedFieldsEntry // not of Pods
 	Template             corev1.PodTemplateSpec
 	Owner                string // its controller, as ReplicaSet/web-5d9c; empty if it has none
+	OwnerVersion         string // the apiVersion of its controller
 	Phase                string // of a Pod
 	Ready                bool   // of a Pod
 	Finished             bool   // of a Pod or a Job: it never runs again
 	// GaveUp is when a Deployment last exceeded its progress deadline. It stays in
 	// its status for a moment after the next change of its template.
-	GaveUp   time.Time
-	progress Progress
+	GaveUp time.Time
+	// Patience is how long its rollout may stand still before it counts as failed: by its
+	// own progressDeadlineSeconds where it has them. Pause is how long one pod may take by
+	// its settings alone: to end, and to count as available.
+	Patience, Pause time.Duration
+	progress        Progress
 }
 
 // String gives the workload as kubectl writes it: deployment/web.
@@ -80,11 +87,19 @@ func Of(obj runtime.Object) (Workload, bool) {
 	case *appsv1.Deployment:
 		w := of(Deployment, o, o.Spec.Template, deployment(o))
 		w.GaveUp = exceeded(o)
+		if limit := o.Spec.ProgressDeadlineSeconds; limit != nil {
+			w.Patience = seconds(*limit) + deadlineMargin
+		}
+		w.Pause += seconds(o.Spec.MinReadySeconds)
 		return w, true
 	case *appsv1.StatefulSet:
-		return of(StatefulSet, o, o.Spec.Template, statefulSet(o)), true
+		w := of(StatefulSet, o, o.Spec.Template, statefulSet(o))
+		w.Pause += seconds(o.Spec.MinReadySeconds)
+		return w, true
 	case *appsv1.DaemonSet:
-		return of(DaemonSet, o, o.Spec.Template, daemonSet(o)), true
+		w := of(DaemonSet, o, o.Spec.Template, daemonSet(o))
+		w.Pause += seconds(o.Spec.MinReadySeconds)
+		return w, true
 	case *batchv1.CronJob:
 		return of(CronJob, o, o.Spec.JobTemplate.Spec.Template, Progress{Done, "its next Job takes the change"}), true
 	case *batchv1.Job:
@@ -104,13 +119,30 @@ func Of(obj runtime.Object) (Workload, bool) {
 func of(kind Kind, o metav1.Object, template corev1.PodTemplateSpec, progress Progress) Workload {
 	w := Workload{
 		Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID()),
+		Generation: o.GetGeneration(), ResourceVersion: o.GetResourceVersion(), Patience: defaultPatience, Pause: grace(template),
 		Labels: o.GetLabels(), Annotations: o.GetAnnotations(), ManagedFields: o.GetManagedFields(),
 		Template: template, progress: progress,
 	}
 	if owner := metav1.GetControllerOf(o); owner != nil {
-		w.Owner = owner.Kind + "/" + owner.Name
+		w.Owner, w.OwnerVersion = owner.Kind+"/"+owner.Name, owner.APIVersion
 	}
 	return w
+}
+
+const (
+	defaultPatience = 10 * time.Minute // progressDeadlineSeconds of a Deployment that says nothing
+	deadlineMargin  = 30 * time.Second // the controller itself is the first to give up
+	defaultGrace    = 30 * time.Second // terminationGracePeriodSeconds of a pod that says nothing
+)
+
+func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }
+
+// grace is how long a pod may take to end.
+func grace(template corev1.PodTemplateSpec) time.Duration {
+	if limit := template.Spec.TerminationGracePeriodSeconds; limit != nil {
+		return time.Duration(*limit) * time.Second
+	}
+	return defaultGrace
 }
 
 func ofPod(p *corev1.Pod) Workload {

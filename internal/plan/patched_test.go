@@ -25,6 +25,12 @@ func byHelm(r plan.Repointing) plan.Repointing {
 	return r
 }
 
+// owned makes the workload one that a controller made.
+func owned(r plan.Repointing) plan.Repointing {
+	r.Workload.Owner = "Shop/web"
+	return r
+}
+
 func TestPatched(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -41,34 +47,13 @@ func TestPatched(t *testing.T) {
 		{"nor can a Job", step(workload.Job, "once", true), true, false},
 		{"a Rollout is not patched from here", step(workload.Rollout, "canary", true), true, false},
 		{"Helm keeps it", byHelm(step(workload.Deployment, "web", true)), false, false},
+		{"its pods lack a key", step(workload.Deployment, "web", true, "k-new"), true, false},
+		{"a controller owns it", owned(step(workload.Deployment, "web", true)), false, false},
+		{"a controller owns it, forced", owned(step(workload.Deployment, "web", true)), true, true},
 		{"Helm keeps it, forced", byHelm(step(workload.Deployment, "web", true)), true, true},
 	} {
 		if got := tt.step.Patched(tt.force); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
-		}
-	}
-}
-
-func TestRefused(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		steps []plan.Repointing
-		force bool
-		want  string // the workloads, then the keys
-	}{
-		{"no workload", nil, false, " lack "},
-		{"the pods hold the key", []plan.Repointing{step(workload.Deployment, "web", true)}, false, " lack "},
-		{"the pods lack the key", []plan.Repointing{step(workload.Deployment, "web", true, "k-new")}, false, "deployment/web lack k-new"},
-		{"one of two lacks it", []plan.Repointing{step(workload.Deployment, "web", true), step(workload.StatefulSet, "db", true, "k-new")}, false, "statefulset/db lack k-new"},
-		{"both lack the same key", []plan.Repointing{step(workload.Deployment, "web", true, "k-new"), step(workload.StatefulSet, "db", true, "k-new")}, false, "deployment/web statefulset/db lack k-new"},
-		{"the keys are sorted", []plan.Repointing{step(workload.Deployment, "web", true, "k-new"), step(workload.StatefulSet, "db", true, "k-before")}, false, "deployment/web statefulset/db lack k-before k-new"},
-		{"a Pod that lacks it gets no patch", []plan.Repointing{step(workload.Pod, "alone", true, "k-new")}, false, " lack "},
-		{"nor does what Helm keeps", []plan.Repointing{byHelm(step(workload.Deployment, "web", true, "k-new"))}, false, " lack "},
-		{"what Helm keeps is patched by force", []plan.Repointing{byHelm(step(workload.Deployment, "web", true, "k-new"))}, true, "deployment/web lack k-new"},
-	} {
-		workloads, keys := plan.Refused(tt.steps, tt.force)
-		if got := strings.Join(workloads, " ") + " lack " + strings.Join(keys, " "); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }
