@@ -102,7 +102,7 @@ func (p rotatedPlace) names(deployment string) string {
 // on picks the requests of a method, to a path that ends so.
 func on(method, suffix string, action faultproxy.Action) faultproxy.Rule {
 	return func(r faultproxy.Request) faultproxy.Action {
-		if r.Method == method && strings.HasSuffix(r.Path, suffix) {
+		if r.Method == method && strings.HasSuffix(r.Path, suffix) && !strings.Contains(r.RawQuery, "dryRun") {
 			return action
 		}
 		return nil
@@ -123,7 +123,7 @@ func (p rotatedPlace) held(method, suffix string, args ...string) (run *running,
 
 func asked(proxy *faultproxy.Proxy, method, suffix string) (n int) {
 	for _, r := range proxy.Requests() {
-		if r.Method == method && strings.HasSuffix(r.Path, suffix) {
+		if r.Method == method && strings.HasSuffix(r.Path, suffix) && !strings.Contains(r.RawQuery, "dryRun") {
 			n++
 		}
 	}
@@ -143,7 +143,7 @@ func TestWorkloadChangedBeforeItsPatch(t *testing.T) {
 		name, change, names, image string
 		patches                    int
 	}{
-		{"another image", imageToo, "secret-00-g2 secret-01-g2", "another", 1},
+		{"another image", imageToo, "secret-00-g2 secret-01-g2", "another", 2},
 		{"one reference is gone", shifted, "secret-01-g2", "i", 2},
 		{"one reference is another", another, "somebodys secret-01-g2", "i", 2},
 		{"all done by somebody else", done, "secret-00-g2 secret-01-g2", "i", 1},
@@ -178,7 +178,7 @@ func TestWorkloadThatLosesItsKeyringBeforeItsPatch(t *testing.T) {
 	p.kubectl("", "patch", "deployment", "web", "--type=json", "-p", `[{"op":"remove","path":"/spec/template/spec/volumes/0"}]`)
 	release()
 	code, out := run.ended(t)
-	if code != 2 || !strings.Contains(out, "error: deployment/web in namespace \""+p.namespace+"\": it was changed meanwhile, and its pods are not known to hold key k") {
+	if code != 2 || !strings.Contains(out, "error: deployment/web in namespace \""+p.namespace+"\": it was changed meanwhile, and its pods are not known to have key k") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	if names := p.names("web"); names != "secret-00" {
@@ -231,9 +231,10 @@ func TestInterruptedRollout(t *testing.T) {
 	for _, name := range []string{"a-web", "b-web"} {
 		p.kubectl(web(name, "secret-00"), "create", "-f", "-")
 	}
-	p.kubectl("", "set", "resources", "deployment", "a-web", "--requests=cpu=1001") // fits on no node
-	run := start(p.command(proxyKubeconfig(t, proxy), "rollout", "--yes", "--apps-have-key", nextKeyID))
-	run.await(t, func() bool { return asked(proxy, http.MethodGet, "/deployments/a-web") > 1 })
+	p.kubectl("", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=2m")
+	p.kubectl(`{"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "huge"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "1001"}}]}}`, "create", "-f", "-") // new pods fit on no node
+	run := start(p.command(proxyKubeconfig(t, proxy), "rollout", "--yes", "--max-progressing", "1", "--apps-have-key", nextKeyID))
+	run.await(t, func() bool { return asked(proxy, http.MethodPatch, "/deployments/a-web") == 1 && p.names("a-web") == "secret-00-g2" })
 	interrupt(t, run)
 	code, out := run.ended(t)
 	if code != 130 || !strings.HasSuffix(out, "interrupted: the same command finishes the work\n") {
@@ -242,7 +243,8 @@ func TestInterruptedRollout(t *testing.T) {
 	if a, b := p.names("a-web"), p.names("b-web"); a != "secret-00-g2" || b != "secret-00" {
 		t.Errorf("they name %s and %s", a, b)
 	}
-	p.kubectl("", "set", "resources", "deployment", "a-web", "--requests=cpu=1")
+	p.kubectl("", "delete", "limitrange", "huge")
+	p.kubectl("", "rollout", "restart", "deployment", "a-web")
 	out = p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
 	if !strings.Contains(out, "deployment/a-web unchanged") || !strings.Contains(out, "deployment/b-web patched and rolled out\n") {
 		t.Errorf("the next run:\n%s", out)

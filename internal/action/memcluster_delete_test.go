@@ -142,12 +142,14 @@ func (m *memCluster) GetWorkload(_ context.Context, kind workload.Kind, namespac
 // workloads have.
 func (m *memCluster) Repoint(_ context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error) {
 	if dryRun {
-		return w, nil
+		return w, m.denies[w.Name]
 	}
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
 	if m.patched != nil {
 		m.patched(w, rename)
 	}
-	what := m.next()
+	what, was := m.next(), w
 	list := m.workloads[w.Namespace]
 	i := slices.IndexFunc(list, func(o workload.Workload) bool { return o.String() == w.String() })
 	if what == sound || what == landed {
@@ -161,6 +163,9 @@ func (m *memCluster) Repoint(_ context.Context, w workload.Workload, rename map[
 	}
 	switch what {
 	case sound:
+		if m.reverts[w.Name] { // the API server takes the patch, and a controller the change
+			return was, nil
+		}
 		return w, nil
 	case changed:
 		return workload.Workload{}, cluster.ErrStale

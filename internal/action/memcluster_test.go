@@ -62,6 +62,8 @@ type memCluster struct {
 	walks     int                                                 // over all namespaces
 	denied    []cluster.Kind                                      // to every walk
 	workloads map[string][]workload.Workload                      // by namespace
+	denies    map[string]error                                    // what admission says to the patch of a workload, by its name
+	reverts   map[string]bool                                     // whose old names are put back at once, by its name
 	patched   func(w workload.Workload, rename map[string]string) // called before a patch that is no dry run
 }
 
@@ -206,6 +208,7 @@ type desk struct {
 	files   atomicfile.FS
 	said    []Event
 	mutex   sync.Mutex
+	order   []string        // of the workloads that were patched
 	fates   map[string]Fate // of the workloads of the last rollout, by name
 	request Request
 }

@@ -126,7 +126,11 @@ func (s *Session) line(format string, args ...any) {
 }
 
 // hint tells the way out of what was told before.
-func (s *Session) hint(way hint.Text) { s.Tell(Event{Kind: Hint, Text: string(way)}) }
+func (s *Session) hint(way hint.Text) {
+	if way != "" {
+		s.Tell(Event{Kind: Hint, Text: string(way)})
+	}
+}
 
 // did tells what was done in a namespace, which is named where there are several.
 func (s *Session) did(namespace, format string, args ...any) {

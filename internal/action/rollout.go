@@ -189,7 +189,7 @@ func (p *RolloutPlan) foresee(ctx context.Context) error {
 		for _, step := range p.patches() {
 			group.Go(func() error {
 				_, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, true)
-				if err != nil && !errors.Is(err, cluster.ErrStale) { // which is for the patch itself
+				if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
 					step.fail(Denied, err)
 				}
 				return nil

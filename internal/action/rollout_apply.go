@@ -77,7 +77,7 @@ func (r *rollingOut) finished(i int) {
 	defer r.mutex.Unlock()
 	step := r.Steps[i]
 	r.done[i] = true
-	r.failed = r.failed || step.sent && step.Fate == Stuck || step.Fate == Denied
+	r.failed = r.failed || step.Fate == Stuck || step.Fate == Denied
 	for ; r.told < len(r.Steps) && r.done[r.told]; r.told++ {
 		r.tellResult(r.Steps[r.told])
 	}
@@ -86,9 +86,7 @@ func (r *rollingOut) finished(i int) {
 // tellResult says what became of a workload, and the way out of a failure.
 func (r *rollingOut) tellResult(step *Step) {
 	s, w := r.session, step.Workload
-	if step.Fate != Differs {
-		s.did(w.Namespace, "%s %s", w, step.Text())
-	}
+	s.did(w.Namespace, "%s %s", w, step.Text())
 	switch {
 	case step.Fate == Stuck:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))

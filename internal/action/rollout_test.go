@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -14,8 +15,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -166,5 +169,104 @@ func TestRolloutAfterAPushOfNothing(t *testing.T) {
 	}
 	if _, err := (Rollout{Values: true}).Plan(t.Context(), s); err != nil {
 		t.Error(err)
+	}
+}
+
+// What fails holds nothing else up, what is unhealthy comes last, and each workload gets
+// its own result.
+func TestRolloutFates(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		verb     Rollout
+		spoil    func(*desk)
+		want     map[string]Fate
+		failed   bool
+		findings bool
+	}{
+		{name: "all go", want: map[string]Fate{"agent": RolledOut, "db": RolledOut, "web": RolledOut}},
+		{name: "admission denies one", spoil: func(d *desk) { d.cluster.denies["agent"] = errFault }, want: map[string]Fate{"agent": Denied, "db": RolledOut, "web": RolledOut}, failed: true},
+		{name: "a dry run in doubt decides nothing", spoil: func(d *desk) { d.cluster.denies["agent"] = cluster.ErrDoubtful }, want: map[string]Fate{"agent": RolledOut, "db": RolledOut, "web": RolledOut}},
+		{name: "after a failure nothing more, if so said", verb: Rollout{FailFast: true, MaxProgressing: 1}, spoil: func(d *desk) { d.cluster.at, d.cluster.fault = d.cluster.writes+1, refused },
+			want: map[string]Fate{"agent": Stuck, "db": Unsent, "web": Unsent}, failed: true, findings: true},
+		{name: "one that was unhealthy before comes last", verb: Rollout{MaxProgressing: 1}, spoil: func(d *desk) {
+			d.cluster.workloads["a"] = slices.DeleteFunc(d.cluster.workloads["a"], func(w workload.Workload) bool { return w.Name == "agent" })
+			d.runIn("a", "agent", 0, "secret-a")
+			d.cluster.patched = func(w workload.Workload, _ map[string]string) { d.order = append(d.order, w.Name) }
+		}, want: map[string]Fate{"agent": Unhealthy, "db": RolledOut, "web": RolledOut}, findings: true},
+		{name: "one is changed back", spoil: func(d *desk) { d.cluster.reverts["db"] = true }, want: map[string]Fate{"agent": RolledOut, "db": ChangedBack, "web": RolledOut}, findings: true},
+		{name: "those that were named", verb: Rollout{Only: []string{"deployment/web"}}, want: map[string]Fate{"web": RolledOut}},
+		{name: "but for those", verb: Rollout{Skip: []string{"deployment/web"}}, want: map[string]Fate{"agent": RolledOut, "db": RolledOut}},
+		{name: "by a selector", verb: Rollout{Selector: labels.SelectorFromSet(labels.Set{"tier": "none"})}, want: map[string]Fate{}},
+		{name: "patched only", verb: Rollout{NoWait: true}, want: map[string]Fate{"agent": Patched, "db": Patched, "web": Patched}},
+		{name: "one is owned", spoil: func(d *desk) { d.cluster.workloads["a"][0].Owner = "Shop/x" }, want: map[string]Fate{"agent": LeftAlone, "db": RolledOut, "web": RolledOut}, findings: true},
+		{name: "one names what is gone too", spoil: func(d *desk) { d.run("old", "secret-a-g0", "secret-b-g7") }, want: map[string]Fate{"agent": RolledOut, "db": RolledOut, "web": RolledOut}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDesk(t, threeEntries, "a")
+			d.changeValues()
+			d.cluster.denies, d.cluster.reverts = map[string]error{}, map[string]bool{}
+			for _, name := range []string{"agent", "db", "web"} {
+				d.run(name, "secret-a")
+			}
+			if tc.spoil != nil {
+				tc.spoil(d)
+			}
+			tc.verb.Values = true
+			findings, err := d.rollout(t.Context(), tc.verb)
+			if !maps.Equal(d.fates, tc.want) || errors.Is(err, errStepsFailed) != tc.failed || findings != tc.findings {
+				t.Errorf("%v, findings %t, %v", d.fates, findings, err)
+			}
+			if len(d.order) > 0 && d.order[len(d.order)-1] != "agent" {
+				t.Errorf("patched in the order %q", d.order)
+			}
+			var told []string
+			for _, line := range d.did() {
+				name, _, _ := strings.Cut(strings.TrimPrefix(line, "deployment/"), " ")
+				told = append(told, name)
+			}
+			if !slices.IsSorted(told) && tc.name != "one that was unhealthy before comes last" || len(told) != len(tc.want) {
+				t.Errorf("told of %q", told)
+			}
+		})
+	}
+}
+
+// A keyring Secret gets its next generation only where the pods need it: after retire has
+// dropped a key from the .env nothing restarts.
+func TestRolloutKeepsTheKeyring(t *testing.T) {
+	keyrings := func(d *desk) (names []string) {
+		for at := range d.cluster.whole {
+			names = append(names, at[1])
+		}
+		slices.Sort(names)
+		return names
+	}
+	d := newDesk(t, threeEntries, "a")
+	d.changeKeys() // fernet-key has the old key alone, and then both
+	had := keyrings(d)
+	d.run("web", had[len(had)-1], "secret-a-g2")
+	put(t, DefaultEnv, newValues.Replace(threeEntries)) // as retire leaves it
+	if _, err := d.rollout(t.Context(), Rollout{}); err != nil || !slices.Equal(keyrings(d), had) || d.fates["web"] != Unchanged {
+		t.Errorf("%v, %v, %q", err, d.fates, keyrings(d))
+	}
+	if _, err := d.rollout(t.Context(), Rollout{DropPrevious: true}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != RolledOut {
+		t.Errorf("%v, %v, %q", err, d.fates, keyrings(d))
+	}
+	if _, err := d.rollout(t.Context(), Rollout{DropPrevious: true}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != Unchanged {
+		t.Errorf("again: %v, %v, %q", err, d.fates, keyrings(d))
+	}
+	if _, err := d.rollout(t.Context(), Rollout{}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != Unchanged {
+		t.Errorf("and without: %v, %v, %q", err, d.fates, keyrings(d))
+	}
+}
+
+// A keyring that would lose the key of a token that stays is not moved to.
+func TestDropPreviousWhereATokenNeedsIt(t *testing.T) {
+	d := newDesk(t, threeEntries, "a")
+	d.changeKeys()
+	d.run("web", "fernet-key", "secret-a")
+	findings, err := d.rollout(t.Context(), Rollout{DropPrevious: true})
+	if !errors.Is(err, errStepsFailed) || !findings && d.fates["web"] != Lacking || !slices.Equal(d.reads(), []string{"web fernet-key", "web secret-a"}) {
+		t.Errorf("%v, %v, %q", err, d.fates, d.reads())
 	}
 }

@@ -26,7 +26,7 @@ const (
 	ChangedBack Fate = "changed back" // the old references are there again
 	LeftAlone   Fate = "left"         // to who keeps it as its source says
 	ByHand      Fate = "by hand"      // its template cannot be patched
-	Differs     Fate = "differs"      // all that is older has another value
+	Differs     Fate = "differs"      // what is older has another value
 	Lacking     Fate = "lacks key"    // its pods are not known to have the key that they would need
 	Denied      Fate = "denied"       // the API server refuses the patch
 	Stuck       Fate = "failed"       // the rollout failed, or its time is over
@@ -66,7 +66,7 @@ func (s *Step) first(force bool) Fate {
 	switch {
 	case s.Patched(force):
 		return ToPatch
-	case len(s.Rename) == 0 && len(s.Changed)+len(s.Unproven) > 0 && !s.Current:
+	case len(s.Rename) == 0 && len(s.Changed)+len(s.Unproven) > 0:
 		return Differs
 	case len(s.Rename) == 0:
 		return Unchanged
@@ -114,9 +114,12 @@ func (s *Step) Text() string {
 	case Denied:
 		return "not patched, denied"
 	case Stuck:
-		return word + ", not rolled out"
-	case Gone:
-		return "gone"
+		if !s.sent {
+			return "not patched"
+		}
+		return "patched, not rolled out"
+	case Gone, Differs:
+		return string(s.Fate)
 	case Unsent:
 		return "not patched"
 	case Patched, ToPatch:

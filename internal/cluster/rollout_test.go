@@ -280,9 +280,13 @@ func TestBehindAServerSideApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	behind(t, references)
-	if _, err := l.client.Repoint(t.Context(), l.get(t, workload.Deployment, "web"), toSecond, false); err != nil {
-		t.Fatal(err)
-	}
+	until(t, "no status is written meanwhile", func() bool {
+		_, err := l.client.Repoint(t.Context(), l.get(t, workload.Deployment, "web"), toSecond, false)
+		if err != nil && !errors.Is(err, cluster.ErrStale) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	behind(t, references)
 	if err := apply(t, everywhere()); !apierrors.IsConflict(err) {
 		t.Errorf("the manifest as it was: %v, want a conflict", err)

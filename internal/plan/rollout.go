@@ -138,6 +138,7 @@ func (g Generations) AddKeyring(name string, ids []string) {
 // those that are gone included: the ledger has no rows of keyrings, their names say it all.
 func (g Generations) MoveKeyring(name string, ids []string) {
 	base, _ := names.Split(name)
+	delete(g.Current, g.newest[base])
 	g.Keyrings[name], g.Current[name], g.newest[base] = ids, true, name
 }
 
