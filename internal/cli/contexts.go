@@ -61,6 +61,7 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 			fmt.Fprintln(a.Out, "---")
 		}
 		a.connect.Context = &name
+		o.more = i+1 < len(o.contexts)
 		a.console.hold()
 		err := action.WithRights(run(ctx), verb)
 		a.console.flush()

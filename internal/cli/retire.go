@@ -73,11 +73,12 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), "", func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
+	o.contextsFlag(f)
 	f.BoolVar(&o.strict, "strict", false, "delete nothing while any kind of object could not be looked at")
 	f.StringArrayVar(&o.forgetNamespaces, "forget-namespace", nil, "a namespace whose Secrets were lost for good, repeatable")
 	f.StringArrayVar(&o.forget, "forget-cluster", nil, "a cluster of the ledger that is gone for good, repeatable")
@@ -139,7 +140,7 @@ func (a *app) retire(ctx context.Context, o *retireOptions) error {
 		return errEntries
 	}
 	kept := false
-	if len(o.names) == 0 {
+	if len(o.names) == 0 && !o.more { // a key leaves when all are proven
 		if kept, err = a.dropKeys(ctx, o, p); err != nil {
 			return err
 		}

@@ -116,11 +116,12 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 			if err := errors.Join(o.validate(), o.rolloutOptions.validate(), o.workOptions.validate(*a.connect.Namespace)); err != nil {
 				return err
 			}
-			return run(cmd.Context(), o)
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), "", func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)
+	o.contextsFlag(f)
 	o.rolloutOptions.addFlags(f)
 	f.StringVarP(&o.selector, "selector", "l", "", "only workloads with these labels")
 	f.StringArrayVar(&o.skip, "skip", nil, "a workload that is left alone, as TYPE/NAME, repeatable")

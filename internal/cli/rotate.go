@@ -65,10 +65,11 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 		Long:    rotateLong,
 		Example: rotateExample,
 		Args:    noArguments,
-		RunE:    runs(a, o, run),
+		RunE:    runsInContexts(a, o, &o.workOptions, new(string), run),
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)
+	o.contextsFlag(f)
 	o.rolloutOptions.addFlags(f)
 	f.BoolVar(&o.prepare, "prepare", false, "only stage the next key as KEY_NEXT: it opens, and seals nothing yet")
 	f.BoolVar(&o.abort, "abort", false, "return to the key before, as long as nothing was sent under the new one")
@@ -131,6 +132,7 @@ func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
 	case err != nil && !errors.Is(err, action.ErrUnrecorded):
 		return err
 	}
+	o.newKey = false // other contexts are brought under this one
 	// What was created has to be told, also if it could not be recorded.
 	return cmp.Or(err, a.reportRotation(ctx, o, s, p))
 }

@@ -22,6 +22,7 @@ type workOptions struct {
 	sourceOptions
 	namespaces  []string
 	contexts    []string
+	more        bool // of --contexts, others come after this one
 	ignoreName  bool
 	sameCluster bool // push only: what was recorded may be gone
 	ignoreKeys  []string
