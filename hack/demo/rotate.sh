@@ -30,11 +30,14 @@ say "Push, then stage the next key and keep the keyring in the cluster: FERNET_K
 run kubectl fernet push
 run kubectl fernet rotate --prepare --key-secret fernet-key --yes
 
-say "A Deployment that reads both"
-cp "$root/hack/demo/web.yaml" .
-run cat web.yaml
+say "Workloads that read both: two Deployments, one of them applied on the server's side, a StatefulSet, a DaemonSet, and one that has never worked"
+cp "$root/hack/demo/web.yaml" "$root/hack/demo/api.yaml" .
+run cat web.yaml api.yaml
 run kubectl create -f web.yaml
-run kubectl rollout status deployment/web --timeout=5m
+run kubectl apply --server-side -f api.yaml
+for workload in deployment/web deployment/api statefulset/db daemonset/agent; do
+	run kubectl rollout status "$workload" --timeout=5m
+done
 
 say "From here on a reader opens each token of each Ready pod with that pod's keys, again and again"
 mkfifo "$work/reader"
@@ -44,20 +47,33 @@ exec 3<"$work/reader"
 read -r line <&3 || fail "the reader did not start"
 echo "$line"
 
-say "Rotate: new key, new generations, and the workloads follow"
-run kubectl fernet rotate --key-secret fernet-key --rollout --yes
+say "Rotate: new key, new generations, and the workloads follow. The broken one is named, and holds nobody up"
+blocked kubectl fernet rotate --key-secret fernet-key --rollout --yes
+for workload in daemonset/agent deployment/api deployment/web statefulset/db; do
+	grep -q "^$workload patched and rolled out$" "$work/said" || fail "$workload was not rolled out"
+done
+grep -q '^deployment/broken patched, unhealthy as before$' "$work/said" || fail "the broken one is not named"
 run kubectl get replicasets,secrets
 
-say "Retire is blocked: the old ReplicaSet is the way back"
+say "Retire is blocked: the old ReplicaSets are the way back"
 blocked kubectl fernet retire
 grep -q 'replicaset.apps/web-' "$work/said" || fail "the old ReplicaSet is not named"
 
-say "Give the way back up"
+say "Give the way back up. The file of the api names an old generation still: what it names stays"
+blocked kubectl fernet retire --ignore history --yes
+grep -q '^secret/secret-test-1 deleted$' "$work/said" || fail "what nothing names was not deleted"
+grep -q 'deployment.apps/api' "$work/said" || fail "the manifest that is behind is not named"
+
+say "Change the file, apply it, and nothing names the old generation any more"
+sed -i 's/secret-test-2, key/secret-test-2-g2, key/; s/fernet-key-g1/fernet-key-g2/' api.yaml
+run kubectl apply --server-side -f api.yaml
 run kubectl fernet retire --ignore history --yes
 if grep -q '^KEY_PREVIOUS' .env; then fail ".env still holds the old key"; fi
 
-say "Now .env has one key, and the keyring in the cluster follows"
-run kubectl fernet rollout --yes
+say "The keyring in the cluster loses the old key with the next rotation, or at once"
+blocked kubectl fernet rollout --drop-previous --yes
+sed -i 's/fernet-key-g2/fernet-key-g3/' api.yaml
+run kubectl apply --server-side -f api.yaml
 run kubectl fernet retire --ignore history --yes
 run kubectl get replicasets,secrets
 
