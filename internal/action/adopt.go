@@ -38,7 +38,7 @@ func (a Adopt) Plan(ctx context.Context, s *Session) (*AdoptPlan, error) {
 		return nil, err
 	}
 	namespace := s.Target.Namespaces[0]
-	found, err := s.Cluster.GetSecrets(ctx, namespace, []string{a.Name}, 1)
+	found, err := s.Cluster.GetSecrets(ctx, namespace, []string{a.Name})
 	if err != nil {
 		return nil, err
 	}

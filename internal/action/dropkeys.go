@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
@@ -145,10 +146,8 @@ func (d *KeyDrop) recorded(ctx context.Context) (sites []*keySite, err error) {
 			continue
 		}
 		site.cluster = client
-		for _, namespace := range d.namespaces(book, name) {
-			if err := d.place(ctx, site, book, namespace); err != nil {
-				return nil, err
-			}
+		if err := d.places(ctx, site, book); err != nil {
+			return nil, err
 		}
 	}
 	return sites, nil
@@ -164,7 +163,7 @@ func (d *KeyDrop) reach(name string) (Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Connect(config, s.trace())
+	return s.Connect(config, s.trace(), s.Parallel)
 }
 
 // forgetting is the way out of a cluster that cannot be looked at, but for the target's.
@@ -217,29 +216,61 @@ func (d *KeyDrop) forget(book *ledger.Book, name string) {
 	}
 }
 
-// place looks at every Secret that the evidence has in one namespace.
-func (d *KeyDrop) place(ctx context.Context, site *keySite, book *ledger.Book, namespace string) error {
-	s := d.plan.session
-	records, past := book.At(site.name, namespace)
-	var names []string
+// placed is what a look at every Secret gave that the evidence has in one namespace.
+type placed struct {
+	names map[string]bool
+	sight cluster.Sight
+	err   error
+}
+
+// evidenceOf names the Secrets that the evidence has in a namespace.
+func evidenceOf(book *ledger.Book, clusterName, namespace string) map[string]bool {
+	names := map[string]bool{}
+	records, _ := book.At(clusterName, namespace)
 	for _, record := range records {
 		if !record.Hint && (record.State == ledger.Created || record.State == ledger.Planned) {
-			names = append(names, record.Secret)
+			names[record.Secret] = true
 		}
 	}
-	if len(names) == 0 {
-		return nil
+	return names
+}
+
+// places looks at every Secret that the evidence has in one cluster.
+func (d *KeyDrop) places(ctx context.Context, site *keySite, book *ledger.Book) error {
+	namespaces := d.namespaces(book, site.name)
+	looks := inEach(d.plan.session, namespaces, func(namespace string) placed {
+		names := evidenceOf(book, site.name, namespace)
+		if len(names) == 0 {
+			return placed{}
+		}
+		sight, err := site.cluster.Observe(ctx, namespace, manifest.Interest{Names: names})
+		return placed{names, sight, err}
+	})
+	for i, namespace := range namespaces {
+		if len(looks[i].names) == 0 {
+			continue
+		}
+		if err := d.place(ctx, site, book, namespace, looks[i]); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// place judges what a look at one namespace gave.
+func (d *KeyDrop) place(ctx context.Context, site *keySite, book *ledger.Book, namespace string, look placed) error {
+	s := d.plan.session
 	where := fmt.Sprintf("namespace %q of cluster %q", namespace, site.name)
-	objects, err := site.cluster.GetSecrets(ctx, namespace, slices.Compact(names), s.Parallel)
-	if site.Asked = true; err != nil {
+	if site.Asked = true; look.err != nil {
 		site.Unseen = true
-		d.keep("%s could not be looked at: %s", where, hint.OneLine(err.Error()))
+		d.keep("%s could not be looked at: %s", where, hint.OneLine(look.err.Error()))
 		d.unless(d.forgetting(site.name))
 		return ctx.Err()
 	}
+	objects := look.sight.Objects
 	site.Found += len(objects)
 	forgotten := site.name == s.Target.Cluster && slices.Contains(d.plan.verb.ForgetNamespaces, namespace)
+	records, past := book.At(site.name, namespace)
 	use := plan.UseOfKeys(plan.NewView(site.name, namespace, records, past, objects, nil), d.Keys, s.Project.Sealer.Judge, d.alone, d.willGo, forgotten)
 	d.ended = append(d.ended, use.Close...)
 	d.used(where, namespace, use)

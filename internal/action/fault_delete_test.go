@@ -172,7 +172,7 @@ func TestEveryFaultOfRetire(t *testing.T) {
 		for _, what := range []fault{unsent, refused, lost, landed, held, changed} {
 			situation.loop(t, fmt.Sprintf("fault %d at write", what), 4, func(d *desk, at int) { d.cluster.at, d.cluster.fault = d.cluster.writes+at, what }, func(d *desk) int { return d.cluster.writes })
 		}
-		situation.loop(t, "no answer to look", 6, func(d *desk, at int) { d.cluster.blind = d.cluster.looks + at }, func(d *desk) int { return d.cluster.looks })
+		situation.loop(t, "no answer to look", 4, func(d *desk, at int) { d.cluster.blind = d.cluster.looks + at }, func(d *desk) int { return d.cluster.looks })
 		for _, dies := range []bool{false, true} {
 			situation.loop(t, fmt.Sprintf("no disk, and with %v none after it, at file call", dies), 10, func(d *desk, at int) { d.files = &faultfs.FS{FailAt: at, Dies: dies} }, func(d *desk) int {
 				if files, faulty := d.files.(*faultfs.FS); faulty {

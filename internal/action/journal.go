@@ -127,14 +127,17 @@ func (s *Session) drafts(decisions []plan.Decision) (drafts []draft, durable []l
 // refuse them all (no such namespace, no right, no quota) is known before anything is
 // written anywhere. stops says which refusals are such.
 func (s *Session) ask(ctx context.Context, rows []ledger.Row, stops func(error) bool) error {
-	asked := map[string]bool{}
+	first, namespaces := map[string]ledger.Row{}, []string(nil)
 	for _, row := range rows {
-		if asked[row.Namespace] {
-			continue
+		if _, has := first[row.Namespace]; !has {
+			first[row.Namespace] = row
+			namespaces = append(namespaces, row.Namespace)
 		}
-		asked[row.Namespace] = true
-		if result := s.Cluster.Create(ctx, row, true); result.Fate == cluster.Refused && stops(result.Err) {
-			return fmt.Errorf("namespace %q: %w", row.Namespace, result.Err)
+	}
+	results := inEach(s, namespaces, func(namespace string) cluster.Result { return s.Cluster.Create(ctx, first[namespace], true) })
+	for i, result := range results {
+		if result.Fate == cluster.Refused && stops(result.Err) {
+			return fmt.Errorf("namespace %q: %w", namespaces[i], result.Err)
 		}
 	}
 	return ctx.Err()

@@ -103,20 +103,36 @@ func (m *memCluster) delete(o manifest.Object, dryRun bool) cluster.DeleteResult
 	return cluster.DeleteResult{Fate: fate, Err: errFault}
 }
 
-func (m *memCluster) Walk(_ context.Context, namespace string, names func(string) bool, _ int) (walk cluster.Walk, err error) {
+func (m *memCluster) Walks(_ context.Context, namespaces []string, names func(namespace, name string) bool) (map[string]cluster.Walk, error) {
 	if err := m.look(); err != nil {
-		return walk, err
+		return nil, err
 	}
 	m.walks++
-	walk.Denied = m.denied
-	if m.refer != nil {
-		for _, f := range m.refer(m.walks, namespace) {
-			if names(f.Secret) {
-				walk.Findings = append(walk.Findings, f)
+	walks := map[string]cluster.Walk{}
+	for _, namespace := range namespaces {
+		walk := cluster.Walk{Denied: m.denied}
+		if m.refer != nil {
+			for _, f := range m.refer(m.walks, namespace) {
+				if names(namespace, f.Secret) {
+					walk.Findings = append(walk.Findings, f)
+				}
 			}
 		}
+		walks[namespace] = walk
 	}
-	return walk, nil
+	return walks, nil
+}
+
+func (m *memCluster) Users(_ context.Context, namespaces []string, wanted func(workload.Workload) bool) (map[string]cluster.Users, error) {
+	if err := m.look(); err != nil {
+		return nil, err
+	}
+	all := map[string]cluster.Users{}
+	for _, namespace := range namespaces {
+		unwanted := func(w workload.Workload) bool { return !wanted(w) }
+		all[namespace] = cluster.Users{Workloads: slices.DeleteFunc(slices.Clone(m.workloads[namespace]), unwanted)}
+	}
+	return all, nil
 }
 
 func (m *memCluster) Workloads(_ context.Context, namespace string) (list []workload.Workload, denied []string, err error) {

@@ -90,25 +90,29 @@ func (m *memCluster) put(o manifest.Object) manifest.Object {
 	return o
 }
 
-func (m *memCluster) Observe(_ context.Context, namespace string, in manifest.Interest, _ int) (objects []manifest.Object, listed bool, err error) {
+func (m *memCluster) Observe(_ context.Context, namespace string, in manifest.Interest) (sight cluster.Sight, err error) {
 	if err := m.look(); err != nil {
-		return nil, false, err
+		return sight, err
 	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, at := range slices.SortedFunc(maps.Keys(m.secrets), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
 		if o := m.secrets[at]; o.Namespace == namespace && (in.Covers(o.Name) || in.Labelled && o.Managed) {
-			objects = append(objects, o)
+			sight.Objects = append(sight.Objects, o)
+		}
+		if o := m.secrets[at]; o.Namespace == namespace && o.Kind == manifest.KindKeyring && !m.unlist {
+			sight.Keyrings = append(sight.Keyrings, m.whole[at])
 		}
 	}
-	return objects, !m.unlist, nil
+	sight.Listed = !m.unlist
+	return sight, nil
 }
 
 func (m *memCluster) AwaitGone(_ context.Context, objects []manifest.Object, _ time.Duration) (left, gone []manifest.Object, err error) {
 	return objects, nil, nil
 }
 
-func (m *memCluster) GetSecrets(_ context.Context, namespace string, names []string, _ int) (found []manifest.Object, err error) {
+func (m *memCluster) GetSecrets(_ context.Context, namespace string, names []string) (found []manifest.Object, err error) {
 	if err := m.look(); err != nil {
 		return nil, err
 	}
@@ -238,7 +242,7 @@ func (d *desk) open(needs Needs) (*Session, error) {
 	r := d.request
 	r.Machine = On(d.files)
 	r.FernetKey = d.request.FernetKey
-	r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return d.cluster, nil }
+	r.Connect = func(*rest.Config, cluster.Trace, int) (Cluster, error) { return d.cluster, nil }
 	r.Tell = func(e Event) {
 		d.mutex.Lock()
 		defer d.mutex.Unlock()

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -20,8 +22,8 @@ import (
 const (
 	// deletionLimit is how long a run waits for Secrets that are being deleted.
 	deletionLimit = 10 * time.Second
-	// sideBySide is how many namespaces are looked at at once, each with requests of its own.
-	sideBySide = 4
+	// sideBySide is how many namespaces are looked at at once.
+	sideBySide = 16
 )
 
 // newOnce gives a function that says true the first time only.
@@ -57,9 +59,26 @@ func sideBySideDo[I, T any](items []I, do func(I) (T, error)) []outcome[T] {
 
 // sight is what a look at one namespace gave.
 type sight struct {
-	view   plan.View
-	listed bool
-	err    error
+	view     plan.View
+	listed   bool
+	keyrings []corev1.Secret
+	err      error
+}
+
+// inEach calls look for each namespace, for several at once, and gives what it gave, in
+// the order of the namespaces. One request at a time means one namespace at a time.
+func inEach[T any](s *Session, namespaces []string, look func(namespace string) T) []T {
+	results := make([]T, len(namespaces))
+	var group errgroup.Group
+	group.SetLimit(min(sideBySide, max(s.Parallel, 1)))
+	for i, namespace := range namespaces {
+		group.Go(func() error {
+			results[i] = look(namespace)
+			return nil
+		})
+	}
+	_ = group.Wait() // they return no error
+	return results
 }
 
 // views looks at namespaces side by side and hands each view on, in the order of the
@@ -67,16 +86,7 @@ type sight struct {
 // ends it does not depend on who answers first. wanted says what is looked for in each;
 // labelled adds whatever carries our label.
 func (s *Session) views(ctx context.Context, namespaces []string, wanted func(namespace string) []plan.Wanted, labelled bool, each func(plan.View) error) error {
-	sights := make([]sight, len(namespaces))
-	var group errgroup.Group
-	group.SetLimit(min(sideBySide, max(s.Parallel, 1)))
-	for i, namespace := range namespaces {
-		group.Go(func() error {
-			sights[i] = s.sight(ctx, namespace, wanted(namespace), labelled)
-			return nil
-		})
-	}
-	_ = group.Wait() // each has an error of its own
+	sights := inEach(s, namespaces, func(namespace string) sight { return s.sight(ctx, namespace, wanted(namespace), labelled) })
 	for i, namespace := range namespaces {
 		if sights[i].err != nil {
 			return sights[i].err
@@ -102,7 +112,21 @@ func (s *Session) tellSight(namespace string, seen sight) {
 	if !seen.listed && len(s.recordsIn(namespace)) == 0 {
 		s.note("namespace %q: not allowed to list Secrets; the ledger is the only memory of earlier generations", namespace)
 	}
-	s.Unlisted[namespace] = !seen.listed
+	s.Unlisted[namespace], s.rings[namespace] = !seen.listed, seen.keyrings
+}
+
+// keyringsSeen gives the keyring Secrets that hold a key of ours, as the last look at the
+// namespace saw them.
+func (s *Session) keyringsSeen(ctx context.Context, namespace string) (all []keysecret.Held, err error) {
+	if s.Unlisted[namespace] {
+		return s.keyrings(ctx, namespace)
+	}
+	for i := range s.rings[namespace] {
+		if held, ok := keysecret.Read(&s.rings[namespace][i]); ok && held.Ours(s.Project.Keys) {
+			all = append(all, held)
+		}
+	}
+	return all, nil
 }
 
 // sight looks at one namespace, in the cluster or, where there is none, in the ledger alone.
@@ -113,10 +137,11 @@ func (s *Session) sight(ctx context.Context, namespace string, wanted []plan.Wan
 	}
 	in := plan.InterestOf(at.Records, at.Past, wanted, s.IgnoreKeys)
 	in.Labelled = labelled
-	objects, listed, err := s.Cluster.Observe(ctx, namespace, in, s.Parallel)
+	seen, err := s.Cluster.Observe(ctx, namespace, in)
 	if err != nil {
 		return sight{err: err}
 	}
+	objects := seen.Objects
 	var gone []manifest.Object
 	if s.ledger != nil && s.Mode == Live { // who only looks does not wait
 		newest, older := plan.SplitNewest(objects)
@@ -125,7 +150,7 @@ func (s *Session) sight(ctx context.Context, namespace string, wanted []plan.Wan
 		}
 		objects = slices.Concat(newest, older)
 	}
-	return sight{view: s.completed(plan.NewView(s.Target.Cluster, namespace, at.Records, at.Past, objects, gone)), listed: listed}
+	return sight{view: s.completed(plan.NewView(s.Target.Cluster, namespace, at.Records, at.Past, objects, gone)), listed: seen.Listed, keyrings: seen.Keyrings}
 }
 
 // completed adds to a view what the whole run knows.

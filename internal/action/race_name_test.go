@@ -54,7 +54,7 @@ func TestNameTakenBetweenLookAndCreate(t *testing.T) {
 			verb := Push{}
 			r := d.request
 			r.Machine, r.Tell = On(d.files), func(Event) {}
-			r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return overtaken{d.cluster, made}, nil }
+			r.Connect = func(*rest.Config, cluster.Trace, int) (Cluster, error) { return overtaken{d.cluster, made}, nil }
 			s, err := Open(t.Context(), r, verb.Needs())
 			if err != nil {
 				t.Fatal(err)

@@ -55,14 +55,14 @@ type Request struct {
 type Machine struct {
 	Files                   atomicfile.FS
 	FernetKey, FernetKeyOld string // FERNET_KEY and FERNET_KEY_PREVIOUS
-	Connect                 func(*rest.Config, cluster.Trace) (Cluster, error)
+	Connect                 func(config *rest.Config, trace cluster.Trace, limit int) (Cluster, error)
 	Now                     func() time.Time
 }
 
 // On is the real machine, with the disk seen through files.
 func On(files atomicfile.FS) Machine {
-	return Machine{Files: files, Now: time.Now, Connect: func(config *rest.Config, trace cluster.Trace) (Cluster, error) {
-		return cluster.Connect(config, trace)
+	return Machine{Files: files, Now: time.Now, Connect: func(config *rest.Config, trace cluster.Trace, limit int) (Cluster, error) {
+		return cluster.Connect(config, trace, limit)
 	}}
 }
 
@@ -71,9 +71,9 @@ func Warnings(say func(text string)) rest.WarningHandler { return cluster.Warnin
 
 // Cluster is what a use case uses of an API server; *cluster.Client says what each does.
 type Cluster interface {
-	Observe(ctx context.Context, namespace string, in manifest.Interest, parallel int) (objects []manifest.Object, listed bool, err error)
+	Observe(ctx context.Context, namespace string, in manifest.Interest) (cluster.Sight, error)
 	AwaitGone(ctx context.Context, objects []manifest.Object, limit time.Duration) (left, gone []manifest.Object, err error)
-	GetSecrets(ctx context.Context, namespace string, names []string, parallel int) ([]manifest.Object, error)
+	GetSecrets(ctx context.Context, namespace string, names []string) ([]manifest.Object, error)
 	Labelled(ctx context.Context, namespace, selector string) ([]manifest.Object, error)
 	Keyrings(ctx context.Context, namespace string) ([]corev1.Secret, error)
 
@@ -84,11 +84,11 @@ type Cluster interface {
 	Adopt(ctx context.Context, seen manifest.Object, row ledger.Row, dryRun bool) (manifest.Object, error)
 
 	Workloads(ctx context.Context, namespace string) (list []workload.Workload, denied []string, err error)
-	Pods(ctx context.Context, namespace string) ([]workload.Workload, error)
+	Users(ctx context.Context, namespaces []string, wanted func(workload.Workload) bool) (map[string]cluster.Users, error)
 	GetWorkload(ctx context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error)
 	Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error)
 	Follow(ctx context.Context, kind workload.Kind, namespace string, seen func(w workload.Workload, gone bool)) error
-	Walk(ctx context.Context, namespace string, names func(string) bool, parallel int) (cluster.Walk, error)
+	Walks(ctx context.Context, namespaces []string, names func(namespace, name string) bool) (map[string]cluster.Walk, error)
 }
 
 // Kind is what an Event is.

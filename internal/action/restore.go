@@ -224,7 +224,7 @@ func (s *Session) secretsOf(ctx context.Context, records []ledger.Record) (live 
 				secrets = append(secrets, record.Secret)
 			}
 		}
-		found, err := s.Cluster.GetSecrets(ctx, namespace, secrets, s.Parallel)
+		found, err := s.Cluster.GetSecrets(ctx, namespace, secrets)
 		if err != nil {
 			return nil, err
 		}

@@ -219,7 +219,7 @@ func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err
 }
 
 func (p *RetirePlan) collectKeyrings(ctx context.Context, namespace string) error {
-	all, err := p.session.keyrings(ctx, namespace)
+	all, err := p.session.keyringsSeen(ctx, namespace)
 	if err != nil {
 		return err
 	}
@@ -274,10 +274,6 @@ func referring(findings map[string][]usage.Finding, item *Retired) (uses, histor
 	return uses, history
 }
 
-// walkParallel bounds the lists that are under way at once: each may hold a page of any
-// kind of object.
-const walkParallel = 32
-
 // walk gives, by namespace, what refers to these items.
 func (p *RetirePlan) walk(ctx context.Context, items []*Retired) (map[string][]usage.Finding, error) {
 	wanted := map[string]map[string]bool{} // names, by namespace
@@ -288,11 +284,14 @@ func (p *RetirePlan) walk(ctx context.Context, items []*Retired) (map[string][]u
 		wanted[item.Object.Namespace][item.Object.Name] = true
 	}
 	findings := map[string][]usage.Finding{}
-	for _, namespace := range SortedKeys(wanted) {
-		walk, err := p.session.Cluster.Walk(ctx, namespace, func(name string) bool { return wanted[namespace][name] }, min(p.session.Parallel, walkParallel))
-		if err != nil {
-			return nil, err
-		}
+	if len(wanted) == 0 {
+		return findings, nil
+	}
+	walks, err := p.session.Cluster.Walks(ctx, SortedKeys(wanted), func(namespace, name string) bool { return wanted[namespace][name] })
+	if err != nil {
+		return nil, err
+	}
+	for namespace, walk := range walks {
 		findings[namespace], p.denied[namespace] = walk.Findings, walk.Denied
 	}
 	return findings, nil

@@ -240,11 +240,11 @@ func (r *rollingOut) notReady(ctx context.Context, w workload.Workload) (names [
 	if w.Kind != workload.StatefulSet {
 		return nil
 	}
-	pods, _ := r.session.Cluster.Pods(ctx, w.Namespace) // without them the hint says less
-	for _, p := range pods {
-		if p.Owner == string(w.Kind)+"/"+w.Name && !p.Ready {
-			names = append(names, p.Name)
-		}
+	users, _ := r.session.Cluster.Users(ctx, []string{w.Namespace}, func(p workload.Workload) bool { // without them the hint says less
+		return p.Kind == workload.Pod && p.Owner == string(w.Kind)+"/"+w.Name && !p.Ready
+	})
+	for _, p := range users[w.Namespace].Workloads {
+		names = append(names, p.Name)
 	}
 	return names
 }

@@ -64,10 +64,7 @@ func (p *RotatePlan) takeKey(ctx context.Context) error {
 	if err := s.save(*p.edit); err != nil {
 		return err
 	}
-	namespaces := make([]string, len(p.views))
-	for i, view := range p.views {
-		namespaces[i] = view.Namespace
-	}
+	namespaces := p.namespaces()
 	p.views = p.views[:0]
 	err := s.views(ctx, namespaces, s.mine, false, func(view plan.View) error {
 		p.views = append(p.views, view)
@@ -205,10 +202,9 @@ func (p *RotatePlan) readBack(ctx context.Context) {
 	defer cancel()
 	alone := seal.New(p.session.Project.Keys.Alone(), nil)
 	live, unread := map[[2]string]manifest.Object{}, map[string]error{}
-	for _, view := range p.views {
-		objects, err := p.created(ctx, view.Namespace)
-		unread[view.Namespace] = err
-		for _, o := range objects {
+	for _, look := range inEach(p.session, p.namespaces(), func(namespace string) readback { return p.created(ctx, namespace) }) {
+		unread[look.namespace] = look.err
+		for _, o := range look.objects {
 			live[[2]string{o.Namespace, o.Name}] = o
 		}
 	}
@@ -224,10 +220,17 @@ func (p *RotatePlan) readBack(ctx context.Context) {
 	}
 }
 
-// created gives what was created in a namespace, and more where it may be listed.
-func (p *RotatePlan) created(ctx context.Context, namespace string) (objects []manifest.Object, err error) {
+// readback is what was created in a namespace, and more where it may be listed.
+type readback struct {
+	namespace string
+	objects   []manifest.Object
+	err       error
+}
+
+func (p *RotatePlan) created(ctx context.Context, namespace string) readback {
 	if !p.session.Unlisted[namespace] {
-		return p.session.Cluster.Labelled(ctx, namespace, manifest.Selector)
+		objects, err := p.session.Cluster.Labelled(ctx, namespace, manifest.Selector)
+		return readback{namespace, objects, err}
 	}
 	var names []string
 	for _, m := range p.toCreate() {
@@ -235,7 +238,17 @@ func (p *RotatePlan) created(ctx context.Context, namespace string) (objects []m
 			names = append(names, m.Row.Secret)
 		}
 	}
-	return p.session.Cluster.GetSecrets(ctx, namespace, names, p.session.Parallel)
+	objects, err := p.session.Cluster.GetSecrets(ctx, namespace, names)
+	return readback{namespace, objects, err}
+}
+
+// namespaces are those that were looked at.
+func (p *RotatePlan) namespaces() []string {
+	names := make([]string, len(p.views))
+	for i, view := range p.views {
+		names[i] = view.Namespace
+	}
+	return names
 }
 
 // outcome gives the row for the ledger. What is doubtful or was interrupted stays

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
@@ -33,9 +34,10 @@ type Session struct {
 	Blank   bool            // the ledger had no evidence when it was opened
 	Known   map[string]Recorded
 
-	Unlisted map[string]bool // namespaces in which Secrets may not be listed
-	Again    hint.Text       // the command that puts back what was deleted
-	Update   hint.Text       // the command that publishes changed values
+	Unlisted map[string]bool            // namespaces in which Secrets may not be listed
+	rings    map[string][]corev1.Secret // keyring Secrets, by namespace, as the last look at it saw them
+	Again    hint.Text                  // the command that puts back what was deleted
+	Update   hint.Text                  // the command that publishes changed values
 
 	lock   *ledger.Guard
 	ledger *ledger.Ledger // nil in a run that writes no rows
@@ -85,7 +87,7 @@ func Open(ctx context.Context, r Request, needs Needs) (*Session, error) {
 func load(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	r.Target.Offline = needs.Offline
 	s := &Session{
-		Request: r, Unlisted: map[string]bool{}, Known: map[string]Recorded{},
+		Request: r, Unlisted: map[string]bool{}, rings: map[string][]corev1.Secret{}, Known: map[string]Recorded{},
 		Again: "kubectl fernet restore" + EnvFlag(r.Env), Update: "kubectl fernet push --update" + EnvFlag(r.Env),
 	}
 	err := s.load(ctx, needs.Read)
@@ -262,7 +264,7 @@ func (s *Session) dial() error {
 	if err != nil {
 		return err
 	}
-	s.Cluster, err = s.Connect(config, s.trace())
+	s.Cluster, err = s.Connect(config, s.trace(), s.Parallel)
 	return err
 }
 
@@ -275,7 +277,7 @@ func (s *Session) dialQuietly() error {
 	if config.ExecProvider != nil {
 		config.ExecProvider.InteractiveMode = clientcmdapi.NeverExecInteractiveMode
 	}
-	s.Cluster, err = s.Connect(config, nil)
+	s.Cluster, err = s.Connect(config, nil, s.Parallel)
 	return err
 }
 

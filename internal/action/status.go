@@ -4,17 +4,16 @@ package action
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // Status says what is in the cluster, how old it is and who uses it.
@@ -55,12 +54,12 @@ func (v Status) Run(ctx context.Context, s *Session) (*StatusReport, error) {
 		return nil, err
 	}
 	since := plan.Since(s.Book.FirstUse(s.Target.Cluster), all)
+	used, err := s.users(ctx, views)
+	if err != nil {
+		return nil, err
+	}
 	for _, view := range views {
-		used, err := s.users(ctx, view)
-		if err != nil {
-			return nil, err
-		}
-		r.Items = append(r.Items, plan.StatusOf(view, r.shown(), used, since)...)
+		r.Items = append(r.Items, plan.StatusOf(view, r.shown(), used[view.Namespace], since)...)
 	}
 	for i := range r.Items {
 		r.Items[i].JudgeTimes(s.Now(), v.MaxAge, v.MaxValueAge)
@@ -116,37 +115,40 @@ func (r *StatusReport) shown() func(base string) bool {
 	return func(base string) bool { return bases[base] }
 }
 
-// users gives, by Secret, the workloads and pods that name it.
-func (s *Session) users(ctx context.Context, view plan.View) (map[string][]string, error) {
-	used := map[string][]string{}
-	if len(view.Objects) == 0 {
-		return used, nil
-	}
-	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	pods, err := s.Cluster.Pods(ctx, view.Namespace)
-	if err != nil {
-		var refused *cluster.Error
-		if !errors.As(err, &refused) {
-			return nil, err
-		}
-		denied = append(denied, "pods")
-	}
-	if len(denied) > 0 {
-		slices.Sort(denied)
-		s.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(slices.Compact(denied), ", "))
-	}
-	for _, w := range append(list, pods...) {
-		if w.Finished {
+// users gives, by namespace and Secret, the workloads and pods that name what was seen.
+func (s *Session) users(ctx context.Context, views []plan.View) (map[string]map[string][]string, error) {
+	used := map[string]map[string][]string{}
+	var namespaces []string
+	for _, view := range views {
+		if len(view.Objects) == 0 {
 			continue
 		}
-		for _, ref := range w.References() {
-			if names := used[ref.Secret]; !slices.Contains(names, w.String()) {
-				used[ref.Secret] = append(names, w.String())
+		namespaces = append(namespaces, view.Namespace)
+		used[view.Namespace] = map[string][]string{}
+		for _, o := range view.Objects {
+			used[view.Namespace][o.Name] = nil
+		}
+	}
+	if len(namespaces) == 0 {
+		return nil, nil
+	}
+	users, err := s.Cluster.Users(ctx, namespaces, func(w workload.Workload) bool {
+		return !w.Finished && slices.ContainsFunc(w.References(), func(ref workload.Reference) bool {
+			_, seen := used[w.Namespace][ref.Secret]
+			return seen
+		})
+	})
+	for _, namespace := range namespaces {
+		if denied := users[namespace].Denied; len(denied) > 0 {
+			s.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(denied, ", "))
+		}
+		for _, w := range users[namespace].Workloads {
+			for _, ref := range w.References() {
+				if names := used[namespace][ref.Secret]; !slices.Contains(names, w.String()) {
+					used[namespace][ref.Secret] = append(names, w.String())
+				}
 			}
 		}
 	}
-	return used, nil
+	return used, err
 }

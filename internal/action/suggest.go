@@ -41,7 +41,7 @@ func NamesIn(files atomicfile.FS, path string) (n RecordedNames) {
 
 // NamespacesOf gives the namespaces of a cluster, as far as it tells.
 func NamespacesOf(ctx context.Context, config *rest.Config) (list []string) {
-	if client, err := cluster.Connect(config, nil); err == nil {
+	if client, err := cluster.Connect(config, nil, 0); err == nil {
 		list, _ = client.Namespaces(ctx)
 	}
 	return list
@@ -49,7 +49,7 @@ func NamespacesOf(ctx context.Context, config *rest.Config) (list []string) {
 
 // UnmanagedIn gives the Secrets of a namespace that are not ours yet, as far as it tells.
 func UnmanagedIn(ctx context.Context, config *rest.Config, namespace string) (list []string) {
-	if client, err := cluster.Connect(config, nil); err == nil {
+	if client, err := cluster.Connect(config, nil, 0); err == nil {
 		list, _ = client.Unlabelled(ctx, namespace)
 	}
 	return list

@@ -5,15 +5,16 @@ package action
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // Verify proves that cluster, ledger and keyring agree.
@@ -38,8 +39,49 @@ func (Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
 	r := &VerifyReport{session: s}
 	r.files(ctx)
 	r.rows()
+	var views []plan.View
 	labelled := true // a token may have been copied under any name
-	return r, s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error { return r.namespace(ctx, view) })
+	err := s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error {
+		views = append(views, view)
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	return r, r.namespaces(ctx, views)
+}
+
+// namespaces verifies what was seen, in the order in which it was.
+func (r *VerifyReport) namespaces(ctx context.Context, views []plan.View) error {
+	s, older := r.session, map[string]plan.Generations{}
+	namespaces := make([]string, len(views))
+	for i, view := range views {
+		namespaces[i] = view.Namespace
+		older[view.Namespace] = plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
+	}
+	users, err := s.Cluster.Users(ctx, namespaces, func(w workload.Workload) bool {
+		return (w.Kind != workload.Pod || w.Owner == "") && !w.Finished && len(outdated(w, older[w.Namespace])) > 0
+	})
+	if err != nil {
+		return err
+	}
+	for _, view := range views {
+		if err := r.namespace(ctx, view); err != nil {
+			return err
+		}
+		r.users(view.Namespace, users[view.Namespace], older[view.Namespace])
+	}
+	return nil
+}
+
+// outdated names the older generations that a workload refers to, each once.
+func outdated(w workload.Workload, g plan.Generations) (names []string) {
+	for _, ref := range w.References() {
+		if _, older := g.Older(ref.Secret); older && !slices.Contains(names, ref.Secret) {
+			names = append(names, ref.Secret)
+		}
+	}
+	return names
 }
 
 func (r *VerifyReport) add(f plan.Finding) { r.Found = append(r.Found, f) }
@@ -96,46 +138,36 @@ func (r *VerifyReport) rows() {
 	}
 }
 
-// namespace verifies the Secrets of one namespace, and who uses them.
+// namespace verifies the Secrets of one namespace.
 func (r *VerifyReport) namespace(ctx context.Context, view plan.View) error {
 	s := r.session
 	r.Seen = r.Seen || len(view.Objects)+len(view.Records) > 0
 	r.Found = append(r.Found, plan.Verify(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Now())...)
 	if s.Unlisted[view.Namespace] {
 		r.add(plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: "secrets"})
-		return r.users(ctx, view)
+		return nil
 	}
-	held, err := s.keyrings(ctx, view.Namespace)
+	held, err := s.keyringsSeen(ctx, view.Namespace)
 	if err != nil {
 		return err
 	}
 	for _, h := range held {
 		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: h.Object.Name})
 	}
-	return r.users(ctx, view)
+	return nil
 }
 
-// users names the workloads that use an older generation.
-func (r *VerifyReport) users(ctx context.Context, view plan.View) error {
-	s := r.session
-	g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
-	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
-	if err != nil {
-		return err
+// users names the workloads of one namespace that use an older generation.
+func (r *VerifyReport) users(namespace string, users cluster.Users, g plan.Generations) {
+	if len(users.Denied) > 0 {
+		r.add(plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: hint.Few(users.Denied)})
 	}
-	if len(denied) > 0 {
-		r.add(plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: hint.Few(denied)})
-	}
-	older := map[plan.Finding]bool{}
-	for _, w := range list {
-		for _, ref := range w.References() {
-			if _, is := g.Older(ref.Secret); is && !w.Finished {
-				older[plan.Finding{Code: finding.Older, Namespace: view.Namespace, Secret: ref.Secret, Detail: w.String()}] = true
-			}
+	var found []plan.Finding
+	for _, w := range users.Workloads {
+		for _, name := range outdated(w, g) {
+			found = append(found, plan.Finding{Code: finding.Older, Namespace: namespace, Secret: name, Detail: w.String()})
 		}
 	}
-	r.Found = append(r.Found, slices.SortedFunc(maps.Keys(older), func(a, b plan.Finding) int {
-		return strings.Compare(a.Secret+a.Detail, b.Secret+b.Detail)
-	})...)
-	return nil
+	slices.SortFunc(found, func(a, b plan.Finding) int { return strings.Compare(a.Secret+a.Detail, b.Secret+b.Detail) })
+	r.Found = append(r.Found, found...)
 }

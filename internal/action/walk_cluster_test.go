@@ -53,22 +53,23 @@ func (c *walkCluster) sorted(namespace string) (list []manifest.Object) {
 	return list
 }
 
-func (c *walkCluster) Observe(_ context.Context, namespace string, in manifest.Interest, _ int) (objects []manifest.Object, listed bool, err error) {
+func (c *walkCluster) Observe(_ context.Context, namespace string, in manifest.Interest) (sight cluster.Sight, err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	for _, o := range c.sorted(namespace) {
 		if in.Covers(o.Name) || in.Labelled && o.Managed {
-			objects = append(objects, o)
+			sight.Objects = append(sight.Objects, o)
 		}
 	}
-	return objects, true, nil
+	sight.Listed = true
+	return sight, nil
 }
 
 func (c *walkCluster) AwaitGone(_ context.Context, objects []manifest.Object, _ time.Duration) (left, gone []manifest.Object, err error) {
 	return objects, nil, nil
 }
 
-func (c *walkCluster) GetSecrets(_ context.Context, namespace string, names []string, _ int) (found []manifest.Object, err error) {
+func (c *walkCluster) GetSecrets(_ context.Context, namespace string, names []string) (found []manifest.Object, err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	for _, name := range names {
@@ -179,8 +180,12 @@ func (c *walkCluster) Workloads(context.Context, string) ([]workload.Workload, [
 	return nil, nil, nil
 }
 
-func (c *walkCluster) Walk(context.Context, string, func(string) bool, int) (cluster.Walk, error) {
-	return cluster.Walk{}, nil
+func (c *walkCluster) Walks(context.Context, []string, func(namespace, name string) bool) (map[string]cluster.Walk, error) {
+	return nil, nil
+}
+
+func (c *walkCluster) Users(context.Context, []string, func(workload.Workload) bool) (map[string]cluster.Users, error) {
+	return nil, nil
 }
 
 // life is how many writes, of files and to the cluster, a run lives for.

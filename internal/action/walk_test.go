@@ -269,7 +269,7 @@ func (w *walk) open(p *person, what string, lives int, needs Needs) (*Session, e
 		Machine: On(files), Env: p.env(), Ledger: p.ledger(), Match: []string{"SECRET*"}, Parallel: 1, Command: "kubectl fernet", Mode: Live,
 		SameCluster: true, IgnoreKeys: w.ignored, Target: target.Request{Load: oneContext, Bare: oneContext, Namespaces: walkNamespaces}, Tell: func(Event) {},
 	}
-	r.Connect = func(*rest.Config, cluster.Trace) (Cluster, error) { return w.cluster, nil }
+	r.Connect = func(*rest.Config, cluster.Trace, int) (Cluster, error) { return w.cluster, nil }
 	return Open(w.t.Context(), r, needs)
 }
 

@@ -49,17 +49,24 @@ type Client struct {
 	meta      metadata.Interface
 	dynamic   dynamic.Interface
 	discovery discovery.DiscoveryInterface
+
+	known discovered
 }
 
-// Connect makes a client; it dials nobody yet. The client-side rate limit is
-// off: the API server's own (429 and Retry-After) is obeyed instead.
-func Connect(config *rest.Config, trace Trace) (*Client, error) {
+// Connect makes a client; it dials nobody yet. At most limit requests are under way
+// at once, any number if limit is 0. The client-side rate limit is off: the API
+// server's own (429 and Retry-After) is obeyed instead.
+func Connect(config *rest.Config, trace Trace, limit int) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	if server, err := url.Parse(config.Host); err == nil {
 		redact.Name(server.Host, server.Hostname())
 	}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return tracer{next, trace} })
+	var slots chan struct{}
+	if limit > 0 {
+		slots = make(chan struct{}, limit)
+	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{tracer{next, trace}, slots} })
 	httpClient, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, errors.New("cannot use the kubeconfig: " + outside(err.Error()))
@@ -115,6 +122,30 @@ func (w *warnings) HandleWarningHeader(code int, _, text string) {
 // doubtful is the context key of an *atomic.Bool that becomes true when an
 // attempt of a request, of which client-go may make several, may yet be done.
 type doubtful struct{}
+
+// bounded lets only as many requests be under way, until their header is there, as
+// slots has room for; a nil slots has no bound. A watch, which is open for long, does
+// not count.
+type bounded struct {
+	next  http.RoundTripper
+	slots chan struct{}
+}
+
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	if b.slots == nil || req.URL.Query().Get("watch") == "true" {
+		return b.next.RoundTrip(req)
+	}
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-req.Context().Done():
+		if req.Body != nil {
+			_ = req.Body.Close() // as each RoundTripper must
+		}
+		return nil, req.Context().Err()
+	}
+	return b.next.RoundTrip(req)
+}
 
 type tracer struct {
 	next  http.RoundTripper

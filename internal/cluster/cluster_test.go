@@ -41,8 +41,12 @@ type lab struct {
 	namespace string
 	admin     core.SecretInterface
 	proxy     *faultproxy.Proxy
+	way       string // the kubeconfig that leads through the proxy
 	client    *cluster.Client
 }
+
+// another gives another Client, which knows nothing yet.
+func (l lab) another(t *testing.T) *cluster.Client { return connect(t, load(t, l.way), nil) }
 
 // newLab makes a lab whose client may do everything, or, with verbs, only these
 // to Secrets.
@@ -63,7 +67,7 @@ func newLab(t *testing.T, verbs ...string) lab {
 	if err := proxy.Kubeconfig(kubeconfig, "proxy", "proxy"); err != nil {
 		t.Fatal(err)
 	}
-	return lab{namespace, admin, proxy, connect(t, load(t, kubeconfig), nil)}
+	return lab{namespace, admin, proxy, kubeconfig, connect(t, load(t, kubeconfig), nil)}
 }
 
 func load(t *testing.T, kubeconfig string) *rest.Config {
@@ -77,7 +81,7 @@ func load(t *testing.T, kubeconfig string) *rest.Config {
 
 func connect(t *testing.T, config *rest.Config, trace cluster.Trace) *cluster.Client {
 	t.Helper()
-	client, err := cluster.Connect(config, trace)
+	client, err := cluster.Connect(config, trace, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

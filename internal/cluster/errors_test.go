@@ -232,7 +232,7 @@ func TestErrorsShowNoToken(t *testing.T) {
 	} {
 		for _, kind := range []string{"text/plain", "text/html", "application/json"} {
 			l.proxy.Reset(faultproxy.All(faultproxy.Status(code, http.Header{"Content-Type": {kind}}, []byte(echo))))
-			_, _, err := l.client.Observe(t.Context(), l.namespace, manifest.Interest{Bases: map[string]int{"secret-a": 1}}, 1)
+			_, err := l.client.Observe(t.Context(), l.namespace, manifest.Interest{Bases: map[string]int{"secret-a": 1}})
 			if e := explained(t, cluster.Result{Err: err}); kind == "text/plain" && !strings.Contains(e.Message, message) {
 				t.Errorf("HTTP %d as %s: error %q, want %q", code, kind, e.Message, message)
 			}
@@ -261,7 +261,7 @@ func TestTraceTellsOfEachRequestAndNothingElse(t *testing.T) {
 	l.proxy.Reset(faultproxy.First(1, writes(faultproxy.Status(429, faultproxy.RetryAfter(0), nil))), faultproxy.First(1, writes(faultproxy.ResetBefore())))
 	client.Create(t.Context(), l.row("secret-a"), false)
 	client.Create(t.Context(), l.row("secret-a"), false)
-	if _, _, err := client.Observe(t.Context(), l.namespace, manifest.Interest{}, 1); err != nil {
+	if _, err := client.Observe(t.Context(), l.namespace, manifest.Interest{}); err != nil {
 		t.Error(err)
 	}
 	secrets := "/api/v1/namespaces/" + l.namespace + "/secrets"

@@ -19,38 +19,50 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
-const pageSize = 500
-
-// Observe gives the live Secrets that matter, in no particular order. It lists:
-// our own with their data, of all others only the names, so that a namespace
-// full of large foreign Secrets costs no memory. Where listing is forbidden it
-// gets each recorded one by name instead, and looks upward from the highest
-// generation known until there is none; listed is then false.
-func (c *Client) Observe(ctx context.Context, namespace string, in manifest.Interest, parallel int) (objects []manifest.Object, listed bool, err error) {
-	objects, err = c.listOurs(ctx, namespace, in)
-	if apierrors.IsForbidden(err) {
-		objects, err = c.probe(ctx, namespace, in, parallel)
-		return objects, false, explain(err)
-	}
-	if err != nil {
-		return nil, false, explain(err)
-	}
-	others, err := c.unlabelled(ctx, namespace, in, objects)
-	if err != nil {
-		return nil, false, explain(err)
-	}
-	more, err := c.getAll(ctx, namespace, others, parallel)
-	return append(objects, more...), true, explain(err)
+// Sight is what is seen of the Secrets of a namespace.
+type Sight struct {
+	Objects  []manifest.Object // that matter, in no particular order
+	Keyrings []corev1.Secret   // the keyring Secrets, whole
+	Listed   bool              // else the user may not list, and there are no Keyrings
 }
 
-func (c *Client) listOurs(ctx context.Context, namespace string, in manifest.Interest) ([]manifest.Object, error) {
-	var objects []manifest.Object
+// Observe gives the live Secrets that matter. It lists: our own with their data, of
+// all others only the names, so that a namespace full of large foreign Secrets costs
+// no memory. Where listing is forbidden it gets each recorded one by name instead, and
+// looks upward from the highest generation known until there is none.
+func (c *Client) Observe(ctx context.Context, namespace string, in manifest.Interest) (Sight, error) {
+	sight, err := c.ours(ctx, namespace, in)
+	if apierrors.IsForbidden(err) {
+		objects, err := c.probe(ctx, namespace, in)
+		return Sight{Objects: objects}, explain(err)
+	}
+	if err != nil {
+		return Sight{}, explain(err)
+	}
+	others, err := c.unlabelled(ctx, namespace, in, sight.Objects)
+	if err != nil {
+		return Sight{}, explain(err)
+	}
+	more, err := c.getAll(ctx, namespace, others)
+	if err != nil {
+		return Sight{}, explain(err)
+	}
+	sight.Objects = append(sight.Objects, more...)
+	return sight, nil
+}
+
+// ours lists the Secrets that carry our label.
+func (c *Client) ours(ctx context.Context, namespace string, in manifest.Interest) (Sight, error) {
+	sight := Sight{Listed: true}
 	err := c.each(ctx, namespace, manifest.Selector, func(s *corev1.Secret) {
 		if in.Labelled || in.Covers(s.Name) {
-			objects = append(objects, manifest.FromSecret(s))
+			sight.Objects = append(sight.Objects, manifest.FromSecret(s))
+		}
+		if s.Labels[manifest.LabelKind] == manifest.KindKeyring {
+			sight.Keyrings = append(sight.Keyrings, *s)
 		}
 	})
-	return objects, err
+	return sight, err
 }
 
 // each visits the Secrets that a label selector finds, of which only a page is in
@@ -110,7 +122,7 @@ func (c *Client) unlabelled(ctx context.Context, namespace string, in manifest.I
 // Unlabelled names the Secrets of a namespace that do not carry our label.
 func (c *Client) Unlabelled(ctx context.Context, namespace string) (names []string, err error) {
 	secrets := c.meta.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(namespace)
-	opts := metav1.ListOptions{LabelSelector: manifest.LabelManagedBy + "!=" + manifest.ManagedBy, Limit: pageSize}
+	opts := metav1.ListOptions{LabelSelector: notOurs, Limit: pageSize}
 	for {
 		page, err := secrets.List(ctx, opts)
 		if err != nil {
@@ -125,11 +137,20 @@ func (c *Client) Unlabelled(ctx context.Context, namespace string) (names []stri
 	}
 }
 
-// getAll gets Secrets by name, a few at a time; one that is gone is left out.
-func (c *Client) getAll(ctx context.Context, namespace string, names []string, parallel int) ([]manifest.Object, error) {
+// GetSecrets gets Secrets by name, in the order of the names; those that are not there
+// are left out.
+func (c *Client) GetSecrets(ctx context.Context, namespace string, names []string) ([]manifest.Object, error) {
+	objects, err := c.getAll(ctx, namespace, names)
+	return objects, explain(err)
+}
+
+// getParallel is how many gets wait for their turn at once.
+const getParallel = 64
+
+func (c *Client) getAll(ctx context.Context, namespace string, names []string) ([]manifest.Object, error) {
 	found := make([]*manifest.Object, len(names))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(getParallel)
 	for i, name := range names {
 		group.Go(func() (err error) {
 			found[i], err = c.get(ctx, namespace, name)
@@ -149,7 +170,7 @@ func (c *Client) getAll(ctx context.Context, namespace string, names []string, p
 }
 
 // probe is Observe without the right to list.
-func (c *Client) probe(ctx context.Context, namespace string, in manifest.Interest, parallel int) ([]manifest.Object, error) {
+func (c *Client) probe(ctx context.Context, namespace string, in manifest.Interest) ([]manifest.Object, error) {
 	below := map[string]bool{} // what a climb may not get: recorded names, and base names
 	for name := range in.Names {
 		if base, generation := names.Split(name); generation != in.Bases[base] {
@@ -162,13 +183,13 @@ func (c *Client) probe(ctx context.Context, namespace string, in manifest.Intere
 		}
 	}
 	names := slices.Collect(maps.Keys(below))
-	objects, err := c.getAll(ctx, namespace, names, parallel)
+	objects, err := c.getAll(ctx, namespace, names)
 	if err != nil {
 		return nil, err
 	}
 	climbed := make(chan []manifest.Object, len(in.Bases))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(getParallel)
 	for base, known := range in.Bases {
 		group.Go(func() error {
 			found, err := c.climb(ctx, namespace, base, max(known, 1))

@@ -23,13 +23,13 @@ import (
 // observe compares what Observe gives with the live Secrets of these names.
 func (l lab) observe(t *testing.T, in manifest.Interest, listed bool, want ...string) {
 	t.Helper()
-	objects, gotListed, err := l.client.Observe(t.Context(), l.namespace, in, 4)
-	if err != nil || gotListed != listed {
-		t.Errorf("listed %v, error %v; want listed %v", gotListed, err, listed)
+	sight, err := l.client.Observe(t.Context(), l.namespace, in)
+	if err != nil || sight.Listed != listed {
+		t.Errorf("listed %v, error %v; want listed %v", sight.Listed, err, listed)
 	}
 	live := l.live(t)
 	var got []string
-	for _, o := range objects {
+	for _, o := range sight.Objects {
 		got = append(got, o.Name)
 		if s := live[o.Name]; o != manifest.FromSecret(&s) {
 			t.Errorf("%s: got %+v, live is %+v", o.Name, o, manifest.FromSecret(&s))
@@ -143,10 +143,10 @@ func TestObserveFails(t *testing.T) {
 				l.proxy.Reset(tc.rule)
 			}
 			in := manifest.Interest{Bases: map[string]int{"secret-a": 1}, Names: map[string]bool{"recorded": true}}
-			objects, _, err := l.client.Observe(t.Context(), l.namespace, in, 1)
+			sight, err := l.client.Observe(t.Context(), l.namespace, in)
 			var e *cluster.Error
-			if !errors.As(err, &e) || !strings.Contains(e.Message, tc.want) || (e.Way != "") != tc.hint || objects != nil {
-				t.Errorf("got %v, error %+v; want an error with %q, hint: %v", objects, err, tc.want, tc.hint)
+			if !errors.As(err, &e) || !strings.Contains(e.Message, tc.want) || (e.Way != "") != tc.hint || sight.Objects != nil {
+				t.Errorf("got %v, error %+v; want an error with %q, hint: %v", sight, err, tc.want, tc.hint)
 			}
 		})
 	}
@@ -161,7 +161,7 @@ func TestObserveInterrupted(t *testing.T) {
 		cancel()
 		return faultproxy.Delay(time.Second, 0)
 	})
-	if _, _, err := l.client.Observe(ctx, l.namespace, manifest.Interest{}, 4); !errors.Is(err, context.Canceled) {
+	if _, err := l.client.Observe(ctx, l.namespace, manifest.Interest{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

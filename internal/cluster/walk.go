@@ -4,228 +4,201 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // Walk is what a walk over a namespace found, and what it could not look at.
 type Walk struct {
 	Findings       []usage.Finding
-	Denied         []Kind // in the order of their names
-	Kinds, Objects int    // looked at
+	Workloads      []workload.Workload // Deployments, StatefulSets, DaemonSets and CronJobs that refer to a wanted name
+	Denied         []Kind              // in the order of their names
+	Kinds, Objects int                 // looked at
 }
 
-// Kind is a kind of namespaced objects that could not be looked at, and why.
-// Resource is empty where discovery could not tell what kinds the version of an
-// API group has.
-type Kind struct {
-	Group, Version, Resource string
-	PodHolding               bool // Pods, or what makes Pods or remembers how they were made
-	Err                      error
-}
+// walkParallel is how many kinds are listed at once; more where there is one namespace,
+// so that no more pages are in memory.
+const walkParallel = 8
 
-// String gives the kind as kubectl writes it: replicasets.apps.
-func (k Kind) String() string {
-	if k.Resource == "" {
-		return "all of " + schema.GroupVersion{Group: k.Group, Version: k.Version}.String()
-	}
-	return k.groupResource().String()
-}
-
-func (k Kind) groupResource() schema.GroupResource {
-	return schema.GroupResource{Group: k.Group, Resource: k.Resource}
-}
-
-// podHolding says of each kind that holds Pods, or that Pods are made of, when it is
-// listed. PodTemplates are no such kind: nothing in Kubernetes makes Pods of them, and the
-// built-in roles admin and edit may not list them. References move from owner to owned, as from a Deployment to its
-// ReplicaSet to its Pods; what is owned is listed after what owns it, so that
-// none slips by between two lists.
-var podHolding = map[schema.GroupResource]int{
-	{Resource: "replicationcontrollers"}:             0,
-	{Group: "apps", Resource: "deployments"}:         0,
-	{Group: "apps", Resource: "statefulsets"}:        0,
-	{Group: "apps", Resource: "daemonsets"}:          0,
-	{Group: "batch", Resource: "cronjobs"}:           0,
-	{Group: "apps", Resource: "replicasets"}:         1,
-	{Group: "apps", Resource: "controllerrevisions"}: 1,
-	{Group: "batch", Resource: "jobs"}:               1,
-	{Resource: "pods"}:                               2,
-}
-
-// stages is how many numbers podHolding has.
-const stages = 3
-
-// ignored are kinds whose objects tell of others and use nothing.
-var ignored = map[schema.GroupResource]bool{
-	{Resource: "events"}:                         true,
-	{Group: "events.k8s.io", Resource: "events"}: true,
-}
-
-var secrets = schema.GroupResource{Resource: "secrets"}
-
-// Walk looks for references to the wanted names in all objects of a namespace of
-// all kinds that discovery names and that can be listed, parallel lists at a
-// time, but for Events and for our own Secrets; of other Secrets it sees the
-// metadata only. A kind that cannot be listed is told as Denied. An error means
-// that the API server could not be asked, and there is no result.
-func (c *Client) Walk(ctx context.Context, namespace string, names func(string) bool, parallel int) (Walk, error) {
+// Walks looks in namespaces for references to the wanted names, in all objects of all
+// kinds that discovery names and that can be listed, but for Events and for our own
+// Secrets; of other Secrets it sees the metadata only, except those in which Helm keeps
+// its releases. It gives a Walk for each namespace. A kind that cannot be listed in a
+// namespace is among those that are Denied there. An error means that the API server
+// could not be asked, and there is no result.
+func (c *Client) Walks(ctx context.Context, namespaces []string, names func(namespace, name string) bool) (map[string]Walk, error) {
 	kinds, denied, err := c.kinds(ctx)
 	if err != nil {
-		return Walk{}, explain(err)
+		return nil, explain(err)
 	}
-	walk := Walk{Denied: denied}
-	var seen []usage.Seen
+	w := walker{client: c, namespaces: namespaces, names: names, looks: make([]looks, len(namespaces))}
 	for stage := range stages {
-		var batch []Kind
-		for _, kind := range kinds {
-			if podHolding[kind.groupResource()] == stage {
-				batch = append(batch, kind)
-			}
-		}
-		listings, err := c.listings(ctx, batch, namespace, names, parallel)
-		if err != nil {
-			return Walk{}, explain(err)
-		}
-		for i, l := range listings {
-			if l.denied != nil {
-				batch[i].Err = explainFor(l.denied, hint.Format("that needs the verb list on %s in this namespace", batch[i]))
-				walk.Denied = append(walk.Denied, batch[i])
-				continue
-			}
-			seen = append(seen, l.seen...)
-			walk.Kinds++
-			walk.Objects += l.objects
+		if err := w.stage(ctx, kinds, stage); err != nil {
+			return nil, explain(err)
 		}
 	}
-	slices.SortFunc(walk.Denied, func(a, b Kind) int { return strings.Compare(a.String(), b.String()) })
-	walk.Findings = usage.Classify(seen)
-	return walk, nil
+	walks := make(map[string]Walk, len(namespaces))
+	for i, namespace := range namespaces {
+		walks[namespace] = w.looks[i].walk(kinds, denied)
+	}
+	return walks, nil
 }
 
-var errUnknown = errors.New("discovery does not tell of it")
-
-// kinds asks discovery for what can be listed, in the versions that the API
-// server prefers, and gives apart what it could not tell of: an aggregated API
-// that is down, but also a kind that every cluster has and that is not named.
-func (c *Client) kinds(ctx context.Context) (kinds, denied []Kind, err error) {
-	lists, err := discovery.ToDiscoveryInterfaceWithContext(c.discovery).ServerPreferredNamespacedResourcesWithContext(ctx)
-	failed, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
-	if err != nil && !partial {
-		return nil, nil, err
-	}
-	for gv, cause := range failed {
-		denied = append(denied, Kind{Group: gv.Group, Version: gv.Version, Err: explain(cause)})
-	}
-	missing := maps.Clone(podHolding)
-	for _, list := range lists {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, r := range list.APIResources {
-			kind := Kind{Group: gv.Group, Version: gv.Version, Resource: r.Name}
-			_, kind.PodHolding = podHolding[kind.groupResource()]
-			if slices.Contains(r.Verbs, "list") && !ignored[kind.groupResource()] {
-				kinds = append(kinds, kind)
-				delete(missing, kind.groupResource())
-			}
-		}
-	}
-	for gr := range missing {
-		denied = append(denied, Kind{Group: gr.Group, Resource: gr.Resource, PodHolding: true, Err: errUnknown})
-	}
-	return kinds, denied, nil
+// walker is a walk under way.
+type walker struct {
+	client     *Client
+	namespaces []string
+	names      func(namespace, name string) bool
+	looks      []looks // by namespace
 }
 
-// listing is what a list of all objects of one kind gave.
-type listing struct {
-	seen    []usage.Seen
-	objects int
-	denied  error
+// looks is what a walk has of one namespace so far.
+type looks struct {
+	looked
+	denied []Kind
 }
 
-// listings lists kinds, a few at a time.
-func (c *Client) listings(ctx context.Context, kinds []Kind, namespace string, names func(string) bool, parallel int) ([]listing, error) {
-	all := make([]listing, len(kinds))
+// looked is what counts of the objects of one kind in one namespace.
+type looked struct {
+	seen      []usage.Seen
+	workloads []workload.Workload
+	objects   int
+}
+
+// stage lists the kinds of one stage.
+func (w *walker) stage(ctx context.Context, kinds []Kind, stage int) error {
+	var batch []source
+	for _, kind := range kinds {
+		if podHolding[kind.groupResource()] == stage {
+			batch = append(batch, w.sources(kind)...)
+		}
+	}
+	parts := make([][]part[looked], len(batch))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for i, kind := range kinds {
-		group.Go(func() error {
-			var err error
-			all[i], err = c.listing(ctx, kind, namespace, names)
-			if err == nil || ctx.Err() != nil || apierrors.IsUnauthorized(err) || errors.As(err, new(*url.Error)) {
-				return err
-			}
-			all[i] = listing{denied: err}
-			return nil
+	group.SetLimit(walkParallel * listParallel / min(listParallel, len(w.namespaces)))
+	for i, source := range batch {
+		group.Go(func() (err error) {
+			parts[i], err = source.in(ctx, w.namespaces)
+			return err
 		})
 	}
-	return all, group.Wait()
-}
-
-// restarts is how often a list may begin again because the API server has
-// forgotten, after five minutes or so, the state that its pages are of.
-const restarts = 3
-
-func (c *Client) listing(ctx context.Context, kind Kind, namespace string, names func(string) bool) (l listing, err error) {
-	for range restarts + 1 {
-		l, err = c.pages(ctx, kind, namespace, names)
-		if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-			break
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, source := range batch {
+		for n := range w.namespaces {
+			w.looks[n].add(source.kind, parts[i][n])
 		}
 	}
-	return l, err
+	return nil
 }
 
-// pages reads a list to its end, and keeps of each page only what counts.
-func (c *Client) pages(ctx context.Context, kind Kind, namespace string, names func(string) bool) (listing, error) {
-	var l listing
-	opts := metav1.ListOptions{Limit: pageSize}
-	for {
-		page, err := c.page(ctx, kind, namespace, opts)
-		if err != nil {
-			return listing{}, err
-		}
-		for i := range page.Items {
-			if seen, ok := usage.Look(&page.Items[i], names); ok {
-				l.seen = append(l.seen, seen)
-			}
-		}
-		l.objects += len(page.Items)
-		if opts.Continue = page.GetContinue(); opts.Continue == "" {
-			return l, nil
-		}
+// add takes what a list of a kind gave.
+func (l *looks) add(kind Kind, p part[looked]) {
+	if p.err != nil {
+		kind.Err = explainFor(p.err, hint.Format("that needs the verb list on %s in this namespace", kind))
+		l.denied = append(l.denied, kind)
+		return
 	}
+	l.seen = append(l.seen, p.kept.seen...)
+	l.workloads = append(l.workloads, p.kept.workloads...)
+	l.objects += p.kept.objects
 }
 
-func (c *Client) page(ctx context.Context, kind Kind, namespace string, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
-	gvr := kind.groupResource().WithVersion(kind.Version)
+// walk gives the result; unknown is what discovery could not tell of.
+func (l *looks) walk(kinds, unknown []Kind) Walk {
+	byName := func(a, b Kind) int { return strings.Compare(a.String(), b.String()) }
+	slices.SortFunc(l.denied, byName)
+	l.denied = slices.CompactFunc(l.denied, func(a, b Kind) bool { return byName(a, b) == 0 })
+	walk := Walk{
+		Findings: usage.Classify(l.seen), Workloads: l.workloads, Denied: slices.Concat(unknown, l.denied),
+		Kinds: len(kinds) - len(l.denied), Objects: l.objects,
+	}
+	slices.SortFunc(walk.Denied, byName)
+	slices.SortFunc(walk.Workloads, byKindAndName)
+	return walk
+}
+
+// source is one list of a kind. Secrets have two.
+type source struct {
+	kind Kind
+	list[looked]
+}
+
+// releases is the type of the Secrets in which Helm keeps its releases: the manifests of
+// what it has installed. releasePage of them may have 1 MiB each.
+const (
+	releases    = "helm.sh/release.v1"
+	releasePage = 20
+)
+
+// sources gives the lists of a kind.
+func (w *walker) sources(kind Kind) []source {
+	whole := w.client.dynamic.Resource(kind.groupResource().WithVersion(kind.Version))
 	if kind.groupResource() != secrets {
-		return c.dynamic.Resource(gvr).Namespace(namespace).List(ctx, opts)
+		return []source{{kind, list[looked]{size: pageSize, keep: w.keep, page: func(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
+			return whole.Namespace(namespace).List(ctx, opts)
+		}}}}
 	}
-	opts.LabelSelector = manifest.LabelManagedBy + "!=" + manifest.ManagedBy
-	list, err := c.meta.Resource(gvr).Namespace(namespace).List(ctx, opts)
+	return []source{
+		{kind, list[looked]{size: pageSize, keep: w.keep, page: w.client.otherSecrets}},
+		{kind, list[looked]{size: releasePage, keep: w.keep, page: func(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
+			opts.LabelSelector, opts.FieldSelector = notOurs, "type="+releases
+			return whole.Namespace(namespace).List(ctx, opts)
+		}}},
+	}
+}
+
+// keep keeps of an object what counts.
+func (w *walker) keep(kept *looked, o runtime.Object) error {
+	object, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return errNoObject
+	}
+	kept.objects++
+	namespace := object.GetNamespace()
+	seen, ok := usage.Look(object, func(name string) bool { return w.names(namespace, name) })
+	if !ok {
+		return nil
+	}
+	kept.seen = append(kept.seen, seen)
+	if len(usage.Classify([]usage.Seen{seen})) == 0 { // kept beside others only
+		return nil
+	}
+	runs, ok, err := ofUnstructured(object)
+	if ok {
+		kept.workloads = append(kept.workloads, runs)
+	}
+	return err
+}
+
+// notOurs selects the Secrets that do not carry our label.
+const notOurs = manifest.LabelManagedBy + "!=" + manifest.ManagedBy
+
+// otherSecrets lists the metadata of Secrets that are neither ours nor Helm's releases.
+func (c *Client) otherSecrets(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
+	opts.LabelSelector, opts.FieldSelector = notOurs, "type!="+releases
+	list, err := c.meta.Resource(secrets.WithVersion("v1")).Namespace(namespace).List(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
 	page := &unstructured.UnstructuredList{}
 	page.SetContinue(list.Continue)
+	page.SetRemainingItemCount(list.RemainingItemCount)
 	for i := range list.Items {
 		object, err := bare(&list.Items[i])
 		if err != nil {
@@ -247,9 +220,25 @@ func bare(metadata *metav1.PartialObjectMetadata) (unstructured.Unstructured, er
 	return object, err
 }
 
-// GetSecrets gets Secrets by name, at most parallel at a time and in the order
-// of the names; those that are not there are left out.
-func (c *Client) GetSecrets(ctx context.Context, namespace string, names []string, parallel int) ([]manifest.Object, error) {
-	objects, err := c.getAll(ctx, namespace, names, parallel)
-	return objects, explain(err)
+// ofUnstructured makes a Workload of a Deployment, StatefulSet, DaemonSet or CronJob;
+// false: it is none.
+func ofUnstructured(object *unstructured.Unstructured) (w workload.Workload, ok bool, err error) {
+	var typed runtime.Object
+	switch object.GroupVersionKind().GroupKind() {
+	case appsv1.SchemeGroupVersion.WithKind("Deployment").GroupKind():
+		typed = &appsv1.Deployment{}
+	case appsv1.SchemeGroupVersion.WithKind("StatefulSet").GroupKind():
+		typed = &appsv1.StatefulSet{}
+	case appsv1.SchemeGroupVersion.WithKind("DaemonSet").GroupKind():
+		typed = &appsv1.DaemonSet{}
+	case batchv1.SchemeGroupVersion.WithKind("CronJob").GroupKind():
+		typed = &batchv1.CronJob{}
+	default:
+		return w, false, nil
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
+		return w, false, errUnreadable // the cause could quote the object
+	}
+	w, ok = workload.Of(typed)
+	return w, ok, nil
 }

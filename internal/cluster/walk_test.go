@@ -31,7 +31,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 )
 
-func usesA(name string) bool { return name == "secret-a" }
+func usesA(_, name string) bool { return name == "secret-a" }
 
 // objects gives the lab's objects of a kind, as groups/version/plural or, in the
 // core group, version/plural.
@@ -86,11 +86,17 @@ func (l lab) field(t *testing.T, resource, name string, path ...string) any {
 // walk gives what a walk finds of the use of secret-a.
 func (l lab) walk(t *testing.T) cluster.Walk {
 	t.Helper()
-	walk, err := l.client.Walk(t.Context(), l.namespace, usesA, 4)
+	walk, err := walkOf(t.Context(), l.client, l.namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return walk
+}
+
+// walkOf walks over one namespace.
+func walkOf(ctx context.Context, c *cluster.Client, namespace string) (cluster.Walk, error) {
+	walks, err := c.Walks(ctx, []string{namespace}, usesA)
+	return walks[namespace], err
 }
 
 // found describes the findings about an object: class, reason, what is lost, and place.
@@ -292,6 +298,7 @@ spec:
 		return err == nil
 	})
 	until(t, "its reference is found", func() bool {
+		l.client = l.another(t) // discovery is asked once
 		return found(l.walk(t), "thing."+group+"/x") == "hard|object|||.spec.sources[0].secret"
 	})
 	if err := things.Delete(t.Context(), "x", metav1.DeleteOptions{}); err != nil {
@@ -318,7 +325,7 @@ func TestWalkLeavesOut(t *testing.T) {
 		_, kind, _ := strings.Cut(r.Path, "/namespaces/"+l.namespace+"/")
 		paths = append(paths, kind)
 		if onlyNames := strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList"); kind == "secrets" &&
-			(!onlyNames || !strings.Contains(r.RawQuery, "labelSelector=app.kubernetes.io%2Fmanaged-by%21%3Dkubectl-fernet")) {
+			(!onlyNames && !strings.Contains(r.RawQuery, "fieldSelector=type%3Dhelm.sh%2Frelease.v1") || !strings.Contains(r.RawQuery, "labelSelector=app.kubernetes.io%2Fmanaged-by%21%3Dkubectl-fernet")) {
 			t.Errorf("asked for whole Secrets: %s, %s", r.RawQuery, r.Header.Get("Accept"))
 		}
 		if r.Method != http.MethodGet || kind == "events" {
@@ -347,7 +354,7 @@ func TestWalkWithFewRights(t *testing.T) {
 	user := testkube.User(t, l.namespace, "walker-of-"+l.namespace,
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"list"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"*"}, Verbs: []string{"list"}})
-	walk, err := connect(t, load(t, user), nil).Walk(t.Context(), l.namespace, usesA, 4)
+	walk, err := walkOf(t.Context(), connect(t, load(t, user), nil), l.namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +466,7 @@ func TestWalkFails(t *testing.T) {
 				config.Wrap(func(next http.RoundTripper) http.RoundTripper { return way{next, tc.way} })
 				l.client = connect(t, config, nil)
 			}
-			walk, err := l.client.Walk(t.Context(), l.namespace, usesA, 4)
+			walk, err := walkOf(t.Context(), l.client, l.namespace)
 			var e *cluster.Error
 			if !errors.As(err, &e) || !strings.Contains(e.Message, tc.want) || walk.Kinds != 0 || walk.Denied != nil {
 				t.Errorf("%+v, error %v; want an error with %q alone", walk, err, tc.want)
@@ -492,7 +499,7 @@ func TestWalkInterrupted(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := l.client.Walk(ctx, l.namespace, usesA, 4); !errors.Is(err, context.Canceled) {
+	if _, err := walkOf(ctx, l.client, l.namespace); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -568,7 +575,11 @@ func TestWalkIsNotGreedy(t *testing.T) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return counting{next, &now, &most}
 	})
-	if _, err := connect(t, config, nil).Walk(t.Context(), l.namespace, usesA, 3); err != nil {
+	limited, err := cluster.Connect(config, nil, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := walkOf(t.Context(), limited, l.namespace); err != nil {
 		t.Fatal(err)
 	}
 	if n := most.Load(); n < 1 || n > 3 {
@@ -594,7 +605,7 @@ func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestGetSecrets(t *testing.T) {
 	l := newLab(t)
 	l.ours(t, nil, "secret-b", "secret-a")
-	objects, err := l.client.GetSecrets(t.Context(), l.namespace, []string{"secret-b", "missing", "secret-a"}, 2)
+	objects, err := l.client.GetSecrets(t.Context(), l.namespace, []string{"secret-b", "missing", "secret-a"})
 	live := l.live(t)
 	a, b := live["secret-a"], live["secret-b"]
 	if want := []manifest.Object{manifest.FromSecret(&b), manifest.FromSecret(&a)}; err != nil || !slices.Equal(objects, want) {
@@ -602,7 +613,7 @@ func TestGetSecrets(t *testing.T) {
 	}
 	l.proxy.Reset(reads(faultproxy.Status(500, nil, nil)))
 	var e *cluster.Error
-	if objects, err = l.client.GetSecrets(t.Context(), l.namespace, []string{"secret-b"}, 2); !errors.As(err, &e) || objects != nil {
+	if objects, err = l.client.GetSecrets(t.Context(), l.namespace, []string{"secret-b"}); !errors.As(err, &e) || objects != nil {
 		t.Errorf("got %+v, error %v; want a *cluster.Error", objects, err)
 	}
 }

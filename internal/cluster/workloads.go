@@ -9,21 +9,22 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
-// workloadKinds are the kinds of workloads, and how kubectl names their lists.
-var workloadKinds = []struct {
+type kindOfWorkload struct {
 	kind workload.Kind
 	name string
-}{
+}
+
+// workloadKinds are the kinds of workloads, and how kubectl names their lists.
+var workloadKinds = []kindOfWorkload{
 	{workload.Deployment, "deployments.apps"},
 	{workload.StatefulSet, "statefulsets.apps"},
 	{workload.DaemonSet, "daemonsets.apps"},
@@ -37,26 +38,54 @@ var workloadKinds = []struct {
 // of a CronJob, and without Pods that a controller made. denied names what the
 // user may not list, and what could not be read.
 func (c *Client) Workloads(ctx context.Context, namespace string) (list []workload.Workload, denied []string, err error) {
-	for _, of := range workloadKinds {
-		some, unread, err := c.workloads(ctx, of.kind, namespace)
-		switch {
-		case apierrors.IsForbidden(err):
-			denied = append(denied, of.name)
-		case err != nil:
-			return nil, nil, explainWorkload(err)
-		}
-		denied = append(denied, unread...)
-		list = append(list, slices.DeleteFunc(some, made)...)
-	}
-	slices.Sort(denied)
-	slices.SortFunc(list, byKindAndName)
-	return list, denied, nil
+	users, err := c.Users(ctx, []string{namespace}, func(w workload.Workload) bool { return w.Kind != workload.Pod || w.Owner == "" })
+	return users[namespace].Workloads, users[namespace].Denied, err
 }
 
-// made says that a workload is only what another one makes.
+// Users are the workloads of a namespace, by kind and name, without Jobs of a CronJob.
+// Denied names what the user may not list, and what could not be read.
+type Users struct {
+	Workloads []workload.Workload
+	Denied    []string
+}
+
+// Users gives, for each of some namespaces, the workloads that are wanted.
+func (c *Client) Users(ctx context.Context, namespaces []string, wanted func(workload.Workload) bool) (map[string]Users, error) {
+	parts := make([][]part[running], len(workloadKinds))
+	group, listing := errgroup.WithContext(ctx)
+	for i, of := range workloadKinds {
+		group.Go(func() (err error) {
+			parts[i], err = c.workloads(listing, of.kind, namespaces, func(w workload.Workload) bool { return !made(w) && wanted(w) })
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, explainWorkload(err)
+	}
+	all := make(map[string]Users, len(namespaces))
+	for n, namespace := range namespaces {
+		var users Users
+		for i, of := range workloadKinds {
+			p := parts[i][n]
+			switch {
+			case apierrors.IsForbidden(p.err):
+				users.Denied = append(users.Denied, of.name)
+			case p.err != nil:
+				return nil, explainWorkload(p.err)
+			}
+			users.Denied = append(users.Denied, p.kept.unread...)
+			users.Workloads = append(users.Workloads, p.kept.workloads...)
+		}
+		slices.Sort(users.Denied)
+		slices.SortFunc(users.Workloads, byKindAndName)
+		all[namespace] = users
+	}
+	return all, nil
+}
+
+// made says that a Job is only what a CronJob makes.
 func made(w workload.Workload) bool {
-	return w.Kind == workload.Pod && w.Owner != "" ||
-		w.Kind == workload.Job && strings.HasPrefix(w.Owner, string(workload.CronJob)+"/")
+	return w.Kind == workload.Job && strings.HasPrefix(w.Owner, string(workload.CronJob)+"/")
 }
 
 func byKindAndName(a, b workload.Workload) int {
@@ -65,63 +94,48 @@ func byKindAndName(a, b workload.Workload) int {
 
 // Pods gives all Pods of a namespace, by name.
 func (c *Client) Pods(ctx context.Context, namespace string) ([]workload.Workload, error) {
-	list, _, err := c.workloads(ctx, workload.Pod, namespace)
-	slices.SortFunc(list, byKindAndName)
-	return list, explainWorkload(err)
+	parts, err := c.workloads(ctx, workload.Pod, []string{namespace}, func(workload.Workload) bool { return true })
+	if err != nil {
+		return nil, explainWorkload(err)
+	}
+	slices.SortFunc(parts[0].kept.workloads, byKindAndName)
+	return parts[0].kept.workloads, explainWorkload(parts[0].err)
 }
 
-// workloads lists one kind to its end. unread names objects without a pod
-// template that can be read. An API server that does not have the kind has none
-// of it.
-func (c *Client) workloads(ctx context.Context, kind workload.Kind, namespace string) (list []workload.Workload, unread []string, err error) {
-	for range restarts + 1 {
-		list, unread, err = c.workloadPages(ctx, kind, namespace)
-		if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-			break
-		}
-	}
-	if kind == workload.Rollout && (apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && !c.hasRollouts(ctx)) {
-		err = nil
-	}
-	return list, unread, err
+// running are the workloads of one kind in one namespace. unread names those without a
+// pod template that can be read.
+type running struct {
+	workloads []workload.Workload
+	unread    []string
 }
 
-func (c *Client) workloadPages(ctx context.Context, kind workload.Kind, namespace string) (list []workload.Workload, unread []string, err error) {
-	opts := metav1.ListOptions{Limit: pageSize}
-	for {
-		page, err := c.listWorkloads(ctx, kind, namespace, opts)
-		if err != nil {
-			return nil, nil, err
-		}
-		err = meta.EachListItem(page, func(o runtime.Object) error {
+// workloads lists one kind. An API server that does not have the kind has none of it.
+func (c *Client) workloads(ctx context.Context, kind workload.Kind, namespaces []string, wanted func(workload.Workload) bool) ([]part[running], error) {
+	if kind == workload.Rollout && !c.hasRollouts(ctx) {
+		return make([]part[running], len(namespaces)), nil
+	}
+	parts, err := list[running]{
+		size: pageSize,
+		page: func(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
+			return c.listWorkloads(ctx, kind, namespace, opts)
+		},
+		keep: func(kept *running, o runtime.Object) error {
 			w, ok := workload.Of(o)
-			if ok {
-				list = append(list, w)
-			} else {
-				unread = append(unread, w.String())
+			switch {
+			case !ok:
+				kept.unread = append(kept.unread, w.String())
+			case wanted(w):
+				kept.workloads = append(kept.workloads, w)
 			}
 			return nil
-		})
-		next, ok := page.(metav1.ListInterface)
-		if !ok || err != nil {
-			return nil, nil, errors.Join(errors.New("the server's answer is no list"), err)
-		}
-		if opts.Continue = next.GetContinue(); opts.Continue == "" {
-			return list, unread, nil
+		},
+	}.in(ctx, namespaces)
+	for i, p := range parts {
+		if kind == workload.Rollout && apierrors.IsNotFound(p.err) {
+			parts[i].err = nil
 		}
 	}
-}
-
-// hasRollouts asks whether there is the kind Rollout at all: of a group that
-// does not exist, the API server says only that it is forbidden. Where nobody
-// answers, there may be.
-func (c *Client) hasRollouts(ctx context.Context) bool {
-	kinds, err := discovery.ToDiscoveryInterfaceWithContext(c.discovery).
-		ServerResourcesForGroupVersionWithContext(ctx, workload.Rollouts.GroupVersion().String())
-	if err != nil {
-		return !apierrors.IsNotFound(err)
-	}
-	return slices.ContainsFunc(kinds.APIResources, func(r metav1.APIResource) bool { return r.Name == workload.Rollouts.Resource })
+	return parts, err
 }
 
 func (c *Client) listWorkloads(ctx context.Context, kind workload.Kind, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
@@ -148,6 +162,7 @@ func (c *Client) listWorkloads(ctx context.Context, kind workload.Kind, namespac
 var (
 	errNoWorkload   = errors.New("no such kind of workload")
 	errNotPatchable = errors.New("the template of this kind of workload is not patched from here")
+	errNoObject     = errors.New("the server's answer is no Kubernetes object")
 	errUnreadable   = errors.New("its pod template cannot be read")
 )
 

@@ -205,7 +205,10 @@ func TestWorkloads(t *testing.T) {
 	}{
 		"without Argo Rollouts": {nil, append(want, "statefulset/db"), nil},
 		"with Argo Rollouts": {
-			[]faultproxy.Rule{under("/apis/argoproj.io/", faultproxy.Status(200, asJSON, rollouts))},
+			[]faultproxy.Rule{
+				under("/apis/argoproj.io/v1alpha1/namespaces/", faultproxy.Status(200, asJSON, rollouts)),
+				under("/apis/argoproj.io/v1alpha1", faultproxy.Status(200, asJSON, []byte(`{"kind":"APIResourceList","apiVersion":"v1","resources":[{"name":"rollouts"}]}`))),
+			},
 			append(want, "rollout/green", "statefulset/db"), []string{"rollout/broken"},
 		},
 		"with a list that is too old once": {
@@ -213,7 +216,7 @@ func TestWorkloads(t *testing.T) {
 		},
 	} {
 		l.proxy.Reset(tc.rules...)
-		list, denied, err := l.client.Workloads(t.Context(), l.namespace)
+		list, denied, err := l.another(t).Workloads(t.Context(), l.namespace)
 		var got []string
 		for _, w := range list {
 			got = append(got, w.String())
@@ -277,7 +280,7 @@ func TestWorkloadsWithFewRights(t *testing.T) {
 		"nobody can tell":           {faultproxy.Status(500, nil, nil), []string{"rollouts.argoproj.io"}},
 	} {
 		l.proxy.Reset(under(forbidden, faultproxy.Status(403, nil, nil)), under("/apis/argoproj.io/v1alpha1", tc.discovery))
-		if _, denied, err := l.client.Workloads(t.Context(), l.namespace); err != nil || !slices.Equal(denied, tc.want) {
+		if _, denied, err := l.another(t).Workloads(t.Context(), l.namespace); err != nil || !slices.Equal(denied, tc.want) {
 			t.Errorf("%s: %v, denied %s, want %s", name, err, denied, tc.want)
 		}
 	}
@@ -326,5 +329,29 @@ func TestGetWorkload(t *testing.T) {
 	}
 	if _, err := l.client.GetWorkload(t.Context(), "Secret", l.namespace, "web"); err == nil {
 		t.Error("a Secret is a workload")
+	}
+}
+
+// The users of many namespaces are listed together, and those that are not wanted are left
+// out; a group that no cluster has is not asked for.
+func TestUsersOfManyNamespaces(t *testing.T) {
+	all, namespaces := labs(t, 5)
+	l := all[0]
+	l.store(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "made", OwnerReferences: owned("ReplicaSet", true)}, Spec: nowhere(everywhere()).Spec})
+	users, err := l.client.Users(t.Context(), namespaces, func(w workload.Workload) bool { return w.Kind != workload.StatefulSet })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, namespace := range namespaces {
+		want := "[deployment/web]"
+		if i == 0 {
+			want = "[deployment/web pod/made]"
+		}
+		if got := users[namespace]; fmt.Sprint(got.Workloads) != want || got.Denied != nil {
+			t.Errorf("%s of %d, want %s", got.Workloads, i, want)
+		}
+	}
+	if n := len(l.proxy.Requests()); n > 20 {
+		t.Errorf("%d requests for %d namespaces", n, len(namespaces))
 	}
 }
