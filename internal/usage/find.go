@@ -182,12 +182,16 @@ func under(step string, hits []Hit) []Hit {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// child is the step of a path to a key. Quote keeps control characters, which a
-// key of a custom resource may have, from a terminal.
+// child is the step of a path to a key, which in a custom resource may be any text.
 func child(key string) string {
 	if plainKey.MatchString(key) {
 		return "." + key
 	}
-	quoted := strconv.Quote(key)
-	return "['" + quoted[1:len(quoted)-1] + "']"
+	return "['" + plain(key) + "']"
+}
+
+// plain keeps control characters from a terminal.
+func plain(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }

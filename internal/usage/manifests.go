@@ -59,9 +59,10 @@ func asManifest(hits []Hit) []Hit {
 	return hits
 }
 
+// in says what the paths of hits begin in.
 func in(what string, hits []Hit) []Hit {
 	for i := range hits {
-		hits[i].In = what
+		hits[i].In = plain(what)
 	}
 	return hits
 }
@@ -84,7 +85,7 @@ func (f finder) overrides(obj *unstructured.Unstructured) (hits []Hit) {
 	}
 	for _, o := range list {
 		if f.names(o.Secret) {
-			hits = append(hits, Hit{Secret: o.Secret, Path: o.Where, Class: Manifest, In: source(o)})
+			hits = append(hits, in(source(o), []Hit{{Secret: o.Secret, Path: plain(o.Where), Class: Manifest}})...)
 		}
 	}
 	return hits

@@ -64,6 +64,10 @@ func TestFindWhatRolloutRecorded(t *testing.T) {
 	if got, want := lines(usage.Find(broken, wanted)), "mention secret-a  in annotation "+manifest.AnnotationManifest; got != want {
 		t.Errorf("broken: %s", got)
 	}
+	odd := object(t, "{apiVersion: apps/v1, kind: Deployment, metadata: {name: x, annotations: {"+manifest.AnnotationManifest+`: '[{"manager":"\u001b[2J","where":"\u001b[2J","secret":"secret-a"}]'}}}`)
+	if got := lines(usage.Find(odd, wanted)); got != `manifest secret-a \x1b[2J in field manager \x1b[2J` {
+		t.Errorf("control characters: %q", got)
+	}
 	typeless := object(t, "{apiVersion: apps/v1, kind: Deployment, spec: 1, metadata: {name: x, annotations: {"+manifest.AnnotationManifest+": "+mustJSON(t, text)+"}}}")
 	if got := usage.Find(typeless, wanted); len(got) != 2 || got[0].Class != usage.Mention {
 		t.Errorf("a workload that is none: %+v", got)

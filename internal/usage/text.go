@@ -37,7 +37,14 @@ func inText(text string, names func(string) bool) (found []string) {
 	return found
 }
 
-func partsWords(r rune) bool { return strings.ContainsRune(" \t\r\n\v\f\"'`=,:", r) }
+func partsWords(r rune) bool {
+	switch r {
+	case ' ', '\t', '\r', '\n', '\v', '\f', '"', '\'', '`', '=', ',', ':':
+		return true
+	default:
+		return false
+	}
+}
 
 func partsNames(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
