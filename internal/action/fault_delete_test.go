@@ -87,7 +87,7 @@ func (d *desk) useFromSecondWalk(secret string) {
 		if first[namespace] = true; namespace != "a" || !again {
 			return nil
 		}
-		return []usage.Finding{{Kind: "Pod", Namespace: namespace, Name: "late", Secret: secret, Path: ".spec.volumes[0].secret.secretName", Reason: "running pod"}}
+		return []usage.Finding{{Kind: "Pod", Namespace: namespace, Name: "late", Secret: secret, Field: ".spec.volumes[0].secret.secretName", Reason: "running pod"}}
 	}
 }
 

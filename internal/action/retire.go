@@ -65,7 +65,7 @@ type Retired struct {
 // Uses says what keeps the Secret.
 func (r *Retired) Uses() (texts []string) {
 	for _, f := range r.uses {
-		texts = append(texts, fmt.Sprintf("%s: %s, %s", f.Object(), f.Reason, f.Path))
+		texts = append(texts, fmt.Sprintf("%s: %s, %s", f.Object(), f.Reason, f.Field))
 	}
 	return texts
 }
@@ -74,7 +74,10 @@ func (r *Retired) Uses() (texts []string) {
 func (r *Retired) Rollbacks() (texts []string) {
 	for _, f := range r.history {
 		text := f.Object() + ": " + f.Reason
-		if f.Revision != "" {
+		switch {
+		case f.Release != "":
+			text += fmt.Sprintf(", helm rollback %s %s", f.Release, f.Revision)
+		case f.Revision != "":
 			text += fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
 		}
 		if !slices.Contains(texts, text) {

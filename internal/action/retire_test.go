@@ -50,7 +50,7 @@ func TestRetireThatKeeps(t *testing.T) {
 		spoil func(*desk)
 		want  plan.Outcome
 	}{
-		{"used", used(usage.Hard), plan.InUse},
+		{"used", used(usage.Use), plan.InUse},
 		{"needed to return", used(usage.History), plan.ForRollback},
 		{"Pods may not be listed", func(d *desk) { d.cluster.denied = []cluster.Kind{{Resource: "pods", PodHolding: true}} }, plan.Unseen},
 		{"a dry run", func(d *desk) { d.request.Mode = Client }, plan.Deleted},

@@ -3,6 +3,7 @@
 package cluster_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -104,8 +105,8 @@ func found(walk cluster.Walk, object string) string {
 	var lines []string
 	for _, f := range walk.Findings {
 		if f.Object() == object {
-			class := map[usage.Class]string{usage.Hard: "hard", usage.History: "history"}[f.Class]
-			lines = append(lines, strings.Join([]string{class, f.Reason, f.Owner, f.Revision, f.Path}, "|"))
+			class := cmp.Or(f.Class.Ignore(), "use")
+			lines = append(lines, strings.Join([]string{class, f.Reason, f.Owner, f.Revision, f.Field}, "|"))
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -122,7 +123,8 @@ const (
 
 	inTemplate = ".spec.template.spec.volumes[0].secret.secretName"
 	inPod      = ".spec.containers[0].envFrom[0].secretRef.name"
-	inManifest = "hard|manifest is behind: annotation " + usage.LastApplied + "|||.metadata.annotations['" + usage.LastApplied + "']"
+	inManifest = "manifests|manifest is behind: annotation " + usage.LastApplied + "|||.secrets[0].name"
+	mentioned  = "mentions|the name is mentioned|||"
 )
 
 var kindsOfReferences = []struct {
@@ -132,45 +134,45 @@ var kindsOfReferences = []struct {
 	object, want             string
 }{
 	{name: "running pod", resource: "v1/pods", manifest: `{kind: Pod, apiVersion: v1, metadata: {name: run}, spec: ` + podSpec + `}`,
-		status: `{status: {phase: Running}}`, object: "pod/run", want: "hard|running pod|||" + inPod},
+		status: `{status: {phase: Running}}`, object: "pod/run", want: "use|running pod|||" + inPod},
 	{name: "pending pod", resource: "v1/pods", manifest: `{kind: Pod, apiVersion: v1, metadata: {name: wait}, spec: ` + podSpec + `}`,
-		object: "pod/wait", want: "hard|unfinished pod|||" + inPod},
+		object: "pod/wait", want: "use|unfinished pod|||" + inPod},
 	{name: "finished pod", resource: "v1/pods", manifest: `{kind: Pod, apiVersion: v1, metadata: {name: done}, spec: ` + podSpec + `}`,
 		status: `{status: {phase: Succeeded}}`, object: "pod/done", want: "history|finished pod|||" + inPod},
 	{name: "failed pod", resource: "v1/pods", manifest: `{kind: Pod, apiVersion: v1, metadata: {name: fail}, spec: ` + podSpec + `}`,
 		status: `{status: {phase: Failed}}`, object: "pod/fail", want: "history|finished pod|||" + inPod},
 	{name: "replication controller", resource: "v1/replicationcontrollers", manifest: `{kind: ReplicationController, apiVersion: v1, metadata: {name: rc}, spec: {replicas: 0, selector: {app: x}, template: ` + template + `}}`,
-		object: "replicationcontroller/rc", want: "hard|current template|||" + inTemplate},
+		object: "replicationcontroller/rc", want: "use|current template|||" + inTemplate},
 	{name: "pod template", resource: "v1/podtemplates", manifest: `{kind: PodTemplate, apiVersion: v1, metadata: {name: pt}, template: ` + template + `}`,
-		object: "podtemplate/pt", want: "hard|current template|||.template.spec.volumes[0].secret.secretName"},
+		object: "podtemplate/pt", want: "use|current template|||.template.spec.volumes[0].secret.secretName"},
 	{name: "deployment", resource: "apps/v1/deployments", manifest: `{kind: Deployment, apiVersion: apps/v1, metadata: {name: web}, spec: {paused: true, replicas: 0, ` + appX + `, template: ` + template + `}}`,
-		object: "deployment.apps/web", want: "hard|current template|||" + inTemplate},
+		object: "deployment.apps/web", want: "use|current template|||" + inTemplate},
 	{name: "replica set", resource: "apps/v1/replicasets", manifest: `{kind: ReplicaSet, apiVersion: apps/v1, metadata: {name: rs}, spec: {replicas: 2, ` + appX + `, template: ` + template + `}}`,
-		object: "replicaset.apps/rs", want: "hard|ReplicaSet with 2 replicas|||" + inTemplate},
+		object: "replicaset.apps/rs", want: "use|ReplicaSet with 2 replicas|||" + inTemplate},
 	{name: "replica set at 0 by itself", resource: "apps/v1/replicasets", manifest: `{kind: ReplicaSet, apiVersion: apps/v1, metadata: {name: rs0}, spec: {replicas: 0, ` + appX + `, template: ` + template + `}}`,
-		object: "replicaset.apps/rs0", want: "hard|ReplicaSet that belongs to nothing|||" + inTemplate},
+		object: "replicaset.apps/rs0", want: "use|ReplicaSet that belongs to nothing|||" + inTemplate},
 	{name: "stateful set", resource: "apps/v1/statefulsets", manifest: `{kind: StatefulSet, apiVersion: apps/v1, metadata: {name: db}, spec: {replicas: 0, serviceName: db, ` + appX + `, template: ` + template + `}}`,
-		object: "statefulset.apps/db", want: "hard|current template|||" + inTemplate},
+		object: "statefulset.apps/db", want: "use|current template|||" + inTemplate},
 	{name: "daemon set", resource: "apps/v1/daemonsets", manifest: `{kind: DaemonSet, apiVersion: apps/v1, metadata: {name: agent}, spec: {` + appX + `, template: ` + template + `}}`,
-		object: "daemonset.apps/agent", want: "hard|current template|||" + inTemplate},
+		object: "daemonset.apps/agent", want: "use|current template|||" + inTemplate},
 	{name: "job", resource: "batch/v1/jobs", manifest: `{kind: Job, apiVersion: batch/v1, metadata: {name: task}, spec: {suspend: true, template: ` + jobTemplate + `}}`,
-		object: "job.batch/task", want: "hard|unfinished Job|||" + inTemplate},
+		object: "job.batch/task", want: "use|unfinished Job|||" + inTemplate},
 	{name: "finished job", resource: "batch/v1/jobs", manifest: `{kind: Job, apiVersion: batch/v1, metadata: {name: nothing-to-do}, spec: {completions: 0, template: ` + jobTemplate + `}}`,
 		await: "Complete", object: "job.batch/nothing-to-do", want: "history|finished Job|||" + inTemplate},
 	{name: "cron job", resource: "batch/v1/cronjobs", manifest: `{kind: CronJob, apiVersion: batch/v1, metadata: {name: tick}, spec: {suspend: true, schedule: 0 0 1 1 *, jobTemplate: {spec: {template: ` + jobTemplate + `}}}}`,
-		object: "cronjob.batch/tick", want: "hard|CronJob|||.spec.jobTemplate.spec.template.spec.volumes[0].secret.secretName"},
+		object: "cronjob.batch/tick", want: "use|CronJob|||.spec.jobTemplate.spec.template.spec.volumes[0].secret.secretName"},
 	{name: "service account", resource: "v1/serviceaccounts", manifest: `{kind: ServiceAccount, apiVersion: v1, metadata: {name: sa}, secrets: [{name: secret-a}], imagePullSecrets: [{name: other}, {name: secret-a}]}`,
-		object: "serviceaccount/sa", want: "hard|object|||.imagePullSecrets[1].name\nhard|object|||.secrets[0].name"},
+		object: "serviceaccount/sa", want: "use|object|||.imagePullSecrets[1].name\nuse|object|||.secrets[0].name"},
 	{name: "ingress", resource: "networking.k8s.io/v1/ingresses", manifest: `{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {name: in}, spec: {tls: [{secretName: secret-a}], defaultBackend: {service: {name: s, port: {number: 80}}}}}`,
-		object: "ingress.networking.k8s.io/in", want: "hard|object|||.spec.tls[0].secretName"},
+		object: "ingress.networking.k8s.io/in", want: "use|object|||.spec.tls[0].secretName"},
 	{name: "config map", resource: "v1/configmaps", manifest: `{kind: ConfigMap, apiVersion: v1, metadata: {name: cm}, data: {a.b: secret-a, secret-a: x}}`,
-		object: "configmap/cm", want: "hard|object|||.data['a.b']"},
-	{name: "last applied", resource: "v1/configmaps", manifest: `{kind: ConfigMap, apiVersion: v1, metadata: {name: cm, annotations: {` + usage.LastApplied + `: '{"data":{"a":"secret-a"}}'}}}`,
-		object: "configmap/cm", want: inManifest},
+		object: "configmap/cm", want: mentioned + ".data.secret-a\n" + mentioned + ".data['a.b']"},
+	{name: "last applied", resource: "v1/serviceaccounts", manifest: `{kind: ServiceAccount, apiVersion: v1, metadata: {name: sa, annotations: {` + usage.LastApplied + `: '{"kind":"ServiceAccount","apiVersion":"v1","secrets":[{"name":"secret-a"}]}'}}}`,
+		object: "serviceaccount/sa", want: inManifest},
 	{name: "annotation", resource: "v1/services", manifest: `{kind: Service, apiVersion: v1, metadata: {name: s, annotations: {certificates: '[{"from": ["secret-a"]}]'}}, spec: {ports: [{port: 80}]}}`,
-		object: "service/s", want: "hard|object|||.metadata.annotations.certificates"},
+		object: "service/s", want: mentioned + ".metadata.annotations.certificates"},
 	{name: "another Secret", resource: "v1/secrets", manifest: `{kind: Secret, apiVersion: v1, metadata: {name: s, annotations: {copied-from: secret-a}, labels: {of: secret-a}}}`,
-		object: "secret/s", want: "hard|object|||.metadata.annotations.copied-from"},
+		object: "secret/s", want: mentioned + ".metadata.annotations.copied-from"},
 }
 
 // Of each kind of reference there is one that is found, and found no more when
@@ -249,7 +251,7 @@ func TestWalkTellsOldRevisionsFromCurrentOnes(t *testing.T) {
 				}
 				return revision != ""
 			})
-			if got, want := found(l.walk(t), revision), "hard|ControllerRevision that may be current|||"+inRevision; got != want {
+			if got, want := found(l.walk(t), revision), "use|ControllerRevision that may be current|||"+inRevision; got != want {
 				t.Errorf("at first found\n%s\nwant\n%s", got, want)
 			}
 			l.patch(t, resource, "x", `{spec: {template: {spec: {volumes: null}}}}`)
@@ -299,7 +301,7 @@ spec:
 	})
 	until(t, "its reference is found", func() bool {
 		l.client = l.another(t) // discovery is asked once
-		return found(l.walk(t), "thing."+group+"/x") == "hard|object|||.spec.sources[0].secret"
+		return found(l.walk(t), "thing."+group+"/x") == "use|object|||.spec.sources[0].secret"
 	})
 	if err := things.Delete(t.Context(), "x", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -358,7 +360,7 @@ func TestWalkWithFewRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := found(walk, "configmap/cm"); got != "hard|object|||.data.a" {
+	if got := found(walk, "configmap/cm"); got != mentioned+".data.a" {
 		t.Errorf("found %q", got)
 	}
 	denied := map[bool][]string{} // by whether it holds Pods

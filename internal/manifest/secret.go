@@ -44,9 +44,8 @@ const (
 	AnnotationBaseName   = Prefix + "base-name"
 	AnnotationGeneration = Prefix + "generation"
 	AnnotationBinding    = Prefix + "binding"
-	// AnnotationManifest is on workloads, never on their templates: which manifests named
-	// an older generation when it was replaced.
-	AnnotationManifest = Prefix + "manifest"
+
+	AnnotationManifest = Prefix + "manifest" // of a workload: what its manifest still says where rollout changed it
 )
 
 // Selector finds candidates for Secrets of ours. A label is a hint, never a proof.

@@ -19,25 +19,47 @@ type Class int
 
 // The classes of references.
 const (
-	Hard    Class = iota // something reads it, will read it, or may
-	History              // only a return to an older revision, or a look back, would need it
+	Use      Class = iota // something reads the Secret, will read it, or may
+	Manifest              // whoever applies a manifest again goes back to the Secret
+	Mention               // the name stands where it may mean the Secret
+	History               // only a return to an older revision, or a look back, would need it
 )
+
+// Ignore gives the word by which retire overlooks a class; empty for uses, which it never does.
+func (c Class) Ignore() string {
+	switch c {
+	case Manifest:
+		return "manifests"
+	case Mention:
+		return "mentions"
+	case History:
+		return "history"
+	default:
+		return ""
+	}
+}
 
 // Finding is one reference to a Secret.
 type Finding struct {
 	Group, Kind, Namespace, Name string // of the object that refers to it
+	Release                      string // of Helm, if that object stores one
+	Root                         string // the topmost owner that is known, as deployment.apps/web; without an owner the object itself
 	Secret                       string
-	Path                         string // as Hit.Path
+	Field                        string // where the name stands, as Hit.Path
 	Class                        Class
 	Reason                       string // what the reference stands for, in a few words
 	// Of history: what the object belongs to, as deployment.apps/web, and the
 	// revision of that which cannot be returned to without the Secret. Finished
-	// Pods and Jobs have no revision, and may belong to nothing.
+	// Pods and Jobs have no revision, and may belong to nothing. A release of Helm
+	// always has its revision.
 	Owner, Revision string
 }
 
 // Object gives the object as kubectl writes it: deployment.apps/web.
 func (f Finding) Object() string {
+	if f.Release != "" {
+		return "helm release " + f.Release + ", revision " + f.Revision
+	}
 	return object(schema.GroupKind{Group: f.Group, Kind: f.Kind}, f.Name)
 }
 
@@ -56,6 +78,8 @@ var (
 	controllerRevision = schema.GroupKind{Group: "apps", Kind: "ControllerRevision"}
 	job                = schema.GroupKind{Group: "batch", Kind: "Job"}
 	cronJob            = schema.GroupKind{Group: "batch", Kind: "CronJob"}
+	secret             = schema.GroupKind{Kind: "Secret"}
+	configMap          = schema.GroupKind{Kind: "ConfigMap"}
 )
 
 const deploymentRevision = "deployment.kubernetes.io/revision"
@@ -64,32 +88,47 @@ func groupKind(obj *unstructured.Unstructured) schema.GroupKind {
 	return obj.GroupVersionKind().GroupKind()
 }
 
+// owner is the controller of an object.
+type owner struct {
+	uid    types.UID
+	kind   schema.GroupKind
+	object string // as kubectl writes it; empty: there is none
+}
+
+func ownerOf(obj *unstructured.Unstructured) owner {
+	ref := metav1.GetControllerOf(obj)
+	if ref == nil {
+		return owner{}
+	}
+	gv, _ := schema.ParseGroupVersion(ref.APIVersion) // of a group that is none, nothing is known
+	kind := schema.GroupKind{Group: gv.Group, Kind: ref.Kind}
+	return owner{ref.UID, kind, object(kind, ref.Name)}
+}
+
 // Seen is what Classify needs of one object: what it refers to, and what it
 // tells about others. It keeps nothing else of the object.
 type Seen struct {
-	kind      schema.GroupKind
-	uid       types.UID
-	owner     types.UID // its controller's
-	ownerKind schema.GroupKind
-	finding   Finding // of each hit, as far as it can be said without the others
-	hits      []Hit
-	revision  int64    // of a ControllerRevision
-	current   []string // the ControllerRevisions that a StatefulSet's status names
+	kind     schema.GroupKind
+	uid      types.UID
+	owner    owner
+	finding  Finding // of each hit, as far as it can be said without the others
+	hits     []Hit
+	revision int64    // of a ControllerRevision
+	current  []string // the ControllerRevisions that a StatefulSet's status names
 }
+
+// tells are the kinds of which something is kept though they refer to nothing: their
+// objects stand between others and the owners of these, or tell which revisions are old.
+var tells = map[schema.GroupKind]bool{statefulSet: true, controllerRevision: true, replicaSet: true, job: true}
 
 // Look gives what has to be kept of an object; false: nothing.
 func Look(obj *unstructured.Unstructured, names func(string) bool) (Seen, bool) {
 	kind := groupKind(obj)
-	s := Seen{kind: kind, uid: obj.GetUID(), hits: Find(obj, names)}
-	if len(s.hits) == 0 && kind != statefulSet && kind != controllerRevision {
+	s := Seen{kind: kind, uid: obj.GetUID(), owner: ownerOf(obj), hits: Find(obj, names)}
+	if len(s.hits) == 0 && !tells[kind] {
 		return s, false
 	}
-	s.finding = Finding{Group: kind.Group, Kind: kind.Kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
-	if owner := metav1.GetControllerOf(obj); owner != nil {
-		gv, _ := schema.ParseGroupVersion(owner.APIVersion) // of a group that is none, nothing is known
-		s.owner, s.ownerKind = owner.UID, schema.GroupKind{Group: gv.Group, Kind: owner.Kind}
-		s.finding.Owner = object(s.ownerKind, owner.Name)
-	}
+	s.finding = Finding{Group: kind.Group, Kind: kind.Kind, Namespace: obj.GetNamespace(), Name: obj.GetName(), Owner: s.owner.object}
 	switch kind {
 	case statefulSet:
 		for _, field := range []string{"currentRevision", "updateRevision"} {
@@ -103,6 +142,9 @@ func Look(obj *unstructured.Unstructured, names func(string) bool) (Seen, bool) 
 		s.finding.Revision = obj.GetAnnotations()[deploymentRevision]
 	}
 	s.finding.Class, s.finding.Reason = judge(kind, obj)
+	if isRelease(obj) {
+		s.ofRelease(obj)
+	}
 	return s, true
 }
 
@@ -117,13 +159,13 @@ func judge(kind schema.GroupKind, obj *unstructured.Unstructured) (Class, string
 	case job:
 		return judgeJob(obj)
 	case cronJob:
-		return Hard, "CronJob"
+		return Use, "CronJob"
 	case controllerRevision:
-		return Hard, "ControllerRevision that may be current"
+		return Use, "ControllerRevision that may be current"
 	case deployment, statefulSet, daemonSet, replication, podTemplate:
-		return Hard, "current template"
+		return Use, "current template"
 	default:
-		return Hard, "object"
+		return Use, "object"
 	}
 }
 
@@ -133,9 +175,9 @@ func judgePod(obj *unstructured.Unstructured) (Class, string) {
 	case "Succeeded", "Failed":
 		return History, "finished pod"
 	case "Running":
-		return Hard, "running pod"
+		return Use, "running pod"
 	default:
-		return Hard, "unfinished pod"
+		return Use, "unfinished pod"
 	}
 }
 
@@ -149,9 +191,9 @@ func judgeReplicaSet(obj *unstructured.Unstructured) (Class, string) {
 	live, _, err := unstructured.NestedInt64(obj.Object, "status", "replicas")
 	switch {
 	case wanted != 0 || live != 0 || err != nil:
-		return Hard, "ReplicaSet with " + strconv.FormatInt(max(wanted, live), 10) + " replicas"
+		return Use, "ReplicaSet with " + strconv.FormatInt(max(wanted, live), 10) + " replicas"
 	case metav1.GetControllerOf(obj) == nil:
-		return Hard, "ReplicaSet that belongs to nothing"
+		return Use, "ReplicaSet that belongs to nothing"
 	default:
 		return History, "old ReplicaSet"
 	}
@@ -165,7 +207,7 @@ func judgeJob(obj *unstructured.Unstructured) (Class, string) {
 			return History, "finished Job"
 		}
 	}
-	return Hard, "unfinished Job"
+	return Use, "unfinished Job"
 }
 
 // Classify gives the findings, in a fixed order. It needs all that Look kept of
@@ -173,11 +215,12 @@ func judgeJob(obj *unstructured.Unstructured) (Class, string) {
 // successors.
 func Classify(all []Seen) []Finding {
 	var findings []Finding
-	revisions := index(all)
+	revisions, owners := index(all), owners(all)
 	for _, s := range all {
 		if s.kind == controllerRevision && revisions.old(s) {
 			s.finding.Class, s.finding.Reason = History, "old ControllerRevision"
 		}
+		s.finding.Root = root(s, owners)
 		for _, hit := range s.hits {
 			findings = append(findings, s.about(hit))
 		}
@@ -189,21 +232,47 @@ func Classify(all []Seen) []Finding {
 // about makes the finding of a hit.
 func (s Seen) about(hit Hit) Finding {
 	f := s.finding
-	f.Secret, f.Path = hit.Secret, hit.Path
-	if f.Class == History {
-		return f
+	f.Secret, f.Field = hit.Secret, hit.Path
+	if f.Class != History {
+		f.Class, f.Owner = hit.Class, ""
+		f.Reason = cmp.Or(map[Class]string{Manifest: "manifest is behind", Mention: "the name is mentioned"}[hit.Class], f.Reason)
+		if f.Release == "" {
+			f.Revision = ""
+		}
 	}
-	f.Owner, f.Revision = "", ""
-	if hit.Annotation == LastApplied {
-		f.Reason = "manifest is behind: annotation " + LastApplied
+	if hit.In != "" {
+		f.Reason += ": " + hit.In
 	}
 	return f
+}
+
+// owners gives the owner of each object by the object's UID.
+func owners(all []Seen) map[types.UID]owner {
+	by := map[types.UID]owner{}
+	for _, s := range all {
+		if s.uid != "" && s.owner.object != "" {
+			by[s.uid] = s.owner
+		}
+	}
+	return by
+}
+
+// root goes from owner to owner. Objects that own each other in a circle end it.
+func root(s Seen, owners map[types.UID]owner) string {
+	top, at := s.finding.Object(), s.owner
+	for range len(owners) + 1 {
+		if at.object == "" {
+			break
+		}
+		top, at = at.object, owners[at.uid]
+	}
+	return top
 }
 
 func compare(a, b Finding) int {
 	return cmp.Or(cmp.Compare(a.Class, b.Class),
 		strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Object(), b.Object()),
-		strings.Compare(a.Path, b.Path), strings.Compare(a.Secret, b.Secret))
+		strings.Compare(a.Reason, b.Reason), strings.Compare(a.Field, b.Field), strings.Compare(a.Secret, b.Secret))
 }
 
 // revisions is what is known of ControllerRevisions by the UID of their owner.
@@ -219,7 +288,7 @@ func index(all []Seen) revisions {
 		case statefulSet:
 			r.named[s.uid] = s.current
 		case controllerRevision:
-			r.highest[s.owner] = max(r.highest[s.owner], s.revision)
+			r.highest[s.owner.uid] = max(r.highest[s.owner.uid], s.revision)
 		}
 	}
 	return r
@@ -228,9 +297,9 @@ func index(all []Seen) revisions {
 // old says that a ControllerRevision has a successor, and that no StatefulSet
 // still makes pods from it. Those of other controllers are never known to be old.
 func (r revisions) old(s Seen) bool {
-	if s.revision >= r.highest[s.owner] {
+	if s.revision >= r.highest[s.owner.uid] {
 		return false
 	}
-	named, there := r.named[s.owner]
-	return s.ownerKind == daemonSet || s.ownerKind == statefulSet && there && !slices.Contains(named, s.finding.Name)
+	named, there := r.named[s.owner.uid]
+	return s.owner.kind == daemonSet || s.owner.kind == statefulSet && there && !slices.Contains(named, s.finding.Name)
 }

@@ -1,185 +1,197 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package usage finds what still refers to Secrets by name, and says of each
-// reference what it stands for. Live objects go in one at a time, in the form
-// that any kind has (unstructured); what Classify needs of them comes out, and
-// in the end findings, each either hard (something may read the Secret) or
-// history (only a way back does). It is pure: it dials nobody, and knows names
-// of Secrets but nothing of what is in them.
+// Package usage finds what refers to Secrets by name, and says of each reference
+// what it stands for. Live objects go in one at a time, in the form that any kind
+// has (unstructured); what Classify needs of them comes out, and in the end
+// findings. It is pure: it makes no requests, and knows names of Secrets but
+// nothing of what is in them.
 //
-// A finding too many keeps a Secret alive, and for ever where it is a volume that is
-// called like its Secret; one too few breaks a pod. So a string that merely looks like a
-// name counts, wherever it stands, but for what something else is called, labelled or
-// picked by. Not seen are names that are part of a longer text, and keys of maps: a name
-// is a value in every reference that Kubernetes itself knows.
+// A finding too many keeps a Secret alive; one too few breaks a pod. In the kinds
+// that every API server has, the fields that refer to a Secret are known, and only
+// they are uses. In a custom resource any equal string is one. Elsewhere a name
+// may be mentioned, and a mention can be ignored, which a use cannot.
 package usage
 
 import (
 	"cmp"
-	"encoding/json"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-)
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 
-// LastApplied is the annotation in which `kubectl apply` keeps the manifest.
-const LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+)
 
 // Hit is one place of an object that names a Secret.
 type Hit struct {
-	Secret     string
-	Path       string // as .spec.volumes[0].secret.secretName; into a JSON annotation it does not go
-	Annotation string // the key of the annotation that holds it; empty: none does
+	Secret string
+	Path   string // as .spec.volumes[0].secret.secretName
+	Class  Class  // Use, Manifest or Mention
+	// In is what the path begins in: an annotation, a field manager's manifest, an
+	// object of a Helm release; empty: the object itself.
+	In string
 }
 
-// Find gives every string value of an object that is a wanted name, and every
-// annotation, of the object or of a template in it, whose value is a JSON object
-// or array that holds such a string at any depth. What an object is itself
-// called is no reference, nor is what managedFields tell. Of a
-// ControllerRevision only the data counts: its annotations are copies that its
-// controller makes and nobody applies again.
+// Find gives every place of an object that names a wanted Secret, in a fixed order.
 func Find(obj *unstructured.Unstructured, names func(string) bool) []Hit {
-	root := content(obj.Object)
-	if groupKind(obj) == controllerRevision {
-		root = map[string]any{"data": obj.Object["data"]}
+	f := finder{names}
+	var hits []Hit
+	if isRelease(obj) {
+		hits = f.release(obj)
+	} else {
+		hits = f.object(obj)
+		hits = append(hits, f.manifests(obj, hits)...)
 	}
-	hits := find("", root, names)
 	slices.SortFunc(hits, func(a, b Hit) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Secret, b.Secret))
+		return cmp.Or(strings.Compare(a.In, b.In), strings.Compare(a.Path, b.Path), cmp.Compare(a.Class, b.Class), strings.Compare(a.Secret, b.Secret))
 	})
 	return hits
 }
 
-// content is an object without what it says of itself.
+// finder looks for wanted names.
+type finder struct{ names func(string) bool }
+
+// object gives the hits of an object but for those of the manifests that its
+// annotations hold.
+func (f finder) object(obj *unstructured.Unstructured) []Hit {
+	kind := groupKind(obj)
+	switch {
+	case isReport(kind):
+		return nil
+	case kind == controllerRevision:
+		return under(".data", f.value(place{how: builtIn}, obj.Object["data"]))
+	case kind == secret:
+		return f.fields(builtIn, "", map[string]any{"metadata": content(obj.Object)["metadata"]})
+	case kind.Kind != "" && scheme.Scheme.IsGroupRegistered(kind.Group):
+		return f.fields(builtIn, "", content(obj.Object))
+	default:
+		status := f.value(place{how: state}, obj.Object["status"])
+		return append(f.fields(custom, "", content(obj.Object)), under(".status", status)...)
+	}
+}
+
+// isReport says of a kind that its objects tell of others and use nothing.
+func isReport(kind schema.GroupKind) bool {
+	return kind.Kind == "Event" && (kind.Group == "" || kind.Group == "events.k8s.io") || kind.Group == "metrics.k8s.io"
+}
+
+// content is an object without what identifies it, its status, and the annotations that
+// are manifests.
 func content(object map[string]any) map[string]any {
-	object = maps.Clone(object)
-	delete(object, "apiVersion")
-	delete(object, "kind")
-	if metadata, ok := object["metadata"].(map[string]any); ok {
-		metadata = maps.Clone(metadata)
-		for _, key := range []string{"name", "namespace", "uid", "managedFields"} {
-			delete(metadata, key)
-		}
-		object["metadata"] = metadata
+	object = without(object, "apiVersion", "kind", "status")
+	metadata, _ := object["metadata"].(map[string]any)
+	object["metadata"] = without(metadata, "name", "generateName", "namespace", "uid", "managedFields")
+	annotations, ok := metadata["annotations"].(map[string]any)
+	if ok {
+		object["metadata"].(map[string]any)["annotations"] = without(annotations, LastApplied, KappOriginal, manifest.AnnotationManifest)
 	}
 	return object
 }
 
-// find gives hits with paths that begin at v, which stands under the key parent, perhaps
-// in a list; paths are made on the way back only, as nearly no value is a hit.
-func find(parent string, v any, names func(string) bool) (hits []Hit) {
+// without gives a copy of an object without some of its keys; of none an empty one.
+func without(object map[string]any, keys ...string) map[string]any {
+	rest := map[string]any{}
+	for key, value := range object {
+		if !slices.Contains(keys, key) {
+			rest[key] = value
+		}
+	}
+	return rest
+}
+
+// value gives the hits in a value. Paths are made on the way back only, as nearly no
+// value is a hit.
+func (f finder) value(p place, v any) (hits []Hit) {
 	switch v := v.(type) {
 	case string:
-		if names(v) {
-			return []Hit{{Secret: v}}
-		}
+		return f.text(p, v)
 	case []any:
 		for i, element := range v {
-			for _, hit := range find(parent, element, names) {
-				hits = append(hits, hit.under("["+strconv.Itoa(i)+"]"))
-			}
+			hits = append(hits, under("["+strconv.Itoa(i)+"]", f.value(p, element))...)
 		}
 	case map[string]any:
-		for key, element := range v {
-			if refersToNothing(parent, key, v) {
-				continue
-			}
-			found := find(key, element, names)
-			if annotations, ok := element.(map[string]any); ok && key == "annotations" {
-				found = findAnnotations(annotations, names)
-			}
-			for _, hit := range found {
-				hits = append(hits, hit.under(child(key)))
-			}
+		return f.fields(p.how, p.key, v)
+	}
+	return hits
+}
+
+// fields gives the hits in an object that stands under the key parent, perhaps in lists.
+func (f finder) fields(how reading, parent string, object map[string]any) (hits []Hit) {
+	for key, v := range object {
+		p := place{how, parent, key, object}
+		p.how = p.inner()
+		if p.how == nothing {
+			continue
+		}
+		found := f.value(p, v)
+		if how == free || how == custom {
+			found = append(found, f.mentions(key)...)
+		}
+		if len(found) > 0 {
+			hits = append(hits, under(child(key), found)...)
 		}
 	}
 	return hits
 }
 
-// pickers are the keys of what objects are labelled with and picked by, and of owners,
-// which are of the same namespace and go when their owner goes.
-var pickers = map[string]bool{
-	"labels": true, "matchLabels": true, "matchExpressions": true, "selector": true, "labelSelector": true, "nodeSelector": true, "ownerReferences": true,
-}
-
-// textual are the keys whose text is the name of an image, a Service or a host.
-var textual = map[string]bool{"image": true, "serviceName": true, "subdomain": true, "hostname": true}
-
-// called says, by the key above, beside which other keys a name is what that thing itself
-// is called. A volume has its source beside it, whatever that is.
-var called = map[string][]string{
-	"volumeMounts": {"mountPath"}, "volumeDevices": {"devicePath"},
-	"containers": {"image"}, "initContainers": {"image"}, "ephemeralContainers": {"image"},
-	"containerStatuses": {"image"}, "initContainerStatuses": {"image"}, "ephemeralContainerStatuses": {"image"},
-	"ports": {"port", "containerPort"}, "service": {"port"}, "env": {"value", "valueFrom"},
-}
-
-// refersToNothing says of a key of an object that its value is what something is called,
-// labelled or picked by.
-func refersToNothing(parent, key string, object map[string]any) bool {
-	_, isText := object[key].(string)
-	switch {
-	case pickers[key]:
-		return !isText // a custom resource may pick a Secret by its name
-	case textual[key]:
-		return isText
-	case key != "name" || !isText:
-		return false
-	case parent == "volumes":
-		return len(object) > 1
+// text gives the hits in a string.
+func (f finder) text(p place, text string) []Hit {
+	if p.how == free && p.parent == "binaryData" {
+		text = decoded(text)
+	}
+	switch p.leaf() {
+	case reference:
+		return f.equal(Use, text)
+	case anything:
+		if hits := f.equal(Use, text); hits != nil {
+			return hits
+		}
+		return f.mentions(text)
+	case mention:
+		return f.mentions(text)
 	default:
-		return slices.ContainsFunc(called[parent], func(other string) bool { _, has := object[other]; return has })
-	}
-}
-
-// findAnnotations gives one hit for each name that an annotation holds.
-func findAnnotations(annotations map[string]any, names func(string) bool) (hits []Hit) {
-	for key, value := range annotations {
-		found := find(key, value, names)
-		if text, ok := value.(string); ok {
-			found = append(found, find("", parse(key, text), names)...)
-		}
-		seen := map[string]bool{}
-		for _, hit := range found {
-			if !seen[hit.Secret] {
-				hits = append(hits, Hit{Secret: hit.Secret, Path: child(key), Annotation: key})
-			}
-			seen[hit.Secret] = true
-		}
-	}
-	return hits
-}
-
-// parse gives the value of an annotation that is a JSON object or array; nil for
-// every other. A manifest is read as the object that it is.
-func parse(key, text string) (value any) {
-	text = strings.TrimSpace(text)
-	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") || json.Unmarshal([]byte(text), &value) != nil {
 		return nil
 	}
-	if object, ok := value.(map[string]any); ok && key == LastApplied {
-		return content(object)
-	}
-	return value
 }
 
-func (h Hit) under(parent string) Hit {
-	h.Path = parent + h.Path
-	return h
+func (f finder) equal(class Class, text string) []Hit {
+	if !f.names(text) {
+		return nil
+	}
+	return []Hit{{Secret: text, Class: class}}
+}
+
+func (f finder) mentions(text string) (hits []Hit) {
+	for _, name := range mentioned(text, f.names) {
+		hits = append(hits, Hit{Secret: name, Class: Mention})
+	}
+	return hits
+}
+
+// under puts a step before the paths of hits.
+func under(step string, hits []Hit) []Hit {
+	for i := range hits {
+		hits[i].Path = step + hits[i].Path
+	}
+	return hits
 }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// child is the step of a path to a key. Quote keeps control characters, which a
-// key of a custom resource may have, from a terminal.
+// child is the step of a path to a key, which in a custom resource may be any text.
 func child(key string) string {
 	if plainKey.MatchString(key) {
 		return "." + key
 	}
-	quoted := strconv.Quote(key)
-	return "['" + quoted[1:len(quoted)-1] + "']"
+	return "['" + plain(key) + "']"
+}
+
+// plain keeps control characters from a terminal.
+func plain(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }

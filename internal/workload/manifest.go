@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
 
 // Behind is one place where the manifest of a workload is behind the cluster: who applies
@@ -44,9 +46,10 @@ func (w Workload) Behind(next Next) []Behind {
 			}
 		}
 	}
-	for _, record := range w.Recorded() {
-		if to := next(record.Secret); to != "" {
-			add(Behind{"field manager " + record.Manager, record.Where, record.Secret, to})
+	overrides, _ := w.Overrides() // what is not ours to read tells nothing
+	for _, o := range overrides {
+		if to := next(o.Secret); to != "" {
+			add(Behind{"field manager " + o.Manager, o.Where, o.Secret, to})
 		}
 	}
 	return list
@@ -78,18 +81,23 @@ func (w Workload) lastApplied(next Next) (list []Behind) {
 // itself, and whether it owns the innermost named item (volume, container,
 // variable) that the reference is in.
 func (w Workload) owned(e metav1.ManagedFieldsEntry) func(Reference) (field, item bool) {
-	var fields map[string]any
-	if e.FieldsV1 == nil || json.Unmarshal(e.FieldsV1.GetRawBytes(), &fields) != nil {
-		return func(Reference) (bool, bool) { return false, false }
-	}
-	for _, field := range steps(w.Kind.pointer()) {
-		fields, _ = fields["f:"+field].(map[string]any)
-	}
+	fields := w.fields(e)
 	template, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&w.Template)
 	if err != nil {
 		panic("a pod template always has a JSON form: " + err.Error())
 	}
 	return func(r Reference) (bool, bool) { return follow(fields, keys(template, r.Pointer)) }
+}
+
+// fields gives what a field manager owns of the pod template.
+func (w Workload) fields(e metav1.ManagedFieldsEntry) (fields map[string]any) {
+	if e.FieldsV1 == nil || json.Unmarshal(e.FieldsV1.GetRawBytes(), &fields) != nil {
+		return nil
+	}
+	for _, field := range steps(w.Kind.pointer()) {
+		fields, _ = fields["f:"+field].(map[string]any)
+	}
+	return fields
 }
 
 // key is one step in the fields of a field manager: the name of a field, or of
@@ -151,4 +159,77 @@ func below(fields map[string]any, k key) (map[string]any, bool) {
 // steps splits a JSON pointer. None of ours has a character to unescape.
 func steps(pointer string) []string {
 	return strings.FieldsFunc(pointer, func(r rune) bool { return r == '/' })
+}
+
+// Override is a reference that rollout changed while a field manager's manifest set it:
+// whoever applies that manifest goes back to the Secret. The annotation
+// manifest.AnnotationManifest of a workload is a JSON list of them.
+type Override struct {
+	Manager string `json:"manager"` // empty: it is not known
+	Where   string `json:"where"`   // as Reference.Where
+	Secret  string `json:"secret"`
+}
+
+// Overrides reads the annotation, and gives the entries whose manifest may still name
+// the Secret. One of a manager that is not known, or that applies nothing, always may.
+func (w Workload) Overrides() ([]Override, error) {
+	text, has := w.Annotations[manifest.AnnotationManifest]
+	if !has {
+		return nil, nil
+	}
+	var list []Override
+	err := json.Unmarshal([]byte(text), &list)
+	return slices.DeleteFunc(list, w.caughtUp), err
+}
+
+// caughtUp says that a manager has applied another manifest since rollout recorded the
+// override: it owns the reference as it is now, or has no longer what the reference was in.
+func (w Workload) caughtUp(o Override) bool {
+	for _, e := range w.ManagedFields {
+		if e.Manager != o.Manager || e.Operation != metav1.ManagedFieldsOperationApply || e.Subresource != "" {
+			continue
+		}
+		if w.afterOurs(e) {
+			return true
+		}
+		hasItem, _ := follow(w.fields(e), item(o.Where))
+		return !hasItem || slices.ContainsFunc(w.References(), func(r Reference) bool {
+			field, _ := w.owned(e)(r)
+			return r.Where == o.Where && field
+		})
+	}
+	return false
+}
+
+// afterOurs says that a manager applied later than we last changed the workload.
+func (w Workload) afterOurs(e metav1.ManagedFieldsEntry) bool {
+	ours := false
+	for _, our := range w.ManagedFields {
+		if our.Manager != manifest.FieldManager || our.Subresource != "" {
+			continue
+		}
+		if e.Time == nil || our.Time == nil || !our.Time.Before(e.Time) {
+			return false
+		}
+		ours = true
+	}
+	return ours
+}
+
+// item turns a place, as Reference.Where has it, into the way to the innermost named
+// item there: a volume, a container or a variable. Other places are in the spec itself.
+func item(where string) []key {
+	what, in, _ := strings.Cut(where, ", ")
+	for kind, list := range map[string]string{"volume ": "volumes", "init container ": "initContainers", "container ": "containers", "ephemeral container ": "ephemeralContainers"} {
+		name, ok := strings.CutPrefix(what, kind)
+		if !ok {
+			continue
+		}
+		way := []key{{name: "spec"}, {name: list}, {name, true}}
+		if variable, ok := strings.CutPrefix(in, "env "); ok {
+			way = append(way, key{name: "env"}, key{variable, true})
+		}
+		return way
+	}
+	return []key{{name: "spec"}}
 }

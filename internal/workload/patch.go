@@ -72,6 +72,14 @@ func encode(steps []operation) []byte {
 	return text
 }
 
+func encodeOverrides(list []Override) []byte {
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic("strings always have a JSON form: " + err.Error())
+	}
+	return text
+}
+
 // recordPath is the annotation's, with the slash of its name escaped.
 var recordPath = "/metadata/annotations/" + strings.ReplaceAll(manifest.AnnotationManifest, "/", "~1")
 
@@ -79,16 +87,16 @@ var recordPath = "/metadata/annotations/" + strings.ReplaceAll(manifest.Annotati
 // workload without any annotation gets them as a whole, which is safe only for the very
 // object that was looked at.
 func (w Workload) recording(list []change) []operation {
-	records := w.Recorded()
+	records, _ := w.Overrides() // what another process wrote there is replaced
 	for _, c := range list {
 		for _, manager := range w.appliers(c) {
-			record := Record{Manager: manager, Where: c.where, Secret: c.from}
+			record := Override{Manager: manager, Where: c.where, Secret: c.from}
 			if !slices.Contains(records, record) {
 				records = append(records, record)
 			}
 		}
 	}
-	text := string(encodeRecords(records))
+	text := string(encodeOverrides(records))
 	switch _, has := w.Annotations[manifest.AnnotationManifest]; {
 	case len(records) == 0 && has:
 		return []operation{{"remove", recordPath, nil}}

@@ -3,62 +3,14 @@
 package workload
 
 import (
-	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 )
-
-func TestRecorded(t *testing.T) {
-	name := field(inTemplate(`"f:volumes"`, tokens, `"f:secret"`, `"f:secretName"`)...)
-	item := field(inTemplate(`"f:volumes"`, tokens, `"f:name"`)...)
-	other := field(inTemplate(`"f:volumes"`, `"k:{\"name\":\"other\"}"`, `"f:name"`)...)
-	container := field(inTemplate(`"f:containers"`, app, `"f:image"`)...)
-	at := func(e metav1.ManagedFieldsEntry, second int) metav1.ManagedFieldsEntry {
-		e.Time = &metav1.Time{Time: time.Unix(int64(second), 0)}
-		return e
-	}
-	ours := at(entry("kubectl-fernet", update, name), 20)
-	tokensRecord := Record{"ci", "volume tokens", "secret-a"}
-	for _, tc := range []struct {
-		name   string
-		record Record
-		now    corev1.PodTemplateSpec
-		fields []metav1.ManagedFieldsEntry
-		stands bool
-	}{
-		{"the manager still has the volume", tokensRecord, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, item), 10), ours}, true},
-		{"it owns the new name", tokensRecord, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, name), 10), ours}, false},
-		{"it owns the old name again", tokensRecord, web("secret-a", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, name), 10), ours}, true},
-		{"it no longer has the volume", tokensRecord, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, other), 10), ours}, false},
-		{"the volume is gone", Record{"ci", "volume gone", "secret-a"}, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, item), 10), ours}, false},
-		{"another manager", Record{"cd", "volume tokens", "secret-a"}, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, item), 10), ours}, false},
-		{"it has become an update", tokensRecord, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", update, item), 10), ours}, false},
-		{"it applied something else later", tokensRecord, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, item), 21), ours}, false},
-		{"in the same second nobody knows", tokensRecord, web("secret-a-g3", "k"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, item), 20), ours}, true},
-		{"a variable of a container that it has", Record{"ci", "container app, env KEY", "k"}, web("x", "keys-g2"), []metav1.ManagedFieldsEntry{at(entry("ci", apply, container), 10), ours}, false},
-	} {
-		text, err := json.Marshal([]Record{tc.record})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := Workload{Kind: Deployment, Template: tc.now, ManagedFields: tc.fields, Annotations: map[string]string{manifest.AnnotationManifest: string(text)}}
-		if got := w.Recorded(); slices.Contains(got, tc.record) != tc.stands {
-			t.Errorf("%s: %+v", tc.name, got)
-		}
-	}
-	for _, text := range []string{"", "{", "{}", "[1]"} {
-		if got := (Workload{Annotations: map[string]string{manifest.AnnotationManifest: text}}).Recorded(); got != nil {
-			t.Errorf("%q: %+v", text, got)
-		}
-	}
-}
 
 // A patch writes down what a server-side apply owned, keeps what still stands, and leaves
 // nothing behind when all is settled.
@@ -80,7 +32,7 @@ func TestPatchRecordsWhoApplied(t *testing.T) {
 			`{"op":"test","path":"/metadata/resourceVersion","value":"7"},{"op":"add","path":"/metadata/annotations","value":{"kubectl-fernet.github.io/manifest":"` + record + `"}}`},
 		{"other annotations", "secret-a", []metav1.ManagedFieldsEntry{entry("ci", apply, name)}, map[string]string{"a": "b"}, `{"op":"add",` + path + `,"value":"` + record + `"}`},
 		{"one that still stands", "secret-a-g2", []metav1.ManagedFieldsEntry{entry("ci", apply, item)}, map[string]string{manifest.AnnotationManifest: standing}, ""},
-		{"one that is settled", "secret-a", nil, map[string]string{manifest.AnnotationManifest: standing}, `{"op":"remove",` + path + `,"value":null}`},
+		{"one that is settled", "secret-a", []metav1.ManagedFieldsEntry{entry("ci", apply, field(inTemplate(`"f:containers"`)...))}, map[string]string{manifest.AnnotationManifest: standing}, `{"op":"remove",` + path + `,"value":null}`},
 	} {
 		w := Workload{Kind: Deployment, ResourceVersion: "7", Template: web(tc.token, "k"), ManagedFields: tc.fields, Annotations: tc.annotations}
 		got := string(w.Patch(map[string]string{tc.token: "secret-a-g3"}))
