@@ -30,9 +30,17 @@ type Retire struct {
 
 // Ignore says what retire may overlook.
 type Ignore struct {
-	History bool     // what only a return to an older revision would need
-	Copies  []string // NAMESPACE/NAME of copies that need not be opened any more
+	plan.Overlook
+	Kinds  []string // of objects, as kubectl writes them, that cannot be looked at
+	Copies []string // NAMESPACE/NAME of copies that need not be opened any more
 }
+
+// The words of Ignore.
+const (
+	IgnoreHistory   = "history"
+	IgnoreMentions  = "mentions"
+	IgnoreManifests = "manifests"
+)
 
 // Needs says what retire needs of its session.
 func (Retire) Needs() Needs { return Needs{Writes: true, Spreads: true} }
@@ -57,34 +65,45 @@ type Retired struct {
 	Reason  string
 
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
-	uses    []usage.Finding // that keep it
-	history []usage.Finding // that is ignored
+	found   []usage.Finding // all that refers to it
 	deleted bool            // by this run, whatever came after
 }
 
-// Uses says what keeps the Secret.
-func (r *Retired) Uses() (texts []string) {
-	for _, f := range r.uses {
-		texts = append(texts, fmt.Sprintf("%s: %s, %s", f.Object(), f.Reason, f.Field))
+// Findings gives what refers to the Secret and keeps it, or with overlooked what does not.
+func (r *Retired) Findings(i Ignore, overlooked bool) (found []usage.Finding) {
+	for _, f := range r.found {
+		if i.overlooks(f.Class) == overlooked {
+			found = append(found, f)
+		}
 	}
-	return texts
+	return found
 }
 
-// Rollbacks says, once for each object, what history needs the Secret.
-func (r *Retired) Rollbacks() (texts []string) {
-	for _, f := range r.history {
-		text := f.Object() + ": " + f.Reason
-		switch {
-		case f.Release != "":
-			text += fmt.Sprintf(", helm rollback %s %s", f.Release, f.Revision)
-		case f.Revision != "":
-			text += fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
-		}
-		if !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
+// overlooks says whether a reference of that class is no reason to keep a Secret.
+func (i Ignore) overlooks(c usage.Class) bool {
+	switch c {
+	case usage.Manifest:
+		return i.Manifests
+	case usage.Mention:
+		return i.Mentions
+	case usage.History:
+		return i.History
+	default:
+		return false
 	}
-	return texts
+}
+
+// Rollback says what a reference of history is there for.
+func Rollback(f usage.Finding) string {
+	text := f.Object() + ": " + f.Reason
+	switch {
+	case f.Release != "":
+		return text + fmt.Sprintf(", helm rollback %s %s", f.Release, f.Revision)
+	case f.Revision != "":
+		return text + fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
+	default:
+		return text
+	}
 }
 
 // Plan finds what could be deleted, and looks over each namespace for what refers to it.
@@ -94,6 +113,11 @@ func (v Retire) Plan(ctx context.Context, s *Session) (*RetirePlan, error) {
 	}
 	if slices.Contains(v.Forget, s.Target.Cluster) {
 		return nil, fmt.Errorf("--forget-cluster %s: that is the cluster of this run", s.Target.Cluster)
+	}
+	for _, kind := range v.Ignore.Kinds {
+		if cluster.HoldsPods(kind) {
+			return nil, hint.With(fmt.Errorf("--ignore %s: what holds pods is never overlooked", kind), "kubectl fernet rbac --for retire prints the Role that it needs")
+		}
 	}
 	p := &RetirePlan{verb: v, session: s, denied: map[string][]cluster.Kind{}}
 	chosen, err := p.chosen()
@@ -243,20 +267,28 @@ func (p *RetirePlan) judge(ctx context.Context) error {
 		return err
 	}
 	for _, item := range p.Items {
-		item.uses, item.history = referring(findings, item)
-		found := plan.Uses{Hard: len(item.uses) > 0, History: len(item.history) > 0, Blind: p.blind(item.Object.Namespace)}
-		item.Outcome = plan.Deletable(item.Retirement, found, p.verb.Ignore.History)
+		item.found = referring(findings, item)
+		found := plan.Uses{Blind: p.blind(item.Object.Namespace)}
+		for _, f := range item.found {
+			found.Use = found.Use || f.Class == usage.Use
+			found.Manifest = found.Manifest || f.Class == usage.Manifest
+			found.Mention = found.Mention || f.Class == usage.Mention
+			found.History = found.History || f.Class == usage.History
+		}
+		item.Outcome = plan.Deletable(item.Retirement, found, p.verb.Ignore.Overlook)
 	}
 	return nil
 }
 
 // usedAgain looks over the namespaces once more, after the deletes, and gives those items
-// that something has begun to refer to.
+// that something has begun to refer to. A revision that is history by now was used
+// meanwhile by nothing that is left.
 func (p *RetirePlan) usedAgain(ctx context.Context) (again []*Retired, err error) {
 	deleted := p.Doomed()
 	findings, err := p.walk(ctx, deleted)
 	for _, item := range deleted {
-		if item.uses, _ = referring(findings, item); len(item.uses) > 0 {
+		item.found = referring(findings, item)
+		if slices.ContainsFunc(item.found, func(f usage.Finding) bool { return f.Class != usage.History && !p.verb.Ignore.overlooks(f.Class) }) {
 			again = append(again, item)
 		}
 	}
@@ -264,17 +296,13 @@ func (p *RetirePlan) usedAgain(ctx context.Context) (again []*Retired, err error
 }
 
 // referring gives the findings about one item.
-func referring(findings map[string][]usage.Finding, item *Retired) (uses, history []usage.Finding) {
+func referring(findings map[string][]usage.Finding, item *Retired) (found []usage.Finding) {
 	for _, f := range findings[item.Object.Namespace] {
-		switch {
-		case f.Secret != item.Object.Name:
-		case f.Class == usage.History:
-			history = append(history, f)
-		default:
-			uses = append(uses, f)
+		if f.Secret == item.Object.Name {
+			found = append(found, f)
 		}
 	}
-	return uses, history
+	return found
 }
 
 // walk gives, by namespace, what refers to these items.
@@ -302,5 +330,7 @@ func (p *RetirePlan) walk(ctx context.Context, items []*Retired) (map[string][]u
 
 // blind says whether something could not be looked at that may well use Secrets.
 func (p *RetirePlan) blind(namespace string) bool {
-	return slices.ContainsFunc(p.denied[namespace], func(k cluster.Kind) bool { return k.PodHolding || p.verb.Strict })
+	return slices.ContainsFunc(p.denied[namespace], func(k cluster.Kind) bool {
+		return k.PodHolding || p.verb.Strict && !slices.Contains(p.verb.Ignore.Kinds, k.String())
+	})
 }

@@ -26,10 +26,7 @@ var Rights = map[string][]rbacv1.PolicyRule{
 	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
 	"adopt":    {secretsRule("get", "patch")},
 	"rollout":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "list", "patch")...),
-	"retire": {
-		secretsRule("get", "list", "create", "delete"),
-		{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"list"}}, // whatever may refer to a Secret
-	},
+	"retire":   append([]rbacv1.PolicyRule{secretsRule("get", "list", "create", "delete")}, listRules()...),
 }
 
 func secretsRule(verbs ...string) rbacv1.PolicyRule {
@@ -45,6 +42,34 @@ func workloadRules(verbs ...string) []rbacv1.PolicyRule {
 		{APIGroups: []string{"argoproj.io"}, Resources: []string{"rollouts"}, Verbs: []string{"list"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
 	}
+}
+
+// referringKinds are the kinds of a cluster without custom resources, by API group: whatever
+// may refer to a Secret. What else may do so, the cluster's owner adds.
+var referringKinds = []struct {
+	group string
+	kinds []string
+}{
+	{"", []string{"configmaps", "endpoints", "limitranges", "persistentvolumeclaims", "pods", "podtemplates", "replicationcontrollers", "resourcequotas", "serviceaccounts", "services"}},
+	{"apps", []string{"controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"}},
+	{"argoproj.io", []string{"rollouts"}},
+	{"autoscaling", []string{"horizontalpodautoscalers"}},
+	{"batch", []string{"cronjobs", "jobs"}},
+	{"coordination.k8s.io", []string{"leases"}},
+	{"discovery.k8s.io", []string{"endpointslices"}},
+	{"networking.k8s.io", []string{"ingresses", "networkpolicies"}},
+	{"policy", []string{"poddisruptionbudgets"}},
+	{"rbac.authorization.k8s.io", []string{"rolebindings", "roles"}},
+	{"resource.k8s.io", []string{"resourceclaims", "resourceclaimtemplates"}},
+	{"storage.k8s.io", []string{"csistoragecapacities"}},
+}
+
+// listRules let list all of these.
+func listRules() (rules []rbacv1.PolicyRule) {
+	for _, of := range referringKinds {
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{of.group}, Resources: of.kinds, Verbs: []string{"list"}})
+	}
+	return rules
 }
 
 // WithRights adds to an error about missing rights where to find those that the verb, or

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,17 +25,24 @@ can be listed. After the deletes it looks again; a Secret that somebody began to
 use meanwhile is put back with the same bytes. Nothing but Secrets of ours is
 ever deleted.
 
-What keeps a Secret:
+What keeps a Secret, and the word by which it is overlooked:
 
-  in use    a pod, a template, an unfinished job or any other object names it
-  history   only a return to an older revision would need it: --ignore history
+  in use         a pod, a template, an unfinished job or a custom resource refers
+                 to it: nothing overlooks that
+  in a manifest  the next apply would refer to it again: --ignore manifests
+  mentioned      its name stands in an argument, a variable, an annotation, a
+                 ConfigMap, …: --ignore mentions
+  history        only a return to an older revision would need it: --ignore history
+
+With --strict a kind of object that cannot be listed keeps every Secret, unless
+--ignore names it; what holds pods always does.
 
 The previous keys leave the .env when every Secret that the ledger's signed rows
 have, in every cluster and namespace, is gone or opens with KEY alone, when a look
 at the Secrets of all namespaces finds none that carries such a key's id and opens
 with it, and when no value of the .env is stale.
 
-It cannot see programs that read Secrets through the API, nor Helm's history.
+It cannot see programs that read Secrets through the API.
 Old tokens in git, in backups of etcd and in the ledger stay readable with the
 old key: if it leaked, change the values too.
 
@@ -83,30 +91,38 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 	f.StringArrayVar(&o.forgetNamespaces, "forget-namespace", nil, "a namespace whose Secrets were lost for good, repeatable")
 	f.StringArrayVar(&o.forget, "forget-cluster", nil, "a cluster of the ledger that is gone for good, repeatable")
 	f.BoolVar(&o.skipClusterCheck, "skip-cluster-check", false, "drop the old key without a look at the Secrets of all namespaces")
-	f.StringArrayVar(&o.ignore, "ignore", nil, "what may be overlooked: history, or NAMESPACE/NAME of a mirrored copy; repeatable")
+	f.StringArrayVar(&o.ignore, "ignore", nil, "what may be overlooked: history, mentions, manifests, with --strict a kind, or NAMESPACE/NAME of a mirrored copy; repeatable")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return cmd
 }
 
+// aKind is a kind of object as kubectl writes it: widgets.example.com.
+var aKind = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z0-9.-]+)?$`)
+
 func (o *retireOptions) validate(namespace string) error {
-	for _, place := range o.ignore {
-		if in, name, ok := strings.Cut(place, "/"); place != ignoreHistory && (!ok || names.CheckNamespace(in) != nil || name == "") {
-			return withHint(errors.New("--ignore: neither history nor NAMESPACE/NAME"), "name the copy as the report does: --ignore backup/secret-a")
+	for _, word := range o.ignore {
+		in, name, isCopy := strings.Cut(word, "/")
+		if isCopy && (names.CheckNamespace(in) != nil || name == "") || !isCopy && !aKind.MatchString(word) {
+			return withHint(errors.New("--ignore: not history, mentions, manifests, a kind or NAMESPACE/NAME"), "the report names the word to type")
 		}
 	}
 	return o.workOptions.validate(namespace)
 }
 
-// ignoreHistory is the word for what only a return to an older revision would need.
-const ignoreHistory = "history"
-
 // ignored sorts what may be overlooked.
 func (o *retireOptions) ignored() (i action.Ignore) {
 	for _, word := range o.ignore {
-		if word == ignoreHistory {
+		switch {
+		case word == action.IgnoreHistory:
 			i.History = true
-		} else {
+		case word == action.IgnoreMentions:
+			i.Mentions = true
+		case word == action.IgnoreManifests:
+			i.Manifests = true
+		case strings.Contains(word, "/"):
 			i.Copies = append(i.Copies, word)
+		default:
+			i.Kinds = append(i.Kinds, word)
 		}
 	}
 	return i
@@ -149,72 +165,6 @@ func (a *app) retire(ctx context.Context, o *retireOptions) error {
 		return errFindings
 	}
 	return nil
-}
-
-// confirmRetire names what can no longer be returned to, and asks.
-func (a *app) confirmRetire(ctx context.Context, o *retireOptions, s *action.Session, doomed []*action.Retired) error {
-	if len(doomed) == 0 || o.yes || o.dryRun != dryRunNone {
-		return nil
-	}
-	for _, item := range doomed {
-		a.console.say(fmt.Sprintf("secret/%s in %s", item.Object.Name, item.Object.Namespace))
-		for _, text := range item.Rollbacks() {
-			a.console.say("  " + text)
-		}
-	}
-	return a.confirm(ctx, false, fmt.Sprintf("delete %s in %s?", hint.Count(len(doomed), "Secret"), s.Target.Places()))
-}
-
-// reportRetire says what was deleted, and what keeps the rest.
-func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.RetirePlan) {
-	for _, item := range p.Items {
-		where := ""
-		if len(s.Target.Namespaces) > 1 {
-			where = " in " + item.Object.Namespace
-		}
-		fmt.Fprintf(a.Out, "secret/%s %s%s%s\n", item.Object.Name, item.Outcome, where, o.dryRun.suffix())
-	}
-	for _, item := range p.Items {
-		a.explainRetired(item)
-	}
-	a.explain(s, p.Skipped)
-	if p.Has(plan.ForRollback) {
-		a.console.hint(a.typed + " --ignore history gives the way back to those revisions up")
-	}
-	for _, namespace := range s.Target.Namespaces {
-		if kinds := p.Denied(namespace); len(kinds) > 0 {
-			a.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(kinds, ", "))
-		}
-	}
-	for _, r := range p.Returned {
-		a.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", r.Name, r.Namespace)
-		a.console.hint(hint.Format("kubectl delete secret %s -n %s if nothing uses it", r.Name, r.Namespace))
-	}
-	if len(p.Items)+len(p.Skipped)+len(p.Returned) == 0 {
-		a.console.note("no older generation is in %s", s.Target.Places())
-	}
-}
-
-// explainRetired says on stderr why an item came to its outcome.
-func (a *app) explainRetired(item *action.Retired) {
-	history := "history:"
-	switch item.Outcome {
-	case plan.Failed:
-		a.console.say(fmt.Sprintf("error: secret/%s: %s", item.Object.Name, hint.OneLine(item.Reason)))
-		return
-	case plan.InUse, plan.Restored:
-		for _, text := range item.Uses() {
-			a.console.say(fmt.Sprintf("%s: secret/%s: %s", item.Outcome, item.Object.Name, text))
-		}
-	case plan.ForRollback:
-	case plan.Deleted:
-		history = "given up with"
-	default:
-		return
-	}
-	for _, text := range item.Rollbacks() {
-		a.console.say(fmt.Sprintf("%s secret/%s: %s", history, item.Object.Name, text))
-	}
 }
 
 // dropKeys takes the previous keys out of their file, if nothing keeps them.

@@ -42,9 +42,9 @@ func (k Kind) groupResource() schema.GroupResource {
 
 // podHolding says of each kind that holds Pods, or that Pods are made of, when it is
 // listed. PodTemplates are no such kind: nothing in Kubernetes makes Pods of them, and the
-// built-in roles admin and edit may not list them. References move from owner to owned, as from a Deployment to its
-// ReplicaSet to its Pods; what is owned is listed after what owns it, so that
-// none slips by between two lists.
+// built-in roles admin and edit may not list them. References move from owner to owned, as
+// from a Deployment to its ReplicaSet to its Pods; what is owned is listed after what owns
+// it, so that none slips by between two lists.
 var podHolding = map[schema.GroupResource]int{
 	{Resource: "replicationcontrollers"}:             0,
 	{Group: "apps", Resource: "deployments"}:         0,
@@ -55,6 +55,13 @@ var podHolding = map[schema.GroupResource]int{
 	{Group: "apps", Resource: "controllerrevisions"}: 1,
 	{Group: "batch", Resource: "jobs"}:               1,
 	{Resource: "pods"}:                               2,
+}
+
+// HoldsPods says of a kind, as kubectl writes it, whether its objects hold Pods or are made
+// into them.
+func HoldsPods(kind string) bool {
+	_, holds := podHolding[schema.ParseGroupResource(kind)]
+	return holds
 }
 
 // stages is how many numbers podHolding has.

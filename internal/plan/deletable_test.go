@@ -11,25 +11,33 @@ import (
 )
 
 func TestDeletable(t *testing.T) {
+	all := plan.Overlook{Manifests: true, Mentions: true, History: true}
 	for _, tt := range []struct {
-		name          string
-		gone          bool
-		found         plan.Uses
-		ignoreHistory bool
-		want          plan.Outcome
+		name     string
+		gone     bool
+		found    plan.Uses
+		overlook plan.Overlook
+		want     plan.Outcome
 	}{
 		{name: "nothing refers to it", want: plan.Deleted},
-		{name: "a Pod names it", found: plan.Uses{Hard: true}, want: plan.InUse},
-		{name: "a Pod names it, and rollbacks are given up", found: plan.Uses{Hard: true, History: true}, ignoreHistory: true, want: plan.InUse},
-		{name: "a Pod names it, and more could not be looked at", found: plan.Uses{Hard: true, Blind: true}, want: plan.InUse},
+		{name: "a Pod names it", found: plan.Uses{Use: true}, want: plan.InUse},
+		{name: "a Pod names it, whatever is overlooked", found: plan.Uses{Use: true, Manifest: true, Mention: true, History: true}, overlook: all, want: plan.InUse},
+		{name: "a Pod names it, and more could not be looked at", found: plan.Uses{Use: true, Blind: true}, want: plan.InUse},
 		{name: "Pods could not be looked at", found: plan.Uses{Blind: true}, want: plan.Unseen},
-		{name: "Pods could not be looked at, and rollbacks are given up", found: plan.Uses{Blind: true, History: true}, ignoreHistory: true, want: plan.Unseen},
+		{name: "Pods could not be looked at, whatever is overlooked", found: plan.Uses{Blind: true, History: true}, overlook: all, want: plan.Unseen},
+		{name: "a manifest names it", found: plan.Uses{Manifest: true, Mention: true, History: true}, want: plan.InManifest},
+		{name: "a manifest names it, and other things are overlooked", found: plan.Uses{Manifest: true}, overlook: plan.Overlook{Mentions: true, History: true}, want: plan.InManifest},
+		{name: "a manifest that is overlooked names it", found: plan.Uses{Manifest: true}, overlook: plan.Overlook{Manifests: true}, want: plan.Deleted},
+		{name: "a text names it", found: plan.Uses{Mention: true, History: true}, want: plan.Mentioned},
+		{name: "a text names it, and other things are overlooked", found: plan.Uses{Mention: true}, overlook: plan.Overlook{Manifests: true, History: true}, want: plan.Mentioned},
+		{name: "a text that is overlooked names it", found: plan.Uses{Mention: true}, overlook: plan.Overlook{Mentions: true}, want: plan.Deleted},
 		{name: "an older revision names it", found: plan.Uses{History: true}, want: plan.ForRollback},
-		{name: "an older revision names it, and rollbacks are given up", found: plan.Uses{History: true}, ignoreHistory: true, want: plan.Deleted},
+		{name: "an older revision names it, and other things are overlooked", found: plan.Uses{History: true}, overlook: plan.Overlook{Manifests: true, Mentions: true}, want: plan.ForRollback},
+		{name: "an older revision names it, and rollbacks are given up", found: plan.Uses{History: true}, overlook: plan.Overlook{History: true}, want: plan.Deleted},
 		{name: "it is gone already", gone: true, want: plan.Deleted},
-		{name: "it is gone, and something names it", gone: true, found: plan.Uses{Hard: true, History: true, Blind: true}, want: plan.Deleted},
+		{name: "it is gone, and something names it", gone: true, found: plan.Uses{Use: true, History: true, Blind: true}, want: plan.Deleted},
 	} {
-		if got := plan.Deletable(plan.Retirement{Gone: tt.gone}, tt.found, tt.ignoreHistory); got != tt.want {
+		if got := plan.Deletable(plan.Retirement{Gone: tt.gone}, tt.found, tt.overlook); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}

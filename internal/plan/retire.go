@@ -20,33 +20,43 @@ type Retirement struct {
 	UIDs   []string   // that the ledger takes to be there under these bytes, the object's among them
 }
 
-// The outcomes of a Secret that could be retired; Failed is one too.
+// The outcomes of a Secret that could be retired; Failed and Unsent are two as well.
 const (
 	Deleted     Outcome = "deleted"
 	InUse       Outcome = "in use"
+	InManifest  Outcome = "in a manifest"
+	Mentioned   Outcome = "mentioned"
 	ForRollback Outcome = "kept for rollback"
-	Unseen      Outcome = "kept, unproven"
-	Restored    Outcome = "put back" // deleted, and created again because it came into use
-	NotSent     Outcome = "not sent" // interrupted before its turn
+	Unseen      Outcome = "kept, unproven" // what may refer to it could not be looked at
+	Restored    Outcome = "put back"       // deleted, and created again because it came into use
 )
 
 // Uses is what a look over its namespace found about a Secret.
 type Uses struct {
-	Hard    bool // something refers to it that reads it, or may
-	History bool // an older revision refers to it
-	Blind   bool // some kind of object that may refer to it could not be looked at
+	Use      bool // something refers to it that reads it, or may
+	Manifest bool // the next apply of a manifest refers to it
+	Mention  bool // its name stands somewhere
+	History  bool // an older revision refers to it
+	Blind    bool // some kind of object that may refer to it could not be looked at
 }
 
+// Overlook says what the operator takes for no reason to keep a Secret. A use always is one.
+type Overlook struct{ Manifests, Mentions, History bool }
+
 // Deletable decides what is to become of a Secret that could be retired.
-func Deletable(r Retirement, found Uses, ignoreHistory bool) Outcome {
+func Deletable(r Retirement, found Uses, o Overlook) Outcome {
 	switch {
 	case r.Gone: // what refers to it all the same is found after the deletes
 		return Deleted
-	case found.Hard:
+	case found.Use:
 		return InUse
 	case found.Blind:
 		return Unseen
-	case found.History && !ignoreHistory:
+	case found.Manifest && !o.Manifests:
+		return InManifest
+	case found.Mention && !o.Mentions:
+		return Mentioned
+	case found.History && !o.History:
 		return ForRollback
 	default:
 		return Deleted
