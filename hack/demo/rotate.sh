@@ -56,8 +56,8 @@ say "Give the way back up"
 run kubectl fernet retire --ignore history --yes
 if grep -q '^KEY_PREVIOUS' .env; then fail ".env still holds the old key"; fi
 
-say "Now .env has one key, and the keyring in the cluster follows"
-run kubectl fernet rollout --yes
+say "Now .env has one key; the keyring in the cluster still serves with two, until the next rotation or until you say so"
+run kubectl fernet rollout --drop-previous --yes
 run kubectl fernet retire --ignore history --yes
 run kubectl get replicasets,secrets
 

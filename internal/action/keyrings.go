@@ -25,20 +25,20 @@ func (s *Session) keyrings(ctx context.Context, namespace string) (all []keysecr
 	return all, nil
 }
 
-// ensureKeyring makes the newest generation of a keyring Secret hold the current keyring.
-// Its bytes are a function of the keyring alone, so it has no row (R2): what a killed run
-// sent, the next one finds and recognises.
-func (s *Session) ensureKeyring(ctx context.Context, namespace, base string) error {
+// ensureKeyring makes the newest generation of a keyring Secret serve the current keyring,
+// or, exactly, hold it and nothing else. Its bytes are a function of the keyring alone, so
+// it has no row (R2): what a killed run sent, the next one finds and recognises.
+func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, exactly bool) error {
 	all, err := s.keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}
 	newest := keysecret.Newest(all, base)
-	if newest.Name != "" && newest.Holds(s.Project.Keys) {
+	if s.keeps(newest, exactly) {
 		s.did(namespace, "secret/%s unchanged", newest.Name)
 		return nil
 	}
-	name := names.Secret(base, newest.Generation+1)
+	name := names.Numbered(base, newest.Generation+1)
 	if s.Mode == Live {
 		result := s.Cluster.CreateSecret(ctx, keysecret.Secret(s.Project.Keys, namespace, base, newest.Generation+1), false)
 		if result.Fate != cluster.Landed {
@@ -50,4 +50,16 @@ func (s *Session) ensureKeyring(ctx context.Context, namespace, base string) err
 		s.warn("%s", keysecret.Threat)
 	}
 	return nil
+}
+
+// keeps says whether a keyring Secret, the zero value for none, needs no next generation.
+func (s *Session) keeps(held keysecret.Held, exactly bool) bool {
+	switch {
+	case held.Name == "":
+		return false
+	case exactly:
+		return held.Holds(s.Project.Keys)
+	default:
+		return held.Serves(s.Project.Keys)
+	}
 }

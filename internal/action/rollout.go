@@ -85,7 +85,7 @@ func (p *RolloutPlan) Patches() (n int) {
 func (p *RolloutPlan) Apply(ctx context.Context) (findings bool, err error) {
 	s := p.session
 	for _, place := range p.keyrings {
-		if err := s.ensureKeyring(ctx, place.namespace, place.base); err != nil {
+		if err := s.ensureKeyring(ctx, place.namespace, place.base, false); err != nil {
 			return p.findings, err
 		}
 	}
@@ -155,8 +155,8 @@ func (p *RolloutPlan) addKeyrings(ctx context.Context, namespace string, g plan.
 	for _, held := range all {
 		newest := keysecret.Newest(all, held.Base)
 		name, ids := newest.Name, newest.IDs
-		if !newest.Holds(keys) && named[held.Name] {
-			name, ids = names.Secret(held.Base, newest.Generation+1), keys.IDs()
+		if !newest.Serves(keys) && named[held.Name] {
+			name, ids = names.Numbered(held.Base, newest.Generation+1), keys.IDs()
 			if place := (keyringPlace{namespace, held.Base}); !slices.Contains(p.keyrings, place) {
 				p.keyrings = append(p.keyrings, place)
 			}

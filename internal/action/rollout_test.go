@@ -72,7 +72,7 @@ func TestRollout(t *testing.T) {
 		{name: "changed values follow when it is said", verb: Rollout{Values: true, AppsHaveKey: testKeyID(t)}, secrets: []string{"secret-a", "secret-b"}, want: []string{"web secret-a-g2", "web secret-b-g2"}},
 		{name: "else they do not", verb: Rollout{AppsHaveKey: testKeyID(t)}, secrets: []string{"secret-a"}, want: []string{"web secret-a"}, findings: true},
 		{name: "the Pods are not known to hold the key", verb: Rollout{Values: true}, secrets: []string{"secret-a"}, want: []string{"web secret-a"}, err: "nothing was patched: "},
-		{name: "the keyring Secret goes with it", verb: Rollout{Values: true}, secrets: []string{"fernet-key", "secret-a"}, want: []string{"web fernet-key-g2", "web secret-a-g2"}},
+		{name: "the keyring Secret goes with it", verb: Rollout{Values: true}, secrets: []string{"fernet-key-g1", "secret-a"}, want: []string{"web fernet-key-g2", "web secret-a-g2"}},
 		{name: "a key that the keyring lacks", verb: Rollout{AppsHaveKey: "k00000000"}, want: nil, err: "--apps-have-key k00000000: "},
 		{name: "a dry run", verb: Rollout{Values: true, AppsHaveKey: testKeyID(t)}, mode: Client, secrets: []string{"secret-a"}, want: []string{"web secret-a"}},
 		{name: "a dry run of the API server", verb: Rollout{Values: true, AppsHaveKey: testKeyID(t)}, mode: Server, secrets: []string{"secret-a"}, want: []string{"web secret-a"}},

@@ -190,7 +190,7 @@ func (p *RotatePlan) Confirm() error {
 // KeepKeyrings makes the keyring Secret of each namespace hold the current keyring.
 func (s *Session) KeepKeyrings(ctx context.Context, base string) error {
 	for _, namespace := range s.Target.Namespaces {
-		if err := s.ensureKeyring(ctx, namespace, base); err != nil {
+		if err := s.ensureKeyring(ctx, namespace, base, false); err != nil {
 			return err
 		}
 	}
