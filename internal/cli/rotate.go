@@ -27,8 +27,9 @@ restarting pods keep what they have. What rotate does follows from what it finds
   a Secret that is not under KEY yet   is brought there: an interrupted rotation
                                        is finished by the same command
   all under KEY, KEY_PREVIOUS empty    takes KEY_NEXT, or makes a key, and rotates
-  all under KEY, KEY_PREVIOUS not      says what is left to do, exit code 1;
-                                       --new-key starts the next one anyway
+  all under KEY, KEY_PREVIOUS not      says what is left to do, exit code 1
+  --new-key, whatever it finds         makes a fresh key, never KEY_NEXT, which
+                                       may have leaked with the file, and rotates
 
 The new key is on disk, in the .env or the --key-file, before anything is sealed
 with it. Without -n it goes through all namespaces that the ledger knows.
@@ -72,7 +73,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 	o.rolloutOptions.addFlags(f)
 	f.BoolVar(&o.prepare, "prepare", false, "only stage the next key as KEY_NEXT: it opens, and seals nothing yet")
 	f.BoolVar(&o.abort, "abort", false, "return to the key before, as long as nothing was sent under the new one")
-	f.BoolVar(&o.newKey, "new-key", false, "start the next rotation although the last one is not finished")
+	f.BoolVar(&o.newKey, "new-key", false, "make a fresh key whatever is staged or not finished yet, and rotate to it")
 	f.BoolVar(&o.rollout, "rollout", false, "then point the workloads to the new generations, and wait")
 	f.StringVar(&o.keySecret, "key-secret", "", "keep the keyring too, as an immutable Secret of this name and its generations")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
