@@ -5,10 +5,13 @@ package action
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 // keyrings gives the keyring Secrets of a namespace that hold a key of ours.
@@ -23,6 +26,40 @@ func (s *Session) keyrings(ctx context.Context, namespace string) (all []keysecr
 		}
 	}
 	return all, nil
+}
+
+// keyringsShown gives the keyring Secrets that a view shows: with a key those that hold a
+// key of ours, without one all that are labelled. Without a key, one serves if a current
+// token is under its key, or if there is none.
+func (s *Session) keyringsShown(ctx context.Context, view plan.View, current map[string]bool) (shown []plan.Keyring, err error) {
+	if !slices.ContainsFunc(view.Objects, func(o manifest.Object) bool { return o.Kind == manifest.KindKeyring }) {
+		return nil, nil
+	}
+	if s.Project.Keys != nil {
+		all, err := s.keyrings(ctx, view.Namespace)
+		for _, held := range all {
+			shown = append(shown, plan.Keyring{Name: held.Name, Base: held.Base, Generation: held.Generation, KeyID: held.IDs[0], Serves: held.Serves(s.Project.Keys)})
+		}
+		return shown, err
+	}
+	for _, o := range view.Objects {
+		if base, generation, ok := names.SplitNumbered(o.Name); ok && o.Kind == manifest.KindKeyring {
+			shown = append(shown, plan.Keyring{Name: o.Name, Base: base, Generation: generation, KeyID: o.KeyID, Serves: len(current) == 0 || current[o.KeyID]})
+		}
+	}
+	return shown, nil
+}
+
+// gone leaves of these Secrets, which a view does not show, those that are not there.
+func (s *Session) gone(ctx context.Context, namespace string, absent map[string]plan.Wanted) error {
+	if len(absent) == 0 {
+		return nil
+	}
+	there, err := s.Cluster.GetSecrets(ctx, namespace, SortedKeys(absent), s.Parallel)
+	for _, o := range there {
+		delete(absent, o.Name)
+	}
+	return err
 }
 
 // ensureKeyring makes the newest generation of a keyring Secret serve the current keyring,

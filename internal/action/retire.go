@@ -35,7 +35,7 @@ type Ignore struct {
 }
 
 // Needs says what retire needs of its session.
-func (Retire) Needs() Needs { return Needs{Writes: true, Spreads: true} }
+func (Retire) Needs() Needs { return Needs{Writes: true, Spreads: true, InPart: true} }
 
 // RetirePlan is what retire is about to do; after Apply it is what came of it.
 type RetirePlan struct {

@@ -30,7 +30,7 @@ type Rollout struct {
 }
 
 // Needs says what rollout needs of its session.
-func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true} }
+func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true, InPart: true} }
 
 // RolloutPlan is what rollout is about to do.
 type RolloutPlan struct {

@@ -4,17 +4,18 @@ package action
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // Status says what is in the cluster, how old it is and who uses it.
@@ -24,15 +25,26 @@ type Status struct {
 }
 
 // Needs says what status needs of its session.
-func (Status) Needs() Needs { return Needs{Read: Names, Spreads: true} }
+func (Status) Needs() Needs { return Needs{Read: Names, Spreads: true, InPart: true} }
 
 // StatusReport is what status found.
 type StatusReport struct {
-	Items    []plan.Status
-	Previous bool // the .env has KEY_PREVIOUS
+	Items     []plan.Status
+	Previous  bool          // the .env has KEY_PREVIOUS
+	Forgotten []plan.Status // of the items: under an older key that this keyring no longer has
 
 	verb    Status
 	session *Session
+	places  []*statusPlace
+}
+
+// statusPlace is what status sees of one namespace.
+type statusPlace struct {
+	view      plan.View
+	used      map[string][]string
+	workloads []workload.Workload
+	tokens    []plan.Status
+	keyrings  []plan.Keyring
 }
 
 // Run reads the Secrets of the namespaces and who refers to them.
@@ -42,30 +54,116 @@ func (v Status) Run(ctx context.Context, s *Session) (*StatusReport, error) {
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	var views []plan.View
 	var all []manifest.Object
 	err := s.views(ctx, s.Target.Namespaces, s.mine, true, func(view plan.View) error {
 		if s.Unlisted[view.Namespace] {
-			s.warn("namespace %q: not allowed to list Secrets: only what the ledger and the .env name is shown", view.Namespace)
+			s.unseen(view.Namespace, "not allowed to list Secrets: only what the ledger and the .env name is shown")
 		}
-		views, all = append(views, view), append(all, view.Objects...)
+		r.places, all = append(r.places, &statusPlace{view: view}), append(all, view.Objects...)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	since := plan.Since(s.Book.FirstUse(s.Target.Cluster), all)
-	for _, view := range views {
-		used, err := s.users(ctx, view)
-		if err != nil {
-			return nil, err
-		}
-		r.Items = append(r.Items, plan.StatusOf(view, r.shown(), used, since)...)
+	if err := r.judge(ctx, plan.Since(s.Book.FirstUse(s.Target.Cluster), all)); err != nil {
+		return nil, err
 	}
-	for i := range r.Items {
-		r.Items[i].JudgeTimes(s.Now(), v.MaxAge, v.MaxValueAge)
-	}
+	r.stagedForLong()
 	return r, nil
+}
+
+// judge makes the items of all places: a rotation goes through all of them.
+func (r *StatusReport) judge(ctx context.Context, since map[string]time.Time) error {
+	s := r.session
+	held := func(id string) bool { return s.Project.Keys != nil && s.Project.Keys.Has(id) }
+	older := map[string]bool{}
+	if s.Project.Keys != nil {
+		older = s.Book.OlderKeys(s.Project.Keys.IDs()[0])
+	}
+	for _, p := range r.places {
+		if err := r.look(ctx, p, since); err != nil {
+			return err
+		}
+	}
+	bases := r.keyringBases()
+	for _, p := range r.places {
+		_, rings := plan.Absent(p.view, r.entries(p), bases, p.used)
+		if err := s.gone(ctx, p.view.Namespace, rings); err != nil {
+			return err
+		}
+		r.Items = append(r.Items, p.tokens...)
+		r.Items = append(r.Items, plan.KeyringStatus(p.view.Namespace, p.keyrings, plan.Look{Used: p.used, Gone: rings, Since: since})...)
+	}
+	plan.MarkUnfinished(r.Items, since, func(id string) bool { return held(id) || older[id] })
+	for i := range r.Items {
+		item := &r.Items[i]
+		item.JudgeTimes(s.Now(), r.verb.MaxAge, r.verb.MaxValueAge)
+		if item.Keyring == "" && older[item.KeyID] && !held(item.KeyID) {
+			r.Forgotten = append(r.Forgotten, *item)
+		}
+	}
+	return nil
+}
+
+// look finds who refers to the Secrets of a place, the states of its entries, and its
+// keyrings.
+func (r *StatusReport) look(ctx context.Context, p *statusPlace, since map[string]time.Time) (err error) {
+	s := r.session
+	if err := r.users(ctx, p); err != nil {
+		return err
+	}
+	tokens, _ := plan.Absent(p.view, r.entries(p), nil, p.used)
+	if err := s.gone(ctx, p.view.Namespace, tokens); err != nil {
+		return err
+	}
+	p.tokens = plan.StatusOf(p.view, r.shown(), plan.Look{Used: p.used, Gone: tokens, Since: since})
+	current := map[string]bool{}
+	for _, item := range p.tokens {
+		if item.Secret != "" {
+			current[item.KeyID] = true
+		}
+	}
+	p.keyrings, err = s.keyringsShown(ctx, p.view, current)
+	return err
+}
+
+// entries gives what a place has of this project: by .env and ledger, and by the labels
+// where these tell.
+func (r *StatusReport) entries(p *statusPlace) []plan.Wanted {
+	shown, all := r.shown(), r.session.mine(p.view.Namespace)
+	for _, o := range p.view.Objects {
+		if o.Managed && o.Token != "" && shown(o.Base) {
+			all = append(all, plan.Wanted{EnvKey: o.EnvKey, Base: o.Base})
+		}
+	}
+	return all
+}
+
+// keyringBases gives the base names of keyring Secrets in all places.
+func (r *StatusReport) keyringBases() map[string]bool {
+	var held []plan.Keyring
+	var list []workload.Workload
+	var entries []plan.Wanted
+	for _, p := range r.places {
+		held, list, entries = append(held, p.keyrings...), append(list, p.workloads...), append(entries, r.entries(p)...)
+	}
+	return plan.KeyringBases(held, list, entries)
+}
+
+// longStaged is after what time somebody has to be reminded of a staged key.
+const longStaged = 7 * 24 * time.Hour
+
+// stagedForLong warns of a KEY_NEXT that is no news any more. When it was staged is not
+// known; that was not after the file last changed.
+func (r *StatusReport) stagedForLong() {
+	s := r.session
+	next, _ := s.Project.File.Lookup(keyring.VarNext)
+	info, err := os.Stat(s.Env)
+	if next.Value.IsEmpty() || err != nil || s.Now().Sub(info.ModTime()) <= longStaged {
+		return
+	}
+	s.warn("%s: KEY_NEXT has been staged for more than 7 days", s.Env)
+	s.hint(hint.Format("kubectl fernet rotate%s makes it KEY; if others may have read the file, kubectl fernet rotate%s --new-key takes a fresh one", EnvFlag(s.Env), EnvFlag(s.Env)))
 }
 
 // start tells the target, connects, and with AllNamespaces finds them.
@@ -116,37 +214,25 @@ func (r *StatusReport) shown() func(base string) bool {
 	return func(base string) bool { return bases[base] }
 }
 
-// users gives, by Secret, the workloads and pods that name it.
-func (s *Session) users(ctx context.Context, view plan.View) (map[string][]string, error) {
-	used := map[string][]string{}
-	if len(view.Objects) == 0 {
-		return used, nil
-	}
-	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
+// users finds the workloads and pods of a place, and which Secrets they name.
+func (r *StatusReport) users(ctx context.Context, p *statusPlace) error {
+	s := r.session
+	list, denied, err := s.Cluster.Workloads(ctx, p.view.Namespace)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pods, err := s.Cluster.Pods(ctx, view.Namespace)
-	if err != nil {
-		var refused *cluster.Error
-		if !errors.As(err, &refused) {
-			return nil, err
-		}
+	pods, err := s.Cluster.Pods(ctx, p.view.Namespace)
+	switch {
+	case forbidden(err):
 		denied = append(denied, "pods")
+	case err != nil:
+		return err
 	}
 	if len(denied) > 0 {
 		slices.Sort(denied)
-		s.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(slices.Compact(denied), ", "))
+		s.unseen(p.view.Namespace, "not allowed to look at "+strings.Join(slices.Compact(denied), ", "))
 	}
-	for _, w := range append(list, pods...) {
-		if w.Finished {
-			continue
-		}
-		for _, ref := range w.References() {
-			if names := used[ref.Secret]; !slices.Contains(names, w.String()) {
-				used[ref.Secret] = append(names, w.String())
-			}
-		}
-	}
-	return used, nil
+	p.workloads = append(list, pods...)
+	p.used = plan.Users(p.workloads)
+	return nil
 }

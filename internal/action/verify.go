@@ -8,19 +8,23 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // Verify proves that cluster, ledger and keyring agree.
-type Verify struct{}
+type Verify struct {
+	Offline bool // the ledger and the keyring alone
+}
 
 // Needs says what verify needs of its session.
-func (Verify) Needs() Needs { return Needs{Spreads: true} }
+func (v Verify) Needs() Needs {
+	return Needs{Read: EntriesIfAny, Offline: v.Offline, Spreads: true, InPart: true}
+}
 
 // VerifyReport is what verify found.
 type VerifyReport struct {
@@ -28,18 +32,50 @@ type VerifyReport struct {
 	Seen  bool // something of ours was there to look at
 
 	session *Session
+	places  []*verifyPlace
+}
+
+// verifyPlace is what verify sees of one namespace beside the Secrets.
+type verifyPlace struct {
+	view      plan.View
+	workloads []workload.Workload
+	keyrings  []plan.Keyring
 }
 
 // Run looks at the files, the ledger and each namespace.
-func (Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
-	if err := s.Start(); err != nil {
-		return nil, err
-	}
+func (v Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
+	s.announce()
 	r := &VerifyReport{session: s}
 	r.files(ctx)
 	r.rows()
+	if v.Offline {
+		r.ledger()
+		return r, nil
+	}
+	if err := s.dial(); err != nil {
+		return nil, err
+	}
 	labelled := true // a token may have been copied under any name
-	return r, s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error { return r.namespace(ctx, view) })
+	if err := s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error { return r.namespace(ctx, view) }); err != nil {
+		return nil, err
+	}
+	if err := r.references(ctx); err != nil {
+		return nil, err
+	}
+	for _, u := range s.Unseen {
+		r.add(plan.Finding{Code: finding.Unseen, Namespace: u.Namespace, Detail: u.What})
+	}
+	return r, nil
+}
+
+// ledger verifies the rows of each namespace by themselves.
+func (r *VerifyReport) ledger() {
+	s := r.session
+	for _, namespace := range s.Target.Namespaces {
+		at := s.Known[namespace]
+		r.Seen = r.Seen || len(at.Records) > 0
+		r.Found = append(r.Found, plan.VerifyLedger(s.completed(plan.View{Cluster: s.Target.Cluster, Namespace: namespace, Records: at.Records, Past: at.Past}), s.Project.Sealer.Judge)...)
+	}
 }
 
 func (r *VerifyReport) add(f plan.Finding) { r.Found = append(r.Found, f) }
@@ -96,46 +132,69 @@ func (r *VerifyReport) rows() {
 	}
 }
 
-// namespace verifies the Secrets of one namespace, and who uses them.
-func (r *VerifyReport) namespace(ctx context.Context, view plan.View) error {
-	s := r.session
+// namespace verifies the Secrets of one namespace, and finds who uses them.
+func (r *VerifyReport) namespace(ctx context.Context, view plan.View) (err error) {
+	s, p := r.session, &verifyPlace{view: view}
+	r.places = append(r.places, p)
 	r.Seen = r.Seen || len(view.Objects)+len(view.Records) > 0
 	r.Found = append(r.Found, plan.Verify(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Now())...)
 	if s.Unlisted[view.Namespace] {
-		r.add(plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: "secrets"})
-		return r.users(ctx, view)
-	}
-	held, err := s.keyrings(ctx, view.Namespace)
-	if err != nil {
+		r.unseen(view.Namespace, "secrets")
+	} else if p.keyrings, err = s.keyringsShown(ctx, view, nil); err != nil {
 		return err
 	}
-	for _, h := range held {
-		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: h.Object.Name})
+	for _, k := range p.keyrings {
+		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: k.Name})
 	}
-	return r.users(ctx, view)
+	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
+	if len(denied) > 0 {
+		r.unseen(view.Namespace, hint.Few(denied))
+	}
+	p.workloads = list
+	return err
 }
 
-// users names the workloads that use an older generation.
-func (r *VerifyReport) users(ctx context.Context, view plan.View) error {
+func (r *VerifyReport) unseen(namespace, what string) {
+	r.session.Unseen = append(r.session.Unseen, Unseen{namespace, what})
+}
+
+// references names the workloads that use an older generation, or one that is not there.
+func (r *VerifyReport) references(ctx context.Context) error {
 	s := r.session
-	g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
-	list, denied, err := s.Cluster.Workloads(ctx, view.Namespace)
-	if err != nil {
-		return err
+	var held []plan.Keyring
+	var list []workload.Workload
+	var entries []plan.Wanted
+	for _, p := range r.places {
+		held, list, entries = append(held, p.keyrings...), append(list, p.workloads...), append(entries, s.mine(p.view.Namespace)...)
 	}
-	if len(denied) > 0 {
-		r.add(plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: hint.Few(denied)})
-	}
-	older := map[plan.Finding]bool{}
-	for _, w := range list {
-		for _, ref := range w.References() {
-			if _, is := g.Older(ref.Secret); is && !w.Finished {
-				older[plan.Finding{Code: finding.Older, Namespace: view.Namespace, Secret: ref.Secret, Detail: w.String()}] = true
+	bases := plan.KeyringBases(held, list, entries)
+	for _, p := range r.places {
+		view := p.view
+		g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
+		used := plan.Users(p.workloads)
+		gone, rings := plan.Absent(view, s.mine(view.Namespace), bases, used)
+		maps.Copy(gone, rings)
+		if err := s.gone(ctx, view.Namespace, gone); err != nil {
+			return err
+		}
+		for _, secret := range SortedKeys(used) {
+			_, older := g.Older(secret)
+			_, absent := gone[secret]
+			switch at := (plan.Finding{Namespace: view.Namespace, Secret: secret}); {
+			case absent:
+				r.used(at, finding.Broken, used[secret])
+			case older || plan.OlderKeyring(p.keyrings, secret):
+				r.used(at, finding.Older, used[secret])
 			}
 		}
 	}
-	r.Found = append(r.Found, slices.SortedFunc(maps.Keys(older), func(a, b plan.Finding) int {
-		return strings.Compare(a.Secret+a.Detail, b.Secret+b.Detail)
-	})...)
 	return nil
+}
+
+// used adds a finding for each workload that uses a Secret.
+func (r *VerifyReport) used(at plan.Finding, code finding.Code, users []string) {
+	for _, user := range slices.Sorted(slices.Values(users)) {
+		at.Code, at.Detail = code, user
+		r.add(at)
+	}
 }
