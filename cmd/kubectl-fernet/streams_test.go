@@ -366,7 +366,12 @@ func (n *stableNames) name(kind, value string) string {
 	case "ms", "time", "version", "pid", "port": // how many there are may differ, too
 		return kind + "#"
 	case "ages": // keeps the columns
-		return age.ReplaceAllStringFunc(value, func(one string) string { return fmt.Sprintf("%-*s", len(one), "AGE") })
+		return age.ReplaceAllStringFunc(value, func(one string) string {
+			if !strings.HasSuffix(one, " ") {
+				return "AGE" // the last column
+			}
+			return fmt.Sprintf("%-*s", len(one), "AGE")
+		})
 	case "pod":
 		prefix = "-"
 	case "k":

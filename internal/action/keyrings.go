@@ -75,18 +75,43 @@ func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, exa
 		s.did(namespace, "secret/%s unchanged", newest.Name)
 		return nil
 	}
-	name := names.Numbered(base, newest.Generation+1)
+	top := newest.Generation
+	if newest.Name == "" {
+		if top, err = s.namedGeneration(ctx, namespace, base); err != nil {
+			return err
+		}
+	}
+	err = s.createKeyring(ctx, namespace, base, top+1)
+	if err == nil && newest.Name == "" && s.Mode == Live {
+		s.warn("%s", keysecret.Threat)
+	}
+	return err
+}
+
+// createKeyring makes a generation of a keyring Secret, and tells it.
+func (s *Session) createKeyring(ctx context.Context, namespace, base string, generation int) error {
+	name := names.Numbered(base, generation)
 	if s.Mode == Live {
-		result := s.Cluster.CreateSecret(ctx, keysecret.Secret(s.Project.Keys, namespace, base, newest.Generation+1), false)
+		result := s.Cluster.CreateSecret(ctx, keysecret.Secret(s.Project.Keys, namespace, base, generation), false)
 		if result.Fate != cluster.Landed {
 			return fmt.Errorf("secret %s in namespace %q, for the keyring: %w", name, namespace, result.Err)
 		}
 	}
 	s.did(namespace, "secret/%s created", name)
-	if newest.Name == "" && s.Mode == Live {
-		s.warn("%s", keysecret.Threat)
-	}
 	return nil
+}
+
+// namedGeneration gives the highest generation of a keyring that templates name, 0 for
+// none: it was there once, and its name is not used again. What may not be looked at
+// counts as naming none.
+func (s *Session) namedGeneration(ctx context.Context, namespace, base string) (top int, err error) {
+	list, _, err := s.Cluster.Workloads(ctx, namespace)
+	for secret := range plan.Users(list) {
+		if of, generation, ok := names.SplitNumbered(secret); ok && of == base {
+			top = max(top, generation)
+		}
+	}
+	return top, err
 }
 
 // keeps says whether a keyring Secret, the zero value for none, needs no next generation.

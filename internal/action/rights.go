@@ -17,7 +17,7 @@ import (
 var Rights = map[string][]rbacv1.PolicyRule{
 	"push":     {secretsRule("get", "list", "create")},
 	"rotate":   {secretsRule("get", "list", "create")},
-	"restore":  {secretsRule("get", "create")},
+	"restore":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("list")...),
 	"diff":     {secretsRule("get", "list")},
 	"pull":     {secretsRule("get", "list")}, // with --from cluster, like the next two
 	"reveal":   {secretsRule("get", "list")},

@@ -87,15 +87,21 @@ func (o *rotateOptions) validate(namespace string) error {
 	case o.abort && (o.newKey || o.rollout || o.keySecret != ""):
 		return errors.New("--abort goes with no other step of a rotation")
 	}
-	if o.keySecret != "" {
-		if base, err := names.Base(o.keySecret); err != nil || base != o.keySecret {
-			return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
-		}
+	if err := checkKeySecret(o.keySecret); err != nil {
+		return err
 	}
 	if err := o.rolloutOptions.validate(); err != nil {
 		return err
 	}
 	return o.workOptions.validate(namespace)
+}
+
+// checkKeySecret refuses what is no base name of keyring Secrets; none is well.
+func checkKeySecret(name string) error {
+	if base, err := names.Base(name); name != "" && (err != nil || base != name) {
+		return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
+	}
+	return nil
 }
 
 // rotate looks at the state and does what follows from it.

@@ -121,6 +121,37 @@ func Absent(view View, entries []Wanted, keyrings map[string]bool, used map[stri
 	return tokens, rings
 }
 
+// KeyringGeneration says which generation of a keyring comes back where templates name
+// these, and none is there. Its bytes follow from the keyring of today alone. That they are
+// those which the name had is taken for given where one generation is named, and whoever
+// names it names no entry's token that is not under KEY, which underKey says of a Secret:
+// keyring and tokens move together. Else it is the next generation above all of them.
+func KeyringGeneration(named []string, list []workload.Workload, entries []Wanted, underKey func(secret string) bool) (generation int, same bool) {
+	for _, name := range named {
+		_, g, _ := names.SplitNumbered(name)
+		generation = max(generation, g)
+	}
+	if len(named) > 1 {
+		return generation + 1, false
+	}
+	ours := map[string]bool{}
+	for _, w := range entries {
+		ours[w.Base] = true
+	}
+	for _, w := range list {
+		refs := w.References()
+		if w.Finished || !slices.ContainsFunc(refs, func(r workload.Reference) bool { return slices.Contains(named, r.Secret) }) {
+			continue
+		}
+		for _, ref := range refs {
+			if base, _ := names.Split(ref.Secret); ours[base] && !underKey(ref.Secret) {
+				return generation + 1, false
+			}
+		}
+	}
+	return generation, true
+}
+
 // OlderKeyring says whether a Secret is a keyring of which a newer generation is there.
 func OlderKeyring(held []Keyring, secret string) bool {
 	base, generation, _ := names.SplitNumbered(secret)
