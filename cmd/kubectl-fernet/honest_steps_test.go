@@ -130,11 +130,11 @@ func (h *honest) rotate(flags ...string) {
 	case r.blocked || len(r.current)+len(r.lost)+len(r.pending) == 0:
 		h.run(2, args...)
 		return
-	case len(r.pending) > 0:
+	case len(r.pending) > 0 && !slices.Contains(flags, "--new-key"):
 		h.run(0, args...)
 	case len(h.keys) == 1 || slices.Contains(flags, "--new-key"):
 		h.run(0, args...)
-		r.pending, r.lost = slices.Concat(r.current, r.lost), nil
+		r.pending, r.lost = slices.Concat(r.pending, r.current, r.lost), nil
 		h.keys = slices.Concat([]string{h.keyOnDisk("KEY")}, h.keys)
 	case len(r.lost) > 0:
 		h.run(0, args...)

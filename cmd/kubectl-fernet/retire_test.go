@@ -112,12 +112,12 @@ func TestKeyringThatIsUsedAgainBetweenWalkAndDelete(t *testing.T) {
 	p.must("push")
 	p.must("rotate", "--prepare", "--key-secret", "fernet-key", "--yes")
 	p.must("rotate", "--key-secret", "fernet-key", "--yes")
-	before := p.bytesOf("fernet-key")
-	run, release, _ := p.held(http.MethodDelete, "/secrets/fernet-key", "retire", "--skip-cluster-check", "--yes")
-	p.kubectl(reader("late", "fernet-key"), "create", "-f", "-")
+	before := p.bytesOf("fernet-key-g1")
+	run, release, _ := p.held(http.MethodDelete, "/secrets/fernet-key-g1", "retire", "--skip-cluster-check", "--yes")
+	p.kubectl(reader("late", "fernet-key-g1"), "create", "-f", "-")
 	release()
 	code, out := run.ended(t)
-	if code != 1 || !strings.Contains(out, "secret/fernet-key put back\n") || p.bytesOf("fernet-key") != before || !p.holdsOldKey() {
+	if code != 1 || !strings.Contains(out, "secret/fernet-key-g1 put back\n") || p.bytesOf("fernet-key-g1") != before || !p.holdsOldKey() {
 		t.Errorf("exit code %d, old key there %t\n%s", code, p.holdsOldKey(), out)
 	}
 	p.kubectl("", "delete", "pod", "late")

@@ -173,7 +173,7 @@ func TestWorkloadChangedBeforeItsPatch(t *testing.T) {
 func TestWorkloadThatLosesItsKeyringBeforeItsPatch(t *testing.T) {
 	p := newRotatedPlace(t, 1)
 	p.must("rotate", "--key-secret", "fernet-key", "--new-key", "--yes") // the third generation, and the keyring
-	p.kubectl(web("web", "fernet-key", "secret-00"), "create", "-f", "-")
+	p.kubectl(web("web", "fernet-key-g1", "secret-00"), "create", "-f", "-")
 	run, release, _ := p.held(http.MethodPatch, "/deployments/web", "rollout", "--yes")
 	p.kubectl("", "patch", "deployment", "web", "--type=json", "-p", `[{"op":"remove","path":"/spec/template/spec/volumes/0"}]`)
 	release()

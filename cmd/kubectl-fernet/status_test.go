@@ -53,7 +53,7 @@ func TestStatusOfAnUnfinishedRotation(t *testing.T) {
 			var states []string
 			for line := range strings.Lines(out) {
 				if fields := strings.Fields(line); strings.HasPrefix(line, "SECRET_") {
-					states = append(states, fields[len(fields)-1])
+					states = append(states, fields[1])
 				}
 			}
 			if code != 1 || strings.Join(states, " ") != tc.states || !strings.Contains(out, "next: kubectl fernet rotate finishes the rotation\n") {

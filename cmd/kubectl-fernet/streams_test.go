@@ -330,11 +330,11 @@ var unstable = regexp.MustCompile(strings.Join([]string{
 	`\bin (?P<ms>[0-9]+) ms\b`,
 	`127\.0\.0\.1:(?P<port>[0-9]{2,})`,
 	`(?P<pod>-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b)`, // the letters of generated names: no vowels
-	`(?P<ages>(?:  +[0-9]+(?:m[0-9]*s?|s))+ +)`,
+	`(?P<ages>(?:  +[0-9]+(?:m[0-9]*s?|s))+(?: +|,|\n|$))`,
 }, "|"))
 
 var (
-	age = regexp.MustCompile(`[0-9]+(?:m[0-9]*s?|s) +`)
+	age = regexp.MustCompile(`[0-9]+(?:m[0-9]*s?|s) *`)
 	// Whether and how often a rollout tells its progress is a matter of time.
 	progress      = regexp.MustCompile(`the change is not noticed yet|[0-9]+ of [0-9]+ new pods (?:made|ready)|old pods left: [0-9]+`)
 	progressLines = regexp.MustCompile(`(?m)(^|\[y/N\] )(?:[a-z]+/[a-z-]+: PROGRESS\n)+`)
@@ -366,7 +366,12 @@ func (n *stableNames) name(kind, value string) string {
 	case "ms", "time", "version", "pid", "port": // how many there are may differ, too
 		return kind + "#"
 	case "ages": // keeps the columns
-		return age.ReplaceAllStringFunc(value, func(one string) string { return fmt.Sprintf("%-*s", len(one), "AGE") })
+		return age.ReplaceAllStringFunc(value, func(one string) string {
+			if !strings.HasSuffix(one, " ") {
+				return "AGE" // the last column
+			}
+			return fmt.Sprintf("%-*s", len(one), "AGE")
+		})
 	case "pod":
 		prefix = "-"
 	case "k":

@@ -43,7 +43,7 @@ var retireSituations = []retiring{
 	}, names: []string{"a/secret-a-g2", "a/secret-b-g3", "a/secret-c-g2", "b/secret-a-g2", "b/secret-b-g3", "b/secret-c-g2"}},
 	{name: "a Pod that begins to use a Secret", prepare: (*desk).changeValues, late: "secret-a", names: onlyNew},
 	{name: "a new key, in the cluster too", prepare: (*desk).changeKeys, names: append([]string{"a/fernet-key-g2"}, onlyNew...)},
-	{name: "a Pod that begins to use the old keyring", prepare: (*desk).changeKeys, late: "fernet-key", names: append([]string{"a/fernet-key-g2"}, onlyNew...)},
+	{name: "a Pod that begins to use the old keyring", prepare: (*desk).changeKeys, late: "fernet-key-g1", names: append([]string{"a/fernet-key-g2"}, onlyNew...)},
 }
 
 // changeValues pushes, and pushes other values.
@@ -74,7 +74,7 @@ func (d *desk) keepKeyring() {
 	if err := s.dial(); err != nil {
 		d.t.Fatal(err)
 	}
-	if err := s.ensureKeyring(d.t.Context(), "a", "fernet-key", s.Project.Keys); err != nil {
+	if err := s.ensureKeyring(d.t.Context(), "a", "fernet-key", s.Project.Keys, true); err != nil {
 		d.t.Fatal(err)
 	}
 }

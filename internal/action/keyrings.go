@@ -5,11 +5,14 @@ package action
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 // keyrings gives the keyring Secrets of a namespace that hold a key of ours.
@@ -26,29 +29,88 @@ func (s *Session) keyrings(ctx context.Context, namespace string) (all []keysecr
 	return all, nil
 }
 
-// ensureKeyring makes the newest generation of a keyring Secret hold exactly this keyring.
-// Its bytes are a function of the keyring alone, so it has no row (R2): what a killed run
-// sent, the next one finds and recognises.
-func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, ring *keyring.Keyring) error {
+// keyringsShown gives the keyring Secrets that a view shows: with a key those that hold a
+// key of ours, without one all that are labelled. Without a key, one serves if a current
+// token is under its key, or if there is none.
+func (s *Session) keyringsShown(ctx context.Context, view plan.View, current map[string]bool) (shown []plan.Keyring, err error) {
+	if !slices.ContainsFunc(view.Objects, func(o manifest.Object) bool { return o.Kind == manifest.KindKeyring }) {
+		return nil, nil
+	}
+	if s.Project.Keys != nil {
+		all, err := s.keyringsSeen(ctx, view.Namespace)
+		for _, held := range all {
+			shown = append(shown, plan.Keyring{Name: held.Name, Base: held.Base, Generation: held.Generation, KeyID: held.IDs[0], Serves: held.Serves(s.Project.Keys)})
+		}
+		return shown, err
+	}
+	for _, o := range view.Objects {
+		if base, generation, ok := names.SplitNumbered(o.Name); ok && o.Kind == manifest.KindKeyring {
+			shown = append(shown, plan.Keyring{Name: o.Name, Base: base, Generation: generation, KeyID: o.KeyID, Serves: len(current) == 0 || current[o.KeyID]})
+		}
+	}
+	return shown, nil
+}
+
+// gone leaves of these Secrets, which a view does not show, those that are not there.
+func (s *Session) gone(ctx context.Context, namespace string, absent map[string]plan.Wanted) error {
+	if len(absent) == 0 {
+		return nil
+	}
+	there, err := s.Cluster.GetSecrets(ctx, namespace, SortedKeys(absent))
+	for _, o := range there {
+		delete(absent, o.Name)
+	}
+	return err
+}
+
+// ensureKeyring makes the newest generation of a keyring Secret serve the current keyring,
+// or, exactly, hold it and nothing else. Its bytes are a function of the keyring alone, so
+// it has no row (R2): what a killed run sent, the next one finds and recognises.
+func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, ring *keyring.Keyring, exactly bool) error {
 	all, err := s.keyrings(ctx, namespace)
 	if err != nil {
 		return err
 	}
 	newest := keysecret.Newest(all, base)
-	if newest.Name != "" && newest.Holds(ring) {
+	if newest.Name != "" && (newest.Holds(ring) || !exactly && newest.Serves(ring)) {
 		s.did(namespace, "secret/%s unchanged", newest.Name)
 		return nil
 	}
-	name := names.Secret(base, newest.Generation+1)
+	top := newest.Generation
+	if newest.Name == "" {
+		if top, err = s.namedGeneration(ctx, namespace, base); err != nil {
+			return err
+		}
+	}
+	err = s.createKeyring(ctx, namespace, base, ring, top+1)
+	if err == nil && newest.Name == "" && s.Mode == Live {
+		s.warn("%s", keysecret.Threat)
+	}
+	return err
+}
+
+// createKeyring makes a generation of a keyring Secret, and tells it.
+func (s *Session) createKeyring(ctx context.Context, namespace, base string, ring *keyring.Keyring, generation int) error {
+	name := names.Numbered(base, generation)
 	if s.Mode == Live {
-		result := s.Cluster.CreateSecret(ctx, keysecret.Secret(ring, namespace, base, newest.Generation+1), false)
+		result := s.Cluster.CreateSecret(ctx, keysecret.Secret(ring, namespace, base, generation), false)
 		if result.Fate != cluster.Landed {
 			return fmt.Errorf("secret %s in namespace %q, for the keyring: %w", name, namespace, result.Err)
 		}
 	}
 	s.did(namespace, "secret/%s created", name)
-	if newest.Name == "" && s.Mode == Live {
-		s.warn("%s", keysecret.Threat)
-	}
 	return nil
+}
+
+// namedGeneration gives the highest generation of a keyring that templates name, 0 for
+// none: it was there once, and its name is not used again. What may not be looked at
+// counts as naming none.
+func (s *Session) namedGeneration(ctx context.Context, namespace, base string) (top int, err error) {
+	list, _, err := s.workloadsIn(ctx, namespace)
+	for secret := range plan.Users(list) {
+		if of, generation, ok := names.SplitNumbered(secret); ok && of == base {
+			top = max(top, generation)
+		}
+	}
+	return top, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -118,9 +119,25 @@ func (m *memCluster) Walks(_ context.Context, namespaces []string, names func(na
 				}
 			}
 		}
+		for _, w := range m.workloads[namespace] {
+			found := referring(w, func(name string) bool { return names(namespace, name) })
+			if walk.Findings = append(walk.Findings, found...); len(found) > 0 {
+				walk.Workloads = append(walk.Workloads, w)
+			}
+		}
 		walks[namespace] = walk
 	}
 	return walks, nil
+}
+
+// referring gives a finding for each Secret that a workload refers to.
+func referring(w workload.Workload, names func(string) bool) (found []usage.Finding) {
+	for _, ref := range w.References() {
+		if names(ref.Secret) {
+			found = append(found, usage.Finding{Group: "apps", Kind: string(w.Kind), Namespace: w.Namespace, Name: w.Name, Root: w.Object(), Secret: ref.Secret, Field: ref.Pointer})
+		}
+	}
+	return found
 }
 
 func (m *memCluster) Users(_ context.Context, namespaces []string, wanted func(workload.Workload) bool) (map[string]cluster.Users, error) {
@@ -133,13 +150,6 @@ func (m *memCluster) Users(_ context.Context, namespaces []string, wanted func(w
 		all[namespace] = cluster.Users{Workloads: slices.DeleteFunc(slices.Clone(m.workloads[namespace]), unwanted)}
 	}
 	return all, nil
-}
-
-func (m *memCluster) Workloads(_ context.Context, namespace string) (list []workload.Workload, denied []string, err error) {
-	if err := m.look(); err != nil {
-		return nil, nil, err
-	}
-	return slices.Clone(m.workloads[namespace]), nil, nil
 }
 
 func (m *memCluster) GetWorkload(_ context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -84,10 +85,16 @@ func inEach[T any](s *Session, namespaces []string, look func(namespace string) 
 // views looks at namespaces side by side and hands each view on, in the order of the
 // namespaces, as if it had looked at one after the other: so what is told and which error
 // ends it does not depend on who answers first. wanted says what is looked for in each;
-// labelled adds whatever carries our label.
+// labelled adds whatever carries our label. A verb that can do its work in part passes
+// over namespaces that it may not look at, unless that is all of them.
 func (s *Session) views(ctx context.Context, namespaces []string, wanted func(namespace string) []plan.Wanted, labelled bool, each func(plan.View) error) error {
 	sights := inEach(s, namespaces, func(namespace string) sight { return s.sight(ctx, namespace, wanted(namespace), labelled) })
+	inPart := s.inPart && slices.ContainsFunc(sights, func(one sight) bool { return !forbidden(one.err) })
 	for i, namespace := range namespaces {
+		if inPart && forbidden(sights[i].err) {
+			s.unseen(namespace, sights[i].err.Error())
+			continue
+		}
 		if sights[i].err != nil {
 			return sights[i].err
 		}
@@ -97,6 +104,19 @@ func (s *Session) views(ctx context.Context, namespaces []string, wanted func(na
 		}
 	}
 	return nil
+}
+
+// forbidden says whether an error is that the user may not do something.
+func forbidden(err error) bool {
+	var refused *cluster.Error
+	return errors.As(err, &refused) && refused.Rights
+}
+
+// unseen tells what could not be looked at in a namespace. The run goes on, and what it
+// says is not the whole.
+func (s *Session) unseen(namespace, what string) {
+	s.Unseen = append(s.Unseen, Unseen{namespace, what})
+	s.warn("namespace %q: %s", namespace, what)
 }
 
 // viewOf looks at one namespace.
@@ -156,6 +176,9 @@ func (s *Session) sight(ctx context.Context, namespace string, wanted []plan.Wan
 // completed adds to a view what the whole run knows.
 func (s *Session) completed(view plan.View) plan.View {
 	view.Ledger, view.Ignore = s.Ledger, s.IgnoreKeys
+	if s.Project.Keys != nil {
+		view.Older = s.Book.OlderKeys(s.Project.Keys.IDs()[0])
+	}
 	view.Edits = s.Book.EditedIn(view.Cluster, view.Namespace)
 	return view
 }

@@ -106,9 +106,13 @@ func (p *Project) located(err error) error {
 // load reads what needs no cluster.
 func (s *Session) load(ctx context.Context, what Reading) error {
 	file, raw, err := envfile.ReadFile(s.Env)
-	optional := what == Keys || what == Names && s.Env == DefaultEnv
+	elsewhere := s.FernetKey != "" || s.KeyFile != ""
+	optional := what == Keys || s.Env == DefaultEnv && (what == Names || what == EntriesIfAny && elsewhere)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		file, err = &envfile.File{Path: s.Env}, nil
+		if what == EntriesIfAny {
+			what = Keys
+		}
 	}
 	if err != nil {
 		return err

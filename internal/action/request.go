@@ -83,7 +83,6 @@ type Cluster interface {
 	DeleteAll(ctx context.Context, objects []manifest.Object, parallel int, dryRun bool, done func(i int, r cluster.DeleteResult))
 	Adopt(ctx context.Context, seen manifest.Object, row ledger.Row, dryRun bool) (manifest.Object, error)
 
-	Workloads(ctx context.Context, namespace string) (list []workload.Workload, denied []string, err error)
 	Users(ctx context.Context, namespaces []string, wanted func(workload.Workload) bool) (map[string]cluster.Users, error)
 	GetWorkload(ctx context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error)
 	Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error)

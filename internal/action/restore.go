@@ -21,6 +21,7 @@ import (
 type Restore struct {
 	FromCluster string // as the ledger names it; empty: the target, or the only one
 	ToNamespace string // another namespace to restore to
+	KeySecret   string // the base name of keyring Secrets that are to come back, empty for what is known
 }
 
 // Needs says what restore needs of its session.
@@ -29,7 +30,8 @@ func (Restore) Needs() Needs { return Needs{Read: Keys, KeyLess: true, Writes: t
 // RestorePlan is what restore is about to do; after Apply it is what came of it.
 type RestorePlan struct {
 	Decisions []plan.Decision
-	KeyLess   bool // nothing of it is authenticated
+	Keyrings  []*LostKeyring // that templates name
+	KeyLess   bool           // nothing of it is authenticated
 
 	session   *Session
 	confirmed []ledger.Row // that the ledger lacks of what is there
@@ -73,15 +75,21 @@ func (r Restore) Plan(ctx context.Context, s *Session) (*RestorePlan, error) {
 	} else if err := out.heldBack(ctx, plan.Restore(records, s.Target.Cluster, live, s.Project.Sealer.Judge)); err != nil {
 		return nil, err
 	}
-	out.announce()
-	return out, nil
+	return out, out.lostKeyrings(ctx, r.KeySecret)
 }
 
 // Apply creates what is missing. Without a key a name that is taken is foreign.
 func (p *RestorePlan) Apply(ctx context.Context) error {
 	if p.session.Mode == Client {
-		return nil
+		return p.restoreKeyrings(ctx)
 	}
+	if err := p.create(ctx); err != nil {
+		return err
+	}
+	return p.restoreKeyrings(ctx)
+}
+
+func (p *RestorePlan) create(ctx context.Context) error {
 	return p.session.create(ctx, p.Decisions, p.confirmed, "restore", func(token.Token) token.Verdict { return token.Verdict{} })
 }
 
@@ -119,13 +127,18 @@ func (p *RestorePlan) heldBack(ctx context.Context, decisions []plan.Decision) e
 	return err
 }
 
-// announce tells what is about to be created: rows may have been removed from a
+// Announce tells what is about to be created: rows may have been removed from a
 // ledger, so that it brings back what was retired.
-func (p *RestorePlan) announce() {
+func (p *RestorePlan) Announce() {
 	secrets := map[string][]string{}
 	for _, d := range p.Decisions {
 		if d.Outcome == plan.Created {
 			secrets[d.Row.Namespace] = append(secrets[d.Row.Namespace], d.Row.Secret)
+		}
+	}
+	for _, lost := range p.Keyrings {
+		if lost.Name != "" && lost.Wanted {
+			secrets[lost.Namespace] = append(secrets[lost.Namespace], lost.Name+" (the keyring)")
 		}
 	}
 	for _, namespace := range SortedKeys(secrets) {

@@ -43,7 +43,7 @@ const (
 )
 
 // Needs says what retire needs of its session.
-func (Retire) Needs() Needs { return Needs{Writes: true, Spreads: true} }
+func (Retire) Needs() Needs { return Needs{Writes: true, Spreads: true, InPart: true} }
 
 // RetirePlan is what retire is about to do; after Apply it is what came of it.
 type RetirePlan struct {
@@ -267,7 +267,7 @@ func (p *RetirePlan) judge(ctx context.Context) error {
 		return err
 	}
 	for _, item := range p.Items {
-		item.found = referring(findings, item)
+		item.found = about(findings, item)
 		found := plan.Uses{Blind: p.blind(item.Object.Namespace)}
 		for _, f := range item.found {
 			found.Use = found.Use || f.Class == usage.Use
@@ -287,7 +287,7 @@ func (p *RetirePlan) usedAgain(ctx context.Context) (again []*Retired, err error
 	deleted := p.Doomed()
 	findings, err := p.walk(ctx, deleted)
 	for _, item := range deleted {
-		item.found = referring(findings, item)
+		item.found = about(findings, item)
 		if slices.ContainsFunc(item.found, func(f usage.Finding) bool { return f.Class != usage.History && !p.verb.Ignore.overlooks(f.Class) }) {
 			again = append(again, item)
 		}
@@ -295,8 +295,8 @@ func (p *RetirePlan) usedAgain(ctx context.Context) (again []*Retired, err error
 	return again, err
 }
 
-// referring gives the findings about one item.
-func referring(findings map[string][]usage.Finding, item *Retired) (found []usage.Finding) {
+// about gives the findings about one item.
+func about(findings map[string][]usage.Finding, item *Retired) (found []usage.Finding) {
 	for _, f := range findings[item.Object.Namespace] {
 		if f.Secret == item.Object.Name {
 			found = append(found, f)

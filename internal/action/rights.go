@@ -17,7 +17,7 @@ import (
 var Rights = map[string][]rbacv1.PolicyRule{
 	"push":     {secretsRule("get", "list", "create")},
 	"rotate":   {secretsRule("get", "list", "create")},
-	"restore":  {secretsRule("get", "create")},
+	"restore":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("list")...),
 	"diff":     {secretsRule("get", "list")},
 	"pull":     {secretsRule("get", "list")}, // with --from cluster, like the next two
 	"reveal":   {secretsRule("get", "list")},
@@ -82,11 +82,11 @@ func WithRights(err error, verb string) error {
 	case strings.Contains(refused.Message, "at the cluster scope"):
 		return hint.With(err, "kubectl fernet rbac --for %s --cluster-role prints what it needs in all namespaces", roleOf(verb, refused.Refused))
 	}
-	return hint.With(err, "%s", roleHint(roleOf(verb, refused.Refused)))
+	return hint.With(err, "%s", RoleHint(roleOf(verb, refused.Refused)))
 }
 
-// roleHint says where the rights are found that a verb needs.
-func roleHint(verb string) hint.Text {
+// RoleHint says where the rights are found that a verb needs.
+func RoleHint(verb string) hint.Text {
 	return hint.Format("kubectl fernet rbac --for %s prints the Role that it needs", verb)
 }
 

@@ -3,6 +3,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -40,7 +42,7 @@ type Rollout struct {
 const DefaultMaxProgressing = 5
 
 // Needs says what rollout needs of its session.
-func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true} }
+func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true, InPart: true} }
 
 // RolloutPlan is what rollout is about to do; after Apply it is what came of it.
 type RolloutPlan struct {
@@ -72,12 +74,16 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 		return nil, err
 	}
 	p := &RolloutPlan{verb: v, session: s, generations: map[string]plan.Generations{}}
-	sights := sideBySideDo(views, func(view plan.View) (crew, error) { return s.crew(ctx, view) })
-	for i, at := range sights {
-		if at.err != nil {
-			return nil, at.err
+	all, err := s.referrers(ctx, views)
+	if err != nil {
+		return nil, err
+	}
+	for _, view := range views {
+		held, err := s.keyringsSeen(ctx, view.Namespace)
+		if err != nil {
+			return nil, err
 		}
-		p.add(views[i], at.value)
+		p.add(view, all[view.Namespace], held)
 	}
 	if err := p.choose(); err != nil {
 		return nil, err
@@ -85,53 +91,82 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 	return p, p.foresee(ctx)
 }
 
-// crew is what runs in a namespace, and the keyring Secrets there.
-type crew struct {
-	workloads []workload.Workload
-	denied    []string
-	keyrings  []keysecret.Held
-}
-
-func (s *Session) crew(ctx context.Context, view plan.View) (c crew, err error) {
-	if c.workloads, c.denied, err = s.Cluster.Workloads(ctx, view.Namespace); err != nil {
-		return c, err
-	}
-	c.keyrings, err = s.keyrings(ctx, view.Namespace)
-	return c, err
-}
-
 // add decides about the workloads of one namespace.
-func (p *RolloutPlan) add(view plan.View, c crew) {
+func (p *RolloutPlan) add(view plan.View, found referrers, held []keysecret.Held) {
 	s := p.session
 	g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
 	p.generations[view.Namespace] = g
-	for _, held := range c.keyrings {
-		g.AddKeyring(held.Name, held.IDs)
+	for _, h := range held {
+		g.AddKeyring(h.Name, h.IDs)
 	}
-	for _, base := range namedBases(c) {
-		p.moveKeyring(view.Namespace, base, c)
+	for _, base := range namedBases(found, held) {
+		p.moveKeyring(view.Namespace, keysecret.Newest(held, base), found.workloads)
 	}
-	if len(c.denied) > 0 {
+	if len(found.denied) > 0 {
 		p.Blind = true
-		s.warn("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(c.denied, ", "))
+		s.unseen(view.Namespace, "not allowed to look at "+strings.Join(found.denied, ", "))
 		s.hint("kubectl fernet rbac --for rollout prints the Role that it needs")
 	}
-	for _, w := range c.workloads {
-		if step := p.step(w); !w.Finished && step.concerns() {
+	if len(found.custom) > 0 {
+		s.note("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(found.custom, ", "))
+	}
+	steps := p.byHand(view.Namespace, found)
+	for _, w := range found.workloads {
+		steps = append(steps, p.step(w))
+	}
+	for _, step := range steps {
+		step.fields = fieldsIn(found, step.owner())
+		if step.concerns() {
 			p.Steps = append(p.Steps, step)
 		}
 	}
+	slices.SortStableFunc(p.Steps, func(a, b *Step) int {
+		return cmp.Or(strings.Compare(a.Workload.Namespace, b.Workload.Namespace), strings.Compare(a.String(), b.String()))
+	})
 }
 
-// namedBases are the base names of the keyring Secrets that workloads name, also by a
+// byHand gives the steps of what cannot be patched: Jobs, bare Pods and ReplicaSets, custom
+// resources. What a workload owns, or owns one, is none of them.
+func (p *RolloutPlan) byHand(namespace string, found referrers) (steps []*Step) {
+	patched := map[string]bool{}
+	for _, w := range found.workloads {
+		patched[w.Object()] = true
+	}
+	for _, f := range found.findings {
+		patched[f.Root] = patched[f.Root] || patched[f.Object()]
+	}
+	named := map[string][]string{}
+	for _, f := range found.findings {
+		if f.Class == usage.Use && !patched[f.Root] {
+			named[f.Root] = append(named[f.Root], f.Secret)
+		}
+	}
+	for _, root := range SortedKeys(named) {
+		kind, name, _ := strings.Cut(short(root), "/")
+		w := workload.Workload{Kind: workload.Kind(kind), Namespace: namespace, Name: name}
+		step := &Step{Repointing: plan.RepointNames(w, named[root], p.generations[namespace], p.options()), root: root}
+		step.Fate = step.first(p.verb.Force)
+		steps = append(steps, step)
+	}
+	return steps
+}
+
+// fieldsIn gives where an object names Secrets.
+func fieldsIn(found referrers, object string) (fields []string) {
+	for _, f := range found.findings {
+		if f.Class == usage.Use && strings.EqualFold(f.Object(), object) && !slices.Contains(fields, f.Field) {
+			fields = append(fields, f.Field)
+		}
+	}
+	return fields
+}
+
+// namedBases are the base names of the keyring Secrets that something names, also by a
 // generation that is gone.
-func namedBases(c crew) (bases []string) {
-	for _, w := range c.workloads {
-		for _, ref := range w.References() {
-			base, _ := names.Split(ref.Secret)
-			if keysecret.Newest(c.keyrings, base).Name != "" {
-				bases = append(bases, base)
-			}
+func namedBases(found referrers, held []keysecret.Held) (bases []string) {
+	for _, f := range found.findings {
+		if base, _, numbered := names.SplitNumbered(f.Secret); numbered && f.Class == usage.Use && keysecret.Newest(held, base).Name != "" {
+			bases = append(bases, base)
 		}
 	}
 	slices.Sort(bases)
@@ -141,16 +176,15 @@ func namedBases(c crew) (bases []string) {
 // moveKeyring makes the newest generation of a keyring Secret the one to name, or the next
 // one, where that lacks something: KEY as its first key, the staged key, or with
 // --drop-previous the absence of the previous ones; or where a workload would lack a key.
-func (p *RolloutPlan) moveKeyring(namespace, base string, c crew) {
+func (p *RolloutPlan) moveKeyring(namespace string, newest keysecret.Held, list []workload.Workload) {
 	keys, g := p.session.Project.Keys, p.generations[namespace]
-	newest := keysecret.Newest(c.keyrings, base)
 	g.MoveKeyring(newest.Name, newest.IDs)
-	lacks := slices.ContainsFunc(c.workloads, func(w workload.Workload) bool { return len(p.step(w).Lacking) > 0 })
-	if !p.verb.DropPrevious && newest.Serves(keys) && !lacks || p.verb.DropPrevious && newest.Holds(p.ring()) {
+	lacks := slices.ContainsFunc(list, func(w workload.Workload) bool { return len(p.step(w).Lacking) > 0 })
+	if !p.verb.DropPrevious && newest.Current(keys) && !lacks || p.verb.DropPrevious && newest.Holds(p.ring()) {
 		return
 	}
-	p.keyrings = append(p.keyrings, keyringPlace{namespace, base})
-	g.MoveKeyring(names.Secret(base, newest.Generation+1), p.ring().IDs())
+	p.keyrings = append(p.keyrings, keyringPlace{namespace, newest.Base})
+	g.MoveKeyring(names.Numbered(newest.Base, newest.Generation+1), p.ring().IDs())
 }
 
 // choose keeps the workloads that were asked for.
@@ -169,12 +203,15 @@ func (p *RolloutPlan) choose() error {
 	return nil
 }
 
+func (p *RolloutPlan) options() plan.RepointOptions {
+	return plan.RepointOptions{AppsHaveKey: p.verb.AppsHaveKey, Values: p.verb.Values, Unproven: p.verb.Unproven}
+}
+
 // step decides about one workload, as it is now.
 func (p *RolloutPlan) step(w workload.Workload) *Step {
-	v := p.verb
 	g := p.generations[w.Namespace]
-	step := &Step{Repointing: plan.Repoint(w, g, plan.RepointOptions{AppsHaveKey: v.AppsHaveKey, Values: v.Values, Unproven: v.Unproven})}
-	step.Fate = step.first(v.Force)
+	step := &Step{Repointing: plan.Repoint(w, g, p.options())}
+	step.Fate = step.first(p.verb.Force)
 	mended := slices.ContainsFunc(SortedKeys(step.Rename), func(name string) bool { return !g.Live[name] })
 	step.Unhealthy = !mended && (w.Progress().State == workload.Waiting || w.Progress().State == workload.Failed)
 	return step
@@ -253,7 +290,7 @@ func (p *RolloutPlan) foretell(step *Step) {
 	}
 	switch step.Fate {
 	case ByHand:
-		s.line("%s in namespace %q names %s: start it again with %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), hint.Few(step.Successors()))
+		s.line("%s in namespace %q names %s: %s %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), step.byHand(), hint.Few(step.Successors()))
 	case Lacking:
 		s.line("lacks key %s: %s in namespace %q is not patched: nobody has said that its pods have that key", strings.Join(step.Lacking, ", "), w, w.Namespace)
 	case Denied:
@@ -299,6 +336,9 @@ func (p *RolloutPlan) behind(step *Step) {
 	where := "the file that it is applied from"
 	if keeper := step.Keeper(); keeper != "" {
 		where = "the source of " + keeper
+		if len(step.fields) > 0 {
+			where = keeper + ", " + hint.Few(step.fields) + ","
+		}
 	}
 	s.warn("the manifest of %s in namespace %q is behind: in %s change %s", w, w.Namespace, where, strings.Join(changes, "; "))
 }

@@ -34,7 +34,7 @@ func (p *RolloutPlan) ring() *keyring.Keyring {
 // first those that are healthy. What fails holds nothing else up.
 func (p *RolloutPlan) Apply(ctx context.Context) error {
 	for _, place := range p.keyrings {
-		if err := p.session.ensureKeyring(ctx, place.namespace, place.base, p.ring()); err != nil {
+		if err := p.session.ensureKeyring(ctx, place.namespace, place.base, p.ring(), true); err != nil {
 			return err
 		}
 	}

@@ -96,7 +96,7 @@ func TestRollout(t *testing.T) {
 		{name: "changed values follow when it is said", verb: Rollout{Values: true, AppsHaveKey: testKeyID(t)}, secrets: []string{"secret-a", "secret-b"}, want: []string{"web secret-a-g2", "web secret-b-g2"}},
 		{name: "else they do not", verb: Rollout{AppsHaveKey: testKeyID(t)}, secrets: []string{"secret-a"}, want: []string{"web secret-a"}, findings: true},
 		{name: "the Pods are not known to hold the key", verb: Rollout{Values: true}, secrets: []string{"secret-a"}, want: []string{"web secret-a"}, err: "steps failed"},
-		{name: "the keyring Secret goes with it", verb: Rollout{Values: true}, secrets: []string{"fernet-key", "secret-a"}, want: []string{"web fernet-key-g2", "web secret-a-g2"}},
+		{name: "the keyring Secret goes with it", verb: Rollout{Values: true}, secrets: []string{"fernet-key-g1", "secret-a"}, want: []string{"web fernet-key-g2", "web secret-a-g2"}},
 		{name: "a key that the keyring lacks", verb: Rollout{AppsHaveKey: "k00000000"}, want: nil, err: "--apps-have-key k00000000: "},
 		{name: "a dry run", verb: Rollout{Values: true, AppsHaveKey: testKeyID(t)}, mode: Client, secrets: []string{"secret-a"}, want: []string{"web secret-a"}},
 		{name: "a dry run of the API server", verb: Rollout{Values: true, AppsHaveKey: testKeyID(t)}, mode: Server, secrets: []string{"secret-a"}, want: []string{"web secret-a"}},
@@ -264,9 +264,9 @@ func TestRolloutKeepsTheKeyring(t *testing.T) {
 func TestDropPreviousWhereATokenNeedsIt(t *testing.T) {
 	d := newDesk(t, threeEntries, "a")
 	d.changeKeys()
-	d.run("web", "fernet-key", "secret-a")
+	d.run("web", "fernet-key-g1", "secret-a")
 	findings, err := d.rollout(t.Context(), Rollout{DropPrevious: true})
-	if !errors.Is(err, errStepsFailed) || !findings && d.fates["web"] != Lacking || !slices.Equal(d.reads(), []string{"web fernet-key", "web secret-a"}) {
+	if !errors.Is(err, errStepsFailed) || !findings && d.fates["web"] != Lacking || !slices.Equal(d.reads(), []string{"web fernet-key-g1", "web secret-a"}) {
 		t.Errorf("%v, %v, %q", err, d.fates, d.reads())
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
 // Rotate brings every Secret of a project under KEY, or, where all are there, under a
 // new one.
 type Rotate struct {
-	NewKey    bool   // a new key although older ones are still held
+	NewKey    bool   // a fresh key, whatever is staged or unfinished
 	KeySecret string // the base name of the keyring Secrets, empty for none
 }
 
@@ -104,14 +105,17 @@ func (p *RotatePlan) advance(newKey bool) error {
 	if p.Phase == RotateBlocked {
 		return nil
 	}
+	if newKey && len(p.Moves) > 0 {
+		return p.takeNewKey(true)
+	}
 	switch count := plan.CountMoves(p.Moves, p.Key); {
 	case count.Pending+count.Lost+count.Unchanged == 0:
 		return hint.With(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", s.Env, s.Target.Places()), "kubectl fernet push%s", EnvFlag(s.Env))
 	case count.Pending > 0:
 		s.note("%d of %d Secrets are not under KEY %s yet", count.Pending, count.Pending+count.Lost+count.Unchanged, p.Key)
 		return nil
-	case newKey || len(s.Project.Keys.Previous()) == 0:
-		return p.takeNewKey()
+	case len(s.Project.Keys.Previous()) == 0:
+		return p.takeNewKey(false)
 	case count.Lost > 0:
 		return nil
 	default:
@@ -125,7 +129,7 @@ func (p *RotatePlan) advance(newKey bool) error {
 // newer than both leads out; what else blocks a rotation still does.
 func (p *RotatePlan) overtake() error {
 	blocked := *p
-	if err := p.takeNewKey(); err != nil {
+	if err := p.takeNewKey(true); err != nil {
 		return err
 	}
 	if p.Phase == RotateBlocked {
@@ -134,18 +138,43 @@ func (p *RotatePlan) overtake() error {
 	return nil
 }
 
-// takeNewKey plans with KEY_NEXT, or a fresh key, as KEY.
-func (p *RotatePlan) takeNewKey() error {
+// takeNewKey plans with KEY_NEXT, or a fresh key where none is staged or it has to be
+// fresh, as KEY.
+func (p *RotatePlan) takeNewKey(anew bool) error {
 	fresh, _, err := keyring.Generate()
 	if err != nil {
 		return err
 	}
-	edit, err := p.holder.Edit(keyring.Advance(p.holder.File, fresh)...)
+	changes := keyring.Advance(p.holder.File, fresh)
+	if anew {
+		changes = keyring.Renew(p.holder.File, fresh, p.keepsStaged())
+	}
+	edit, err := p.holder.Edit(changes...)
 	if err != nil {
 		return err
 	}
 	p.edit = &edit
 	return p.decide(p.session.Project.WithKeys(edit.Keys))
+}
+
+// keepsStaged says, and tells, whether KEY_NEXT has to stay a key that opens: a row or a
+// Secret is under it.
+func (p *RotatePlan) keepsStaged() bool {
+	s := p.session
+	id := s.Project.Keys.Staged()
+	if id == "" {
+		return false
+	}
+	used := slices.ContainsFunc(s.Book.Records(), func(r ledger.Record) bool { return r.KeyID == id && r.State != ledger.Failed })
+	for _, view := range p.views {
+		used = used || slices.ContainsFunc(view.Objects, func(o manifest.Object) bool { return o.KeyID == id || s.Project.Sealer.Judge(o.Placed()).KeyID == id })
+	}
+	if used {
+		s.note("the staged key %s does not become KEY; it stays in KEY_PREVIOUS, because a token is under it", id)
+	} else {
+		s.note("the staged key %s does not become KEY, and leaves %s", id, p.holder.Path)
+	}
+	return used
 }
 
 // ToCreate says how many Secrets Apply creates.
@@ -190,7 +219,7 @@ func (p *RotatePlan) Confirm() error {
 // KeepKeyrings makes the keyring Secret of each namespace hold the current keyring.
 func (s *Session) KeepKeyrings(ctx context.Context, base string) error {
 	for _, namespace := range s.Target.Namespaces {
-		if err := s.ensureKeyring(ctx, namespace, base, s.Project.Keys); err != nil {
+		if err := s.ensureKeyring(ctx, namespace, base, s.Project.Keys, false); err != nil {
 			return err
 		}
 	}

@@ -80,3 +80,35 @@ func TestRotationsThatDoNotBegin(t *testing.T) {
 		}
 	}
 }
+
+// A staged key may have leaked with the .env, so with --new-key it never seals. It is kept
+// as one that opens only where a row or a Secret is under it, and an unfinished rotation
+// does not come first.
+func TestNewKeyPassesOverAStagedOne(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		prepare func(d *desk)
+		keys    int // that open then
+		staged  bool
+	}{
+		{"nothing is under it", func(d *desk) { d.must((*desk).push) }, 2, false},
+		{"tokens are under it", func(d *desk) {
+			put(d.t, DefaultEnv, strings.ReplaceAll(threeEntries, testKey, keyBefore))
+			d.must((*desk).push)
+			put(d.t, DefaultEnv, threeEntries+"KEY_PREVIOUS="+keyBefore+"\n")
+		}, 3, true},
+	} {
+		d := newDesk(t, threeEntries, "a")
+		tc.prepare(d)
+		lines := strings.ReplaceAll(get(t, DefaultEnv), "KEY_PREVIOUS="+keyBefore+"\n", "")
+		put(t, DefaultEnv, lines+"KEY_NEXT="+keyBefore+"\n")
+		if _, err := d.rotateAs(t.Context(), Rotate{NewKey: true}); err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		env := loaded(t, "", "").Project.Keys
+		text := get(t, DefaultEnv)
+		if strings.Contains(text, "\nKEY="+keyBefore) || strings.Contains(text, "KEY_NEXT") || len(env.IDs()) != tc.keys || strings.Contains(text, keyBefore) != tc.staged {
+			t.Errorf("%s: the keyring is %v", tc.name, env.IDs())
+		}
+	}
+}

@@ -36,11 +36,19 @@ type Session struct {
 
 	Unlisted map[string]bool            // namespaces in which Secrets may not be listed
 	rings    map[string][]corev1.Secret // keyring Secrets, by namespace, as the last look at it saw them
+	Unseen   []Unseen                   // what could not be looked at, and was told
 	Again    hint.Text                  // the command that puts back what was deleted
 	Update   hint.Text                  // the command that publishes changed values
 
 	lock   *ledger.Guard
 	ledger *ledger.Ledger // nil in a run that writes no rows
+	inPart bool
+}
+
+// Unseen is what could not be looked at.
+type Unseen struct {
+	Namespace string `json:"namespace"`
+	What      string `json:"what"`
 }
 
 // Recorded is what the ledger had of one namespace when it was opened.
@@ -54,9 +62,10 @@ type Reading int
 
 // What a .env is read for.
 const (
-	Entries Reading = iota // keys and checked entries
-	Keys                   // keys; the file may be missing if they are elsewhere
-	Names                  // the names of entries; keys if they are at hand, and the file may be missing
+	Entries      Reading = iota // keys and checked entries
+	EntriesIfAny                // the same; the file may be missing if keys are elsewhere
+	Keys                        // keys; the file may be missing if they are elsewhere
+	Names                       // the names of entries; keys if they are at hand, and the file may be missing
 )
 
 // Needs is what a use case needs of its session.
@@ -67,6 +76,7 @@ type Needs struct {
 	Writes   bool // rows, in a Live run: takes the lock
 	Spreads  bool // without -n the target is all namespaces that the ledger knows
 	AimFirst bool // tells the target before the ledger is read, and not with Start
+	InPart   bool // goes on where a namespace may not be looked at
 	Recorded bool // in Client mode too: what is planned is recorded, for a cluster that has a name
 }
 
@@ -87,7 +97,7 @@ func Open(ctx context.Context, r Request, needs Needs) (*Session, error) {
 func load(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	r.Target.Offline = needs.Offline
 	s := &Session{
-		Request: r, Unlisted: map[string]bool{}, rings: map[string][]corev1.Secret{}, Known: map[string]Recorded{},
+		Request: r, inPart: needs.InPart, Unlisted: map[string]bool{}, rings: map[string][]corev1.Secret{}, Known: map[string]Recorded{},
 		Again: "kubectl fernet restore" + EnvFlag(r.Env), Update: "kubectl fernet push --update" + EnvFlag(r.Env),
 	}
 	err := s.load(ctx, needs.Read)

@@ -5,10 +5,11 @@ package action
 import (
 	"context"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
@@ -23,15 +24,26 @@ type Status struct {
 }
 
 // Needs says what status needs of its session.
-func (Status) Needs() Needs { return Needs{Read: Names, Spreads: true} }
+func (Status) Needs() Needs { return Needs{Read: Names, Spreads: true, InPart: true} }
 
 // StatusReport is what status found.
 type StatusReport struct {
-	Items    []plan.Status
-	Previous bool // the .env has KEY_PREVIOUS
+	Items     []plan.Status
+	Previous  bool          // the .env has KEY_PREVIOUS
+	Forgotten []plan.Status // of the items: under an older key that this keyring no longer has
 
 	verb    Status
 	session *Session
+	places  []*statusPlace
+}
+
+// statusPlace is what status sees of one namespace.
+type statusPlace struct {
+	view      plan.View
+	used      map[string][]string
+	workloads []workload.Workload
+	tokens    []plan.Status
+	keyrings  []plan.Keyring
 }
 
 // Run reads the Secrets of the namespaces and who refers to them.
@@ -41,30 +53,136 @@ func (v Status) Run(ctx context.Context, s *Session) (*StatusReport, error) {
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
-	var views []plan.View
 	var all []manifest.Object
 	err := s.views(ctx, s.Target.Namespaces, s.mine, true, func(view plan.View) error {
 		if s.Unlisted[view.Namespace] {
-			s.warn("namespace %q: not allowed to list Secrets: only what the ledger and the .env name is shown", view.Namespace)
+			s.unseen(view.Namespace, "not allowed to list Secrets: only what the ledger and the .env name is shown")
 		}
-		views, all = append(views, view), append(all, view.Objects...)
+		r.places, all = append(r.places, &statusPlace{view: view}), append(all, view.Objects...)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	since := plan.Since(s.Book.FirstUse(s.Target.Cluster), all)
-	used, err := s.users(ctx, views)
-	if err != nil {
+	if err := r.users(ctx); err != nil {
 		return nil, err
 	}
-	for _, view := range views {
-		r.Items = append(r.Items, plan.StatusOf(view, r.shown(), used[view.Namespace], since)...)
+	if err := r.judge(ctx, plan.Since(s.Book.FirstUse(s.Target.Cluster), all)); err != nil {
+		return nil, err
 	}
-	for i := range r.Items {
-		r.Items[i].JudgeTimes(s.Now(), v.MaxAge, v.MaxValueAge)
-	}
+	r.stagedForLong()
 	return r, nil
+}
+
+// users finds who refers to the Secrets of each place.
+func (r *StatusReport) users(ctx context.Context) error {
+	views := make([]plan.View, len(r.places))
+	for i, p := range r.places {
+		views[i] = p.view
+	}
+	all, err := r.session.referrers(ctx, views)
+	if err != nil {
+		return err
+	}
+	for _, p := range r.places {
+		found := all[p.view.Namespace]
+		if len(found.denied) > 0 {
+			r.session.unseen(p.view.Namespace, "not allowed to look at "+strings.Join(found.denied, ", "))
+		}
+		p.workloads, p.used = found.workloads, found.used()
+	}
+	return nil
+}
+
+// judge makes the items of all places: a rotation goes through all of them.
+func (r *StatusReport) judge(ctx context.Context, since map[string]time.Time) error {
+	s := r.session
+	held := func(id string) bool { return s.Project.Keys != nil && s.Project.Keys.Has(id) }
+	older := map[string]bool{}
+	if s.Project.Keys != nil {
+		older = s.Book.OlderKeys(s.Project.Keys.IDs()[0])
+	}
+	for _, p := range r.places {
+		if err := r.look(ctx, p, since); err != nil {
+			return err
+		}
+	}
+	bases := r.keyringBases()
+	for _, p := range r.places {
+		_, rings := plan.Absent(p.view, r.entries(p), bases, p.used)
+		if err := s.gone(ctx, p.view.Namespace, rings); err != nil {
+			return err
+		}
+		r.Items = append(r.Items, p.tokens...)
+		r.Items = append(r.Items, plan.KeyringStatus(p.view.Namespace, p.keyrings, plan.Look{Used: p.used, Gone: rings, Since: since})...)
+	}
+	plan.MarkUnfinished(r.Items, since, func(id string) bool { return held(id) || older[id] })
+	for i := range r.Items {
+		item := &r.Items[i]
+		item.JudgeTimes(s.Now(), r.verb.MaxAge, r.verb.MaxValueAge)
+		if item.Keyring == "" && older[item.KeyID] && !held(item.KeyID) {
+			r.Forgotten = append(r.Forgotten, *item)
+		}
+	}
+	return nil
+}
+
+// look finds who refers to the Secrets of a place, the states of its entries, and its
+// keyrings.
+func (r *StatusReport) look(ctx context.Context, p *statusPlace, since map[string]time.Time) (err error) {
+	s := r.session
+	tokens, _ := plan.Absent(p.view, r.entries(p), nil, p.used)
+	if err := s.gone(ctx, p.view.Namespace, tokens); err != nil {
+		return err
+	}
+	p.tokens = plan.StatusOf(p.view, r.shown(), plan.Look{Used: p.used, Gone: tokens, Since: since})
+	current := map[string]bool{}
+	for _, item := range p.tokens {
+		if item.Secret != "" {
+			current[item.KeyID] = true
+		}
+	}
+	p.keyrings, err = s.keyringsShown(ctx, p.view, current)
+	return err
+}
+
+// entries gives what a place has of this project: by .env and ledger, and by the labels
+// where these tell.
+func (r *StatusReport) entries(p *statusPlace) []plan.Wanted {
+	shown, all := r.shown(), r.session.mine(p.view.Namespace)
+	for _, o := range p.view.Objects {
+		if o.Managed && o.Token != "" && shown(o.Base) {
+			all = append(all, plan.Wanted{EnvKey: o.EnvKey, Base: o.Base})
+		}
+	}
+	return all
+}
+
+// keyringBases gives the base names of keyring Secrets in all places.
+func (r *StatusReport) keyringBases() map[string]bool {
+	var held []plan.Keyring
+	var list []workload.Workload
+	var entries []plan.Wanted
+	for _, p := range r.places {
+		held, list, entries = append(held, p.keyrings...), append(list, p.workloads...), append(entries, r.entries(p)...)
+	}
+	return plan.KeyringBases(held, list, entries)
+}
+
+// longStaged is after what time somebody has to be reminded of a staged key.
+const longStaged = 7 * 24 * time.Hour
+
+// stagedForLong warns of a KEY_NEXT that is no news any more. When it was staged is not
+// known; that was not after the file last changed.
+func (r *StatusReport) stagedForLong() {
+	s := r.session
+	next, _ := s.Project.File.Lookup(keyring.VarNext)
+	info, err := os.Stat(s.Env)
+	if next.Value.IsEmpty() || err != nil || s.Now().Sub(info.ModTime()) <= longStaged {
+		return
+	}
+	s.warn("%s: KEY_NEXT has been staged for more than 7 days", s.Env)
+	s.hint(hint.Format("kubectl fernet rotate%s makes it KEY; if others may have read the file, kubectl fernet rotate%s --new-key takes a fresh one", EnvFlag(s.Env), EnvFlag(s.Env)))
 }
 
 // start tells the target, connects, and with AllNamespaces finds them.
@@ -113,42 +231,4 @@ func (r *StatusReport) shown() func(base string) bool {
 		bases[w.Base] = true
 	}
 	return func(base string) bool { return bases[base] }
-}
-
-// users gives, by namespace and Secret, the workloads and pods that name what was seen.
-func (s *Session) users(ctx context.Context, views []plan.View) (map[string]map[string][]string, error) {
-	used := map[string]map[string][]string{}
-	var namespaces []string
-	for _, view := range views {
-		if len(view.Objects) == 0 {
-			continue
-		}
-		namespaces = append(namespaces, view.Namespace)
-		used[view.Namespace] = map[string][]string{}
-		for _, o := range view.Objects {
-			used[view.Namespace][o.Name] = nil
-		}
-	}
-	if len(namespaces) == 0 {
-		return nil, nil
-	}
-	users, err := s.Cluster.Users(ctx, namespaces, func(w workload.Workload) bool {
-		return !w.Finished && slices.ContainsFunc(w.References(), func(ref workload.Reference) bool {
-			_, seen := used[w.Namespace][ref.Secret]
-			return seen
-		})
-	})
-	for _, namespace := range namespaces {
-		if denied := users[namespace].Denied; len(denied) > 0 {
-			s.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(denied, ", "))
-		}
-		for _, w := range users[namespace].Workloads {
-			for _, ref := range w.References() {
-				if names := used[namespace][ref.Secret]; !slices.Contains(names, w.String()) {
-					used[namespace][ref.Secret] = append(names, w.String())
-				}
-			}
-		}
-	}
-	return used, err
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
@@ -49,12 +51,35 @@ type Step struct {
 	Way       hint.Text // out of it
 	Unhealthy bool      // it was before
 
-	sent bool   // the patch
-	back []byte // the patch that undoes it
+	root   string   // of what cannot be patched: the object, with its group
+	fields []string // where the object that has to be changed instead names Secrets
+	sent   bool     // the patch
+	back   []byte   // the patch that undoes it
 }
 
 // String gives the workload as kubectl writes it: deployment/web.
 func (s *Step) String() string { return s.Workload.String() }
+
+// owner gives the object to change instead: the workload's controller, or what cannot be
+// patched itself. The group of a controller is not known exactly; its kind and name tell.
+func (s *Step) owner() string {
+	if s.root != "" || s.Workload.Owner == "" {
+		return s.root
+	}
+	kind, name, _ := strings.Cut(s.Workload.Owner, "/")
+	gv, _ := schema.ParseGroupVersion(s.Workload.OwnerVersion)
+	return strings.ToLower(schema.GroupKind{Group: gv.Group, Kind: kind}.String()) + "/" + name
+}
+
+// byHand says what to do with what cannot be patched, before the new names.
+func (s *Step) byHand() string {
+	switch s.Workload.Kind {
+	case "job", "pod":
+		return "start it again with"
+	default:
+		return "at " + hint.Few(s.fields) + ": change it to"
+	}
+}
 
 // concerns says whether the workload has anything to do with this project.
 func (s *Step) concerns() bool {

@@ -5,11 +5,10 @@ package action
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
-	"strings"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -18,10 +17,14 @@ import (
 )
 
 // Verify proves that cluster, ledger and keyring agree.
-type Verify struct{}
+type Verify struct {
+	Offline bool // the ledger and the keyring alone
+}
 
 // Needs says what verify needs of its session.
-func (Verify) Needs() Needs { return Needs{Spreads: true} }
+func (v Verify) Needs() Needs {
+	return Needs{Read: EntriesIfAny, Offline: v.Offline, Spreads: true, InPart: true}
+}
 
 // VerifyReport is what verify found.
 type VerifyReport struct {
@@ -29,59 +32,49 @@ type VerifyReport struct {
 	Seen  bool // something of ours was there to look at
 
 	session *Session
+	places  []*verifyPlace
+}
+
+// verifyPlace is what verify sees of one namespace.
+type verifyPlace struct {
+	view     plan.View
+	keyrings []plan.Keyring
 }
 
 // Run looks at the files, the ledger and each namespace.
-func (Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
-	if err := s.Start(); err != nil {
-		return nil, err
-	}
+func (v Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
+	s.announce()
 	r := &VerifyReport{session: s}
 	r.files(ctx)
 	r.rows()
-	var views []plan.View
+	if v.Offline {
+		r.ledger()
+		return r, nil
+	}
+	if err := s.dial(); err != nil {
+		return nil, err
+	}
 	labelled := true // a token may have been copied under any name
-	err := s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error {
-		views = append(views, view)
-		return nil
-	})
-	if err != nil {
-		return r, err
+	if err := s.views(ctx, s.Target.Namespaces, s.mine, labelled, func(view plan.View) error { return r.namespace(ctx, view) }); err != nil {
+		return nil, err
 	}
-	return r, r.namespaces(ctx, views)
+	if err := r.references(ctx); err != nil {
+		return nil, err
+	}
+	for _, u := range s.Unseen {
+		r.add(plan.Finding{Code: finding.Unseen, Namespace: u.Namespace, Detail: u.What})
+	}
+	return r, nil
 }
 
-// namespaces verifies what was seen, in the order in which it was.
-func (r *VerifyReport) namespaces(ctx context.Context, views []plan.View) error {
-	s, older := r.session, map[string]plan.Generations{}
-	namespaces := make([]string, len(views))
-	for i, view := range views {
-		namespaces[i] = view.Namespace
-		older[view.Namespace] = plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
+// ledger verifies the rows of each namespace by themselves.
+func (r *VerifyReport) ledger() {
+	s := r.session
+	for _, namespace := range s.Target.Namespaces {
+		at := s.Known[namespace]
+		r.Seen = r.Seen || len(at.Records) > 0
+		r.Found = append(r.Found, plan.VerifyLedger(s.completed(plan.View{Cluster: s.Target.Cluster, Namespace: namespace, Records: at.Records, Past: at.Past}), s.Project.Sealer.Judge)...)
 	}
-	users, err := s.Cluster.Users(ctx, namespaces, func(w workload.Workload) bool {
-		return (w.Kind != workload.Pod || w.Owner == "") && !w.Finished && len(outdated(w, older[w.Namespace])) > 0
-	})
-	if err != nil {
-		return err
-	}
-	for _, view := range views {
-		if err := r.namespace(ctx, view); err != nil {
-			return err
-		}
-		r.users(view.Namespace, users[view.Namespace], older[view.Namespace])
-	}
-	return nil
-}
-
-// outdated names the older generations that a workload refers to, each once.
-func outdated(w workload.Workload, g plan.Generations) (names []string) {
-	for _, ref := range w.References() {
-		if _, older := g.Older(ref.Secret); older && !slices.Contains(names, ref.Secret) {
-			names = append(names, ref.Secret)
-		}
-	}
-	return names
 }
 
 func (r *VerifyReport) add(f plan.Finding) { r.Found = append(r.Found, f) }
@@ -138,36 +131,76 @@ func (r *VerifyReport) rows() {
 	}
 }
 
-// namespace verifies the Secrets of one namespace.
-func (r *VerifyReport) namespace(ctx context.Context, view plan.View) error {
-	s := r.session
+// namespace verifies the Secrets of one namespace, and finds who uses them.
+func (r *VerifyReport) namespace(ctx context.Context, view plan.View) (err error) {
+	s, p := r.session, &verifyPlace{view: view}
+	r.places = append(r.places, p)
 	r.Seen = r.Seen || len(view.Objects)+len(view.Records) > 0
 	r.Found = append(r.Found, plan.Verify(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Now())...)
 	if s.Unlisted[view.Namespace] {
-		r.add(plan.Finding{Code: finding.Unseen, Namespace: view.Namespace, Detail: "secrets"})
-		return nil
-	}
-	held, err := s.keyringsSeen(ctx, view.Namespace)
-	if err != nil {
+		r.unseen(view.Namespace, "secrets")
+	} else if p.keyrings, err = s.keyringsShown(ctx, view, nil); err != nil {
 		return err
 	}
-	for _, h := range held {
-		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: h.Object.Name})
+	for _, k := range p.keyrings {
+		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: k.Name})
 	}
 	return nil
 }
 
-// users names the workloads of one namespace that use an older generation.
-func (r *VerifyReport) users(namespace string, users cluster.Users, g plan.Generations) {
-	if len(users.Denied) > 0 {
-		r.add(plan.Finding{Code: finding.Unseen, Namespace: namespace, Detail: hint.Few(users.Denied)})
+func (r *VerifyReport) unseen(namespace, what string) {
+	r.session.Unseen = append(r.session.Unseen, Unseen{namespace, what})
+}
+
+// references names the workloads that use an older generation, or one that is not there.
+func (r *VerifyReport) references(ctx context.Context) error {
+	s := r.session
+	views := make([]plan.View, len(r.places))
+	for i, p := range r.places {
+		views[i] = p.view
 	}
-	var found []plan.Finding
-	for _, w := range users.Workloads {
-		for _, name := range outdated(w, g) {
-			found = append(found, plan.Finding{Code: finding.Older, Namespace: namespace, Secret: name, Detail: w.String()})
+	all, err := s.referrers(ctx, views)
+	if err != nil {
+		return err
+	}
+	var held []plan.Keyring
+	var list []workload.Workload
+	var entries []plan.Wanted
+	for _, p := range r.places {
+		held, list, entries = append(held, p.keyrings...), append(list, all[p.view.Namespace].workloads...), append(entries, s.mine(p.view.Namespace)...)
+	}
+	bases := plan.KeyringBases(held, list, entries)
+	for _, p := range r.places {
+		view := p.view
+		g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
+		found := all[view.Namespace]
+		if len(found.denied) > 0 {
+			r.unseen(view.Namespace, hint.Few(found.denied))
+		}
+		used := found.used()
+		gone, rings := plan.Absent(view, s.mine(view.Namespace), bases, used)
+		maps.Copy(gone, rings)
+		if err := s.gone(ctx, view.Namespace, gone); err != nil {
+			return err
+		}
+		for _, secret := range SortedKeys(used) {
+			_, older := g.Older(secret)
+			_, absent := gone[secret]
+			switch at := (plan.Finding{Namespace: view.Namespace, Secret: secret}); {
+			case absent:
+				r.used(at, finding.Broken, used[secret])
+			case older || plan.OlderKeyring(p.keyrings, secret):
+				r.used(at, finding.Older, used[secret])
+			}
 		}
 	}
-	slices.SortFunc(found, func(a, b plan.Finding) int { return strings.Compare(a.Secret+a.Detail, b.Secret+b.Detail) })
-	r.Found = append(r.Found, found...)
+	return nil
+}
+
+// used adds a finding for each workload that uses a Secret.
+func (r *VerifyReport) used(at plan.Finding, code finding.Code, users []string) {
+	for _, user := range slices.Sorted(slices.Values(users)) {
+		at.Code, at.Detail = code, user
+		r.add(at)
+	}
 }

@@ -60,7 +60,8 @@ type app struct {
 	heard                      *overheard // what others write to stderr; nil in tests
 	connect                    *genericclioptions.ConfigFlags
 	verbose                    int
-	typed                      hint.Text // the command line, for hints that extend it
+	typed                      hint.Text       // the command line, for hints that extend it
+	session                    *action.Session // the last one that was opened
 }
 
 // Main runs the plugin with the arguments after its name and gives the exit code.
@@ -135,7 +136,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		root.SetArgs(args)
 		var cmd *cobra.Command
 		cmd, err = root.ExecuteContextC(ctx)
-		err = action.WithRights(err, cmd.Name())
+		err = a.inPart(action.WithRights(err, cmd.Name()), cmd.Name())
 	}
 	a.heard.drain()
 	a.console.flush()

@@ -63,7 +63,7 @@ func (a *app) eachContext(ctx context.Context, o *workOptions, verb, output stri
 		a.connect.Context = &name
 		o.more = i+1 < len(o.contexts)
 		a.console.hold()
-		err := action.WithRights(run(ctx), verb)
+		err := a.inPart(action.WithRights(run(ctx), verb), verb)
 		a.console.flush()
 		worst = max(worst, a.exit(err))
 		if ctx.Err() != nil || errors.Is(err, action.ErrOneCluster) {

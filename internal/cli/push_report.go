@@ -139,6 +139,11 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 	}
 }
 
+// olderKey is the way out of a token under a key that was dropped too early.
+func olderKey(s *action.Session, id string) hint.Text {
+	return hint.Format("put the key %s back into KEY_PREVIOUS, from an older .env, then kubectl fernet rotate%s; if nobody has it any more, delete that Secret, then kubectl fernet push%s --ignore-key %s", id, action.EnvFlag(s.Env), action.EnvFlag(s.Env), id)
+}
+
 // wayOut says what to do about a decision that needs somebody to act.
 func wayOut(s *action.Session, d plan.Decision) hint.Text {
 	switch d.Outcome {
@@ -149,6 +154,9 @@ func wayOut(s *action.Session, d plan.Decision) hint.Text {
 		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", at, at, d.Row.EnvKey)
 	case plan.Superseded:
 		ids := hint.List(s.Project.Keys.IDs())
+		if d.OlderKey {
+			return olderKey(s, d.Row.KeyID)
+		}
 		if d.ByRow {
 			return hint.Format("if the key was rotated, get the current .env (this one has %s); if that row is not true, --ignore-key %s", ids, d.Row.KeyID)
 		}

@@ -22,11 +22,13 @@ type report[T any] struct {
 	Kind       string `json:"kind"`
 	Cluster    string `json:"cluster"` // as the ledger calls it
 	Items      []T    `json:"items"`
+	// Unseen is what could not be looked at: the items are not the whole.
+	Unseen []action.Unseen `json:"unseen,omitempty"`
 }
 
 // printReport writes a report as json or yaml; done is false with another format.
 func printReport[T any](a *app, s *action.Session, format, kind string, items []T) (done bool, err error) {
-	r := report[T]{reportVersion, kind, s.Target.Cluster, append([]T{}, items...)}
+	r := report[T]{reportVersion, kind, s.Target.Cluster, append([]T{}, items...), s.Unseen}
 	var text []byte
 	switch format {
 	case "json":

@@ -27,6 +27,11 @@ key nothing can be proven, so whoever can write the ledger decides what is
 created: restore then says what it would create and asks, and --yes goes only
 together with -n or --namespaces.
 
+A keyring that workloads name and that is gone comes back, with the key, where it is
+known that you keep it in the cluster: another namespace has it, or --key-secret or
+--yes says so. It has the name that they use only if it is known to have held the
+same; else it is a next generation, and rollout moves the workloads.
+
 What is there already stays as it is. Another namespace needs the key, because
 a token's binding names its namespace.`
 
@@ -41,8 +46,8 @@ const restoreExample = `  # all namespaces that the ledger knows
 
 type restoreOptions struct {
 	workOptions
-	fromCluster, toNamespace string
-	yes                      bool
+	fromCluster, toNamespace, keySecret string
+	yes                                 bool
 }
 
 // newRestore makes the verb; run is a.restore, or what a test puts in its place.
@@ -63,7 +68,8 @@ func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra
 	}
 	f.StringVar(&o.fromCluster, "from-cluster", "", "the cluster, as the ledger names it, that is restored")
 	f.StringVar(&o.toNamespace, "to-namespace", "", "another namespace to restore to; needs the key")
-	f.BoolVar(&o.yes, "yes", false, "without a key: do not ask; goes with -n or --namespaces")
+	f.StringVar(&o.keySecret, "key-secret", "", "the name, without its generation, of keyring Secrets that come back where workloads name them")
+	f.BoolVar(&o.yes, "yes", false, "bring back every keyring that workloads name; without a key: do not ask, goes with -n or --namespaces")
 	return cmd
 }
 
@@ -76,11 +82,14 @@ func (o *restoreOptions) validate(namespace string) error {
 			return err
 		}
 	}
+	if err := checkKeySecret(o.keySecret); err != nil {
+		return err
+	}
 	return o.workOptions.validate(namespace)
 }
 
 func (a *app) restore(ctx context.Context, o *restoreOptions) error {
-	verb := action.Restore{FromCluster: o.fromCluster, ToNamespace: o.toNamespace}
+	verb := action.Restore{FromCluster: o.fromCluster, ToNamespace: o.toNamespace, KeySecret: o.keySecret}
 	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
@@ -90,6 +99,10 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err != nil {
 		return err
 	}
+	for _, lost := range p.Keyrings {
+		lost.Wanted = lost.Wanted || o.yes
+	}
+	p.Announce()
 	if err := a.confirmRestore(ctx, o, s, p); err != nil {
 		return err
 	}
@@ -120,17 +133,42 @@ func (a *app) confirmRestore(ctx context.Context, o *restoreOptions, s *action.S
 	return a.confirmFor(ctx, o.yes || n == 0 || o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", hint.Count(n, "Secret"), s.Target.Places()), command)
 }
 
+// reportKeyrings says what is left to do about lost keyrings; findings says that there is.
+func (a *app) reportKeyrings(p *action.RestorePlan) (findings bool) {
+	for _, lost := range p.Keyrings {
+		where := fmt.Sprintf("keyring: %s in namespace %q is named by workloads, and is not there", hint.Few(lost.Named), lost.Namespace)
+		switch {
+		case lost.Name == "":
+			a.console.say(where + ": " + lost.Reason)
+		case !lost.Wanted:
+			a.console.say(where + "; it was not put back, because that puts the key into the cluster")
+			lost.Way = hint.Format("if that is where you keep it: kubectl fernet restore --key-secret %s, with the other flags of this run", lost.Base)
+		case !lost.Moves():
+			continue
+		default:
+			a.console.say(where)
+		}
+		if findings = true; lost.Way != "" {
+			a.console.hint(lost.Way)
+		}
+	}
+	return findings
+}
+
 func (a *app) reportRestore(ctx context.Context, o *restoreOptions, s *action.Session, p *action.RestorePlan) error {
 	if err := a.lines(s, o.dryRun, p.Decisions); err != nil {
 		return err
 	}
 	a.explain(s, p.Decisions)
+	keyrings := a.reportKeyrings(p)
 	count := a.summary(p.Decisions)
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
 	case count[plan.Failed] > 0:
 		return errEntries
+	case keyrings:
+		return errFindings
 	case count[plan.Foreign]+count[plan.Unproven]+count[plan.Superseded]+count[plan.Held] > 0, p.Edited():
 		return errFindings
 	default:

@@ -27,8 +27,9 @@ restarting pods keep what they have. What rotate does follows from what it finds
   a Secret that is not under KEY yet   is brought there: an interrupted rotation
                                        is finished by the same command
   all under KEY, KEY_PREVIOUS empty    takes KEY_NEXT, or makes a key, and rotates
-  all under KEY, KEY_PREVIOUS not      says what is left to do, exit code 1;
-                                       --new-key starts the next one anyway
+  all under KEY, KEY_PREVIOUS not      says what is left to do, exit code 1
+  --new-key, whatever it finds         makes a fresh key, never KEY_NEXT, which
+                                       may have leaked with the file, and rotates
 
 The new key is on disk, in the .env or the --key-file, before anything is sealed
 with it. Without -n it goes through all namespaces that the ledger knows.
@@ -73,7 +74,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 	o.rolloutOptions.addFlags(f)
 	f.BoolVar(&o.prepare, "prepare", false, "only stage the next key as KEY_NEXT: it opens, and seals nothing yet")
 	f.BoolVar(&o.abort, "abort", false, "return to the key before, as long as nothing was sent under the new one")
-	f.BoolVar(&o.newKey, "new-key", false, "start the next rotation although the last one is not finished")
+	f.BoolVar(&o.newKey, "new-key", false, "make a fresh key whatever is staged or not finished yet, and rotate to it")
 	f.BoolVar(&o.rollout, "rollout", false, "then point the workloads to the new generations, and wait")
 	f.StringVar(&o.keySecret, "key-secret", "", "keep the keyring too, as an immutable Secret of this name and its generations")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
@@ -87,15 +88,21 @@ func (o *rotateOptions) validate(namespace string) error {
 	case o.abort && (o.newKey || o.rollout || o.keySecret != ""):
 		return errors.New("--abort goes with no other step of a rotation")
 	}
-	if o.keySecret != "" {
-		if base, err := names.Base(o.keySecret); err != nil || base != o.keySecret {
-			return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
-		}
+	if err := checkKeySecret(o.keySecret); err != nil {
+		return err
 	}
 	if err := o.rolloutOptions.validate(); err != nil {
 		return err
 	}
 	return o.workOptions.validate(namespace)
+}
+
+// checkKeySecret refuses what is no base name of keyring Secrets; none is well.
+func checkKeySecret(name string) error {
+	if base, err := names.Base(name); name != "" && (err != nil || base != name) {
+		return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
+	}
+	return nil
 }
 
 // rotate looks at the state and does what follows from it.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,25 +21,32 @@ import (
 )
 
 const statusLong = `Show what is in the cluster, how old it is and who uses it. No key is needed;
-without one the ledger's rows are not authenticated.
+without one the ledger's rows are not authenticated. A keyring that is kept in
+the cluster has a row of its own, under the name of its Secret.
 
+  SECRET     the current generation
   KEY-AGE    since the key was first used here: the ledger's first row under it,
              else the oldest Secret that carries its id
+
+With -o wide also:
+
   VALUE-AGE  since the value was sealed; a rotation keeps it
   USED-BY    workloads and pods that name the current generation
-  OLDER      generations before it that are still there
+  OLDER      generations before it that are still there, and who names them
 
 What STATE says:
 
   current     all is well
   retire      older generations are still there: kubectl fernet retire
   rollout     a workload names an older generation: kubectl fernet rollout
-  unfinished  a rotation was interrupted: kubectl fernet rotate
+  unfinished  a rotation has not reached it: kubectl fernet rotate
   missing     the ledger has a newer generation than the namespace
+  broken      a workload names a generation that is not there
 
-The exit code is 1 when something is over age, unfinished or missing, or when a
-workload names an older generation. Without a ledger the labels of the Secrets
-tell, which prove nothing.`
+The exit code is 1 when something is over age, or in one of the last four states.
+It is 2 when something could not be looked at: the rest is shown. Without a ledger
+the labels of the Secrets tell, which prove nothing; of those alone no rotation is
+called unfinished, since they may be another project's.`
 
 const statusExample = `  # the namespaces that the ledger knows
   kubectl fernet status
@@ -163,25 +171,53 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 		}
 		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
-	row("NAMESPACE", "NAME", "SECRET", "KEY", "KEY-AGE", "VALUE-AGE", "USED-BY", "OLDER", "STATE")
+	header := []string{"NAME", "STATE", "SECRET", "KEY", "KEY-AGE"}
+	if wide {
+		header = append(header, "VALUE-AGE", "USED-BY", "OLDER")
+	}
+	row("NAMESPACE", header...)
 	for _, s := range items {
-		state := string(s.State)
-		if len(s.OverAge) > 0 {
-			state += ", " + strings.Join(s.OverAge, " and ") + " over age"
+		cells := []string{s.Name(), stateOf(s, wide), none(s.Secret), none(s.KeyID), ageOf(s.KeySince, now) + odd(s)}
+		if wide {
+			cells = append(cells, ageOf(s.ValueSince, now), list(s.UsedBy), older(s))
 		}
-		if len(s.Future) > 0 {
-			state += ", " + strings.Join(s.Future, " and ") + " from the future"
-		}
-		older := make([]string, len(s.Older))
-		for i, o := range s.Older {
-			older[i] = o.Secret
-			if wide && len(o.UsedBy) > 0 {
-				older[i] += " (" + strings.Join(o.UsedBy, ",") + ")"
-			}
-		}
-		row(s.Namespace, s.EnvKey, none(s.Secret), none(s.KeyID), ageOf(s.KeySince, now), ageOf(s.ValueSince, now), list(s.UsedBy, wide), list(older, wide), state)
+		row(s.Namespace, cells...)
 	}
 	return w.Flush()
+}
+
+// stateOf gives the state of an item.
+func stateOf(s plan.Status, wide bool) string {
+	state := string(s.State)
+	for _, gone := range s.Gone {
+		if wide {
+			state += ", " + gone.Secret + " is gone (" + strings.Join(gone.UsedBy, ",") + ")"
+		}
+	}
+	return state
+}
+
+// odd says what is odd about the times of an item.
+func odd(s plan.Status) (text string) {
+	if len(s.OverAge) > 0 {
+		text += ", " + strings.Join(s.OverAge, " and ") + " over age"
+	}
+	if len(s.Future) > 0 {
+		text += ", " + strings.Join(s.Future, " and ") + " from the future"
+	}
+	return text
+}
+
+// older gives the older generations of an item and who names them.
+func older(s plan.Status) string {
+	texts := make([]string, len(s.Older))
+	for i, o := range s.Older {
+		texts[i] = o.Secret
+		if len(o.UsedBy) > 0 {
+			texts[i] += " (" + strings.Join(o.UsedBy, ",") + ")"
+		}
+	}
+	return list(texts)
 }
 
 func none(text string) string {
@@ -198,19 +234,7 @@ func ageOf(since *time.Time, now time.Time) string {
 	return duration.HumanDuration(now.Sub(*since))
 }
 
-// list gives the first name and how many more there are, or with wide all.
-func list(names []string, wide bool) string {
-	switch {
-	case len(names) == 0:
-		return "<none>"
-	case wide:
-		return strings.Join(names, ",")
-	case len(names) == 1:
-		return names[0]
-	default:
-		return fmt.Sprintf("%s + %d more", names[0], len(names)-1)
-	}
-}
+func list(names []string) string { return none(strings.Join(names, ",")) }
 
 // afterStatus says what to do, and gives the exit code.
 func (a *app) afterStatus(o *statusOptions, s *action.Session, r *action.StatusReport) error {
@@ -219,27 +243,59 @@ func (a *app) afterStatus(o *statusOptions, s *action.Session, r *action.StatusR
 		count[item.State]++
 		over += len(item.OverAge)
 		future += len(item.Future)
+		a.tellGone(item)
 	}
-	flags := action.EnvFlag(o.env)
-	switch {
-	case len(r.Items) == 0:
+	if len(r.Items) == 0 && len(s.Unseen) == 0 {
 		a.console.note("nothing of this .env is in %s", s.Target.Places())
-	case count[plan.StateMissing] > 0:
-		a.console.next("kubectl fernet restore" + flags + " puts back what is missing")
-	case count[plan.StateUnfinished] > 0:
-		a.console.next("kubectl fernet rotate" + flags + " finishes the rotation")
-	case count[plan.StateRollout] > 0:
-		a.console.next("kubectl fernet rollout" + flags + " points the workloads to the current generations")
-	case over > 0:
-		a.console.next("kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags)
-	case count[plan.StateRetire] > 0 || r.Previous:
-		a.console.next("kubectl fernet retire" + flags + " deletes what nothing uses any more")
+	}
+	if len(r.Forgotten) > 0 {
+		first := r.Forgotten[0]
+		a.console.say(fmt.Sprintf("secret/%s in namespace %q is under key %s, an older one that this keyring no longer has", first.Secret, first.Namespace, first.KeyID))
+		a.console.hint(olderKey(s, first.KeyID))
+	}
+	if next := a.nextStep(o, r, count, over); next != "" {
+		a.console.next(next)
 	}
 	if future > 0 {
 		a.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", action.EnvFlag(o.env)))
 	}
-	if over+future+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
+	if over+future+count[plan.StateBroken]+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
 		return errFindings
 	}
 	return nil
+}
+
+// tellGone names who cannot start because of an item.
+func (a *app) tellGone(item plan.Status) {
+	for _, gone := range item.Gone {
+		a.console.say(fmt.Sprintf("broken: secret/%s in namespace %q is not there, and is named by %s", gone.Secret, item.Namespace, hint.Few(gone.UsedBy)))
+	}
+	if item.Retired() {
+		a.console.hint("its entry was retired: take the name out of the templates, or put the entry back into the .env and push it")
+	}
+}
+
+// nextStep gives the most urgent one, empty for none.
+func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.State]int, over int) hint.Text {
+	flags := action.EnvFlag(o.env)
+	switch {
+	case count[plan.StateMissing] > 0, slices.ContainsFunc(r.Items, plan.Status.Lost):
+		return "kubectl fernet restore" + flags + " puts back what is missing"
+	case slices.ContainsFunc(r.Items, plan.Status.NeverThere):
+		return "kubectl fernet push" + flags + " creates what is not there"
+	case count[plan.StateUnfinished] > len(r.Forgotten):
+		return "kubectl fernet rotate" + flags + " finishes the rotation"
+	case count[plan.StateUnfinished] > 0:
+		return ""
+	case slices.ContainsFunc(r.Items, func(item plan.Status) bool {
+		return item.State == plan.StateRollout || item.State == plan.StateBroken && !item.Retired()
+	}):
+		return "kubectl fernet rollout" + flags + " points the workloads to the current generations"
+	case over > 0:
+		return "kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags
+	case count[plan.StateRetire] > 0 || r.Previous:
+		return "kubectl fernet retire" + flags + " deletes what nothing uses any more"
+	default:
+		return ""
+	}
 }

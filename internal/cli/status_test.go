@@ -42,12 +42,14 @@ func statusItems() []plan.Status {
 	web, none := []string{"deployment/web", "pod/web-6d5c-x7x2p", "cronjob/tick"}, []string{}
 	return []plan.Status{
 		{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(400 * day), UsedBy: web,
-			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, OverAge: none, Future: none},
+			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, Gone: []plan.Gone{}, OverAge: none, Future: none},
 		{Namespace: "prod", EnvKey: "SECRET_B", Secret: "secret-b-g3", Generation: 3, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(2 * time.Hour), UsedBy: none,
-			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRollout, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.StateUnfinished, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.StateMissing, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateCurrent, OverAge: none, Future: none},
+			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRollout, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.StateUnfinished, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.StateMissing, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateCurrent, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_F", Secret: "secret-f-g2", Generation: 2, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateBroken, Gone: []plan.Gone{{Secret: "secret-f", UsedBy: web[:1]}}, OverAge: none, Future: none},
+		{Namespace: "prod", Keyring: "fernet-key", Secret: "fernet-key-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), UsedBy: web[:1], Older: []plan.Older{{Secret: "fernet-key-g1", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, Gone: []plan.Gone{}, OverAge: none, Future: none},
 	}
 }
 
@@ -152,6 +154,47 @@ func TestStatusOverAge(t *testing.T) {
 	}
 }
 
+// specialItems are broken ones, whose next step depends on what else is known.
+var specialItems = map[string]plan.Status{
+	"lost":     {State: plan.StateBroken, EnvKey: "SECRET_A", Secret: "secret-a", Missing: true},
+	"lostring": {State: plan.StateBroken, Keyring: "fernet-key"},
+	"unpushed": {State: plan.StateBroken, EnvKey: "SECRET_A"},
+	"retired":  {State: plan.StateBroken},
+	"newest":   {State: plan.StateBroken, EnvKey: "SECRET_A", Secret: "secret-a", Generation: 1, Gone: []plan.Gone{{Secret: "secret-a-g2"}}},
+}
+
+// A Secret under an older key that was dropped too early needs that key, and no newer .env.
+func TestStatusOfAForgottenKey(t *testing.T) {
+	item := plan.Status{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a", KeyID: "k9876fedc", State: plan.StateUnfinished}
+	r, _, errOut := newStatusRun([]plan.Status{item}, "prod")
+	r.report.Forgotten = []plan.Status{item}
+	code := r.exit(r.next())
+	if said := errOut(); code != 1 || strings.Contains(said, "next:") ||
+		!strings.Contains(said, `secret/secret-a in namespace "prod" is under key k9876fedc, an older one that this keyring no longer has`) ||
+		!strings.Contains(said, "hint: put the key k9876fedc back into KEY_PREVIOUS") {
+		t.Errorf("exit code %d\n%s", code, said)
+	}
+}
+
+// What could not be looked at makes an exit code of its own, whatever the rest says.
+func TestInPart(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		seen bool
+		code int
+	}{
+		{nil, true, 0}, {errFindings, true, 1}, {nil, false, 2}, {errFindings, false, 2}, {errInterrupted, false, 130},
+	} {
+		r, _, errOut := newStatusRun(nil, "prod")
+		if r.app.session = r.session; !tc.seen {
+			r.session.Unseen = []action.Unseen{{Namespace: "prod", What: "pods"}}
+		}
+		if code := r.exit(r.inPart(tc.err, "status")); code != tc.code || strings.Contains(errOut(), "rbac --for status") != (tc.code == 2) {
+			t.Errorf("%v: exit code %d\n%s", tc.err, code, errOut())
+		}
+	}
+}
+
 // The most urgent step is named, and only what needs somebody gives exit code 1.
 func TestStatusNext(t *testing.T) {
 	for _, tc := range []struct {
@@ -168,10 +211,22 @@ func TestStatusNext(t *testing.T) {
 		{states: "retire rollout", over: []string{"key"}, next: "rollout", code: 1},
 		{states: "retire rollout unfinished", over: []string{"value"}, next: "rotate", code: 1},
 		{states: "unfinished missing rollout", next: "restore", code: 1},
+		{states: "retire broken", next: "rollout", code: 1},
+		{states: "broken unfinished", next: "rotate", code: 1},
+		{states: "rollout lost", next: "restore", code: 1},
+		{states: "rollout lostring", next: "restore", code: 1},
+		{states: "rollout unpushed", next: "push", code: 1},
+		{states: "retired retire", next: "retire", code: 1},
+		{states: "rollout newest", next: "restore", code: 1},
 	} {
 		var items []plan.Status
 		for _, state := range strings.Fields(tc.states) {
-			items = append(items, plan.Status{State: plan.State(state), OverAge: tc.over})
+			item, special := specialItems[state]
+			if !special {
+				item = plan.Status{State: plan.State(state), EnvKey: "SECRET_A", Secret: "secret-a"}
+			}
+			item.OverAge = tc.over
+			items = append(items, item)
 		}
 		r, _, errOut := newStatusRun(items, "prod")
 		r.o.env = "a b"

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -21,18 +22,23 @@ same as the cluster; key ids, labels and immutability have to be as they were
 written; the .env has to be private. What is not so has a stable code, a sentence
 and a way out: docs/findings.md lists them all.
 
+With the ledger and the key at hand no .env is needed: --key-file, or FERNET_KEY.
+
 The exit code is 1 when there is an error among the findings; warnings alone
-leave it at 0.`
+leave it at 0. It is 2 when something could not be looked at: the rest is verified.`
 
 const verifyExample = `  # the namespaces that the ledger knows
   kubectl fernet verify
+
+  # the ledger alone, without a cluster
+  kubectl fernet verify --against ledger
 
   # for a CI job
   kubectl fernet verify -o json`
 
 type verifyOptions struct {
 	workOptions
-	output string
+	against, output string
 }
 
 // newVerify makes the verb; run is a.verify, or what a test puts in its place.
@@ -50,11 +56,15 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 	o.addFlags(f)
 	o.contextsFlag(f)
 	_ = f.MarkHidden("dry-run") // nothing is ever written
+	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger: its rows alone (no cluster is needed)")
 	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
 	return cmd
 }
 
 func (o *verifyOptions) validate(namespace string) error {
+	if o.against != fromCluster && o.against != fromLedger {
+		return withHint(errors.New("--against: neither the cluster nor the ledger"), "--against cluster, or --against ledger")
+	}
 	if err := checkFormat(o.output, "json", "yaml"); err != nil {
 		return err
 	}
@@ -62,12 +72,13 @@ func (o *verifyOptions) validate(namespace string) error {
 }
 
 func (a *app) verify(ctx context.Context, o *verifyOptions) error {
-	s, err := a.open(ctx, o.workOptions, action.Verify{}.Needs())
+	verb := action.Verify{Offline: o.against == fromLedger}
+	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	r, err := action.Verify{}.Run(ctx, s)
+	r, err := verb.Run(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,16 @@ func (a *app) tell(e action.Event, mode dryRun) {
 }
 
 // open opens a session for a verb that is run by the flags.
-func (a *app) open(ctx context.Context, o workOptions, needs action.Needs) (*action.Session, error) {
-	return action.Open(ctx, a.request(o), needs)
+func (a *app) open(ctx context.Context, o workOptions, needs action.Needs) (s *action.Session, err error) {
+	a.session, err = action.Open(ctx, a.request(o), needs)
+	return a.session, err
+}
+
+// inPart gives the error of a verb that did all else, and could not look at something.
+func (a *app) inPart(err error, verb string) error {
+	if a.session == nil || len(a.session.Unseen) == 0 || err != nil && !errors.Is(err, errFindings) {
+		return err
+	}
+	a.console.hint(action.RoleHint(verb))
+	return errEntries
 }

@@ -43,6 +43,7 @@ const (
 	Older      Code = "FERNET020"
 	Keyring    Code = "FERNET021"
 	Unseen     Code = "FERNET022"
+	Broken     Code = "FERNET023"
 	EnvMode    Code = "FERNET030"
 	EnvTracked Code = "FERNET031"
 	EnvVisible Code = "FERNET032"
@@ -77,7 +78,8 @@ var Table = []Kind{
 	{Future, Error, "Its token, or its row, says that it was made in the future, so its age means nothing.", "`kubectl fernet push --update` with a new value, or `kubectl fernet rotate` if only the ledger's time is wrong; check the clock of the machine that made it."},
 	{Older, Warning, "A workload names an older generation, or was pointed back to one.", "`kubectl fernet rollout`, and change the manifest."},
 	{Keyring, Warning, "A keyring of ours is in the cluster: whoever can read Secrets there can open the tokens.", "Nothing, if you chose that with --key-secret; else delete it and rotate."},
-	{Unseen, Warning, "Something could not be looked at, and so was not verified.", "Ask for the rights that `kubectl fernet rbac --for verify` prints."},
+	{Unseen, Warning, "Something could not be looked at, and so was not verified: the exit code is 2.", "Ask for the rights that `kubectl fernet rbac --for verify` prints."},
+	{Broken, Error, "A workload names it, and it is not there: a Pod that starts now does not.", "`kubectl fernet restore` where it was lost, `kubectl fernet rollout` where a newer generation is there; `kubectl fernet status` says which."},
 	{EnvMode, Error, "Others can read a file with keys or values.", "`chmod 600` it."},
 	{EnvTracked, Error, "A file with keys or values is tracked by git.", "`git rm --cached` it, then `kubectl fernet rotate`, then new values: they are in the history."},
 	{EnvVisible, Error, "A file with keys or values is not ignored by git.", "Add it to .gitignore; `kubectl fernet init` does."},
@@ -97,7 +99,7 @@ func Of(code Code) Kind {
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString("# What verify can find\n\n")
-	b.WriteString("Codes are stable: a number is never used for anything else. An error makes `kubectl fernet verify` end with exit code 1; a warning does not.\n")
+	b.WriteString("Codes are stable: a number is never used for anything else. An error makes `kubectl fernet verify` end with exit code 1; a warning does not. Where something could not be looked at, it is 2.\n")
 	for _, k := range Table {
 		fmt.Fprintf(&b, "\n## %s (%s)\n\n%s\n\nWay out: %s\n", k.Code, k.Level, k.Sentence, k.WayOut)
 	}

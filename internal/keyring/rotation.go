@@ -10,7 +10,8 @@ import (
 )
 
 // The changes below are to the file that holds the keys, an .env or a key file;
-// envfile.Edit carries them out. No key is ever thrown away but by Drop.
+// envfile.Edit carries them out. No key is ever thrown away but by Drop, and by Renew one
+// that nothing was sealed with.
 
 // Stage gives the change that puts a fresh key into KEY_NEXT.
 func Stage(fresh string) []envfile.Change {
@@ -24,10 +25,26 @@ func Advance(f *envfile.File, fresh string) []envfile.Change {
 	if next := s.next.split(); len(next) > 0 {
 		fresh = next[0]
 	}
-	previous := append([]string{s.key.value.Reveal()}, s.previous.split()...)
+	return s.seals(fresh, s.previous.split())
+}
+
+// Renew gives the changes that make a fresh key the one that seals, whatever is staged:
+// a KEY_NEXT may have leaked with the file. It goes behind the key that sealed into
+// KEY_PREVIOUS if it is to be kept, and else is thrown away.
+func Renew(f *envfile.File, fresh string, keepStaged bool) []envfile.Change {
+	s := FromFile(f)
+	previous := s.previous.split()
+	if keepStaged {
+		previous = append(s.next.split(), previous...)
+	}
+	return s.seals(fresh, previous)
+}
+
+// seals gives the changes that make a key KEY, and KEY the head of these previous keys.
+func (s *Source) seals(key string, previous []string) []envfile.Change {
 	return []envfile.Change{
-		envfile.Set(VarKey, fresh),
-		envfile.SetAfter(VarKey, VarPrevious, strings.Join(previous, ",")),
+		envfile.Set(VarKey, key),
+		envfile.SetAfter(VarKey, VarPrevious, strings.Join(append([]string{s.key.value.Reveal()}, previous...), ",")),
 		envfile.Remove(VarNext),
 	}
 }

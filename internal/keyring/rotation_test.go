@@ -25,6 +25,9 @@ func TestRotationOfAFile(t *testing.T) {
 		{"staged", "KEY_NEXT=B\nKEY=A\nSECRET=1\n", advance, "KEY=B\nKEY_PREVIOUS=A\nSECRET=1\n"},
 		{"empty lines", "KEY=A\nKEY_NEXT=\nKEY_PREVIOUS=\n", advance, "KEY=D\nKEY_PREVIOUS=A\n"},
 		{"third", "KEY=A\n# old ones\nKEY_PREVIOUS=B, C\n", advance, "KEY=D\n# old ones\nKEY_PREVIOUS=A,B,C\n"},
+		{"renewed", "KEY=A\nKEY_PREVIOUS=B\n", renew(false), "KEY=D\nKEY_PREVIOUS=A,B\n"},
+		{"renewed, the staged one thrown away", "KEY=A\nKEY_NEXT=B\nKEY_PREVIOUS=C\n", renew(false), "KEY=D\nKEY_PREVIOUS=A,C\n"},
+		{"renewed, the staged one kept", "KEY=A\nKEY_NEXT=B\nKEY_PREVIOUS=C\n", renew(true), "KEY=D\nKEY_PREVIOUS=A,B,C\n"},
 		{"back", "KEY=A\nKEY_PREVIOUS=B,C\n", keyring.Retreat, "KEY=B\nKEY_NEXT=A\nKEY_PREVIOUS=C\n"},
 		{"back to one", "KEY=A\nKEY_PREVIOUS=B\nSECRET=1\n", keyring.Retreat, "KEY=B\nKEY_NEXT=A\nSECRET=1\n"},
 		{"back to none", "KEY=A\nKEY_PREVIOUS=\n", keyring.Retreat, ""},
@@ -57,5 +60,9 @@ func TestRotationOfAFile(t *testing.T) {
 
 func stage(*envfile.File) ([]envfile.Change, error)     { return keyring.Stage(keyD), nil }
 func advance(f *envfile.File) ([]envfile.Change, error) { return keyring.Advance(f, keyD), nil }
+
+func renew(keepStaged bool) func(*envfile.File) ([]envfile.Change, error) {
+	return func(f *envfile.File) ([]envfile.Change, error) { return keyring.Renew(f, keyD, keepStaged), nil }
+}
 
 func drop(*envfile.File) ([]envfile.Change, error) { return []envfile.Change{keyring.Drop()}, nil }

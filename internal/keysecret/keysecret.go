@@ -11,8 +11,6 @@
 package keysecret
 
 import (
-	"bytes"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +33,7 @@ type Held struct {
 	Generation      int
 	IDs             []string // of its keys, the one that seals first
 	Object          manifest.Object
+	ring            *keyring.Keyring
 	secret          *corev1.Secret
 }
 
@@ -44,7 +43,7 @@ func Secret(ring *keyring.Keyring, namespace, base string, generation int) *core
 	return &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      names.Secret(base, generation),
+			Name:      names.Numbered(base, generation),
 			Namespace: namespace,
 			Labels: map[string]string{
 				manifest.LabelManagedBy: manifest.ManagedBy,
@@ -72,32 +71,44 @@ func data(ring *keyring.Keyring) map[string][]byte {
 	}
 }
 
-// Read gives what a Secret holds; ok is false unless it is labelled as a keyring
-// and holds one. The label is a candidate's, the keys are the proof.
+// Read gives what a Secret holds; ok is false unless it is labelled and named as a
+// keyring and holds one. The label is a candidate's, the keys are the proof.
 func Read(s *corev1.Secret) (held Held, ok bool) {
-	if s.Labels[manifest.LabelKind] != manifest.KindKeyring {
+	base, generation, numbered := names.SplitNumbered(s.Name)
+	if s.Labels[manifest.LabelKind] != manifest.KindKeyring || !numbered {
 		return Held{}, false
 	}
 	ring, err := keyring.Find(keyring.FromEnvironment(string(s.Data[keyring.EnvVarKey]), string(s.Data[keyring.EnvVarPrevious])))
 	if err != nil {
 		return Held{}, false
 	}
-	base, generation := names.Split(s.Name)
+	object := manifest.FromSecret(s)
+	object.Base, object.Generation = base, generation // a token's first generation has no number
 	return Held{
 		Namespace: s.Namespace, Name: s.Name, Base: base, Generation: generation,
-		IDs: ring.IDs(), Object: manifest.FromSecret(s), secret: s,
+		IDs: ring.IDs(), Object: object, ring: ring, secret: s,
 	}, true
 }
 
-// Holds says whether it holds exactly this keyring.
+// Holds says whether it holds exactly this keyring, its first key as the first one.
 func (h Held) Holds(ring *keyring.Keyring) bool {
-	return maps.EqualFunc(h.secret.Data, data(ring), bytes.Equal)
+	_, others := ring.Reveal()
+	_, held := h.ring.Reveal()
+	return h.Serves(ring) && len(held) == len(others)
 }
 
-// Serves says whether pods that have it need no other: its first key is KEY, and it has the
-// staged key. A previous key may be missing, or be too many: the templates that name it say
-// whether they need it.
+// Serves says whether pods that have it need no other: its first key is that of the
+// keyring, and each other key of the keyring is in it. It may hold more, such as an older
+// key that has left the .env since: its pods go on with it until the next rotation.
 func (h Held) Serves(ring *keyring.Keyring) bool {
+	primary, others := ring.Reveal()
+	first, held := h.ring.Reveal()
+	return first == primary && !slices.ContainsFunc(others, func(key string) bool { return !slices.Contains(held, key) })
+}
+
+// Current says whether its first key is KEY, and it has the staged key. A previous key may
+// be missing, or be too many: the templates that name it say whether they need it.
+func (h Held) Current(ring *keyring.Keyring) bool {
 	staged := ring.Staged()
 	return h.IDs[0] == ring.Primary().ID() && (staged == "" || slices.Contains(h.IDs, staged))
 }

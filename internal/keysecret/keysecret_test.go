@@ -17,6 +17,7 @@ import (
 const (
 	keyA = "8wjBHTr1D9Hn2w2E1wHkUOb0cSgEJVkUIYW6Jk1cP2E="
 	keyB = "T5YHqGT4w7N1V6gJ0WG4c8uU5ZJbQ5q2h4w0m1V3X9g="
+	keyD = "cHJvYmUtcHJvYmUtcHJvYmUtcHJvYmUtcHJvYmUtMTI="
 	keyC = "u0aFh9o7n1tq0H9Bz2h6uI3m8aS5v0mYp4y1Wc7dR2Q="
 )
 
@@ -64,7 +65,7 @@ func TestSecret(t *testing.T) {
 // A pod that names a variable which is not there does not start.
 func TestSecretHasBothVariables(t *testing.T) {
 	s := keysecret.Secret(ring(t, keyA), "ns", "fernet-key", 1)
-	if previous, there := s.Data["FERNET_KEY_PREVIOUS"]; s.Name != "fernet-key" || !there || len(previous) != 0 {
+	if previous, there := s.Data["FERNET_KEY_PREVIOUS"]; s.Name != "fernet-key-g1" || !there || len(previous) != 0 {
 		t.Errorf("%s, FERNET_KEY_PREVIOUS there %t", s.Name, there)
 	}
 }
@@ -78,6 +79,7 @@ func TestRead(t *testing.T) {
 	}{
 		{"as it was made", func(*corev1.Secret) {}, true},
 		{"other labels and annotations", func(s *corev1.Secret) { s.Labels["x"], s.Annotations = "y", nil }, true},
+		{"another name", func(s *corev1.Secret) { s.Name = "fernet-key" }, false},
 		{"no label", func(s *corev1.Secret) { s.Labels = nil }, false},
 		{"another kind", func(s *corev1.Secret) { s.Labels["kubectl-fernet.github.io/kind"] = "token" }, false},
 		{"no key", func(s *corev1.Secret) { delete(s.Data, "FERNET_KEY") }, false},
@@ -92,28 +94,32 @@ func TestRead(t *testing.T) {
 		if ok != tc.ok {
 			t.Errorf("%s: a keyring %t", tc.name, ok)
 		}
-		if ok && (held.Namespace != "ns" || held.Name != "fernet-key-g2" || held.Base != "fernet-key" || held.Generation != 2 || held.Object.Name != held.Name || held.IDs[0] != r.IDs()[0]) {
+		if ok && (held.Namespace != "ns" || held.Name != "fernet-key-g2" || held.Base != "fernet-key" || held.Generation != 2 || held.Object.Name != held.Name || held.Object.Base != held.Base || held.IDs[0] != r.IDs()[0]) {
 			t.Errorf("%s: %+v", tc.name, held.Object)
 		}
 	}
 }
 
-func TestHoldsAndOurs(t *testing.T) {
-	held := hold(t, "fernet-key", 2, ring(t, keyA, keyB))
+// What serves is current: its pods open everything, and seal nothing.
+func TestHoldsServesAndOurs(t *testing.T) {
+	held := hold(t, "fernet-key", 1, ring(t, keyA, keyB, keyC))
 	for _, tc := range []struct {
-		name        string
-		ring        *keyring.Keyring
-		holds, ours bool
+		name                string
+		ring                *keyring.Keyring
+		holds, serves, ours bool
 	}{
-		{"the same", ring(t, keyA, keyB), true, true},
-		{"in another order", ring(t, keyB, keyA), false, true},
-		{"without the previous key", ring(t, keyA), false, true},
-		{"with one more", ring(t, keyA, keyB, keyC), false, true},
-		{"one of the two", ring(t, keyC, keyB), false, true},
-		{"another's", ring(t, keyC), false, false},
+		{"the same", ring(t, keyA, keyB, keyC), true, true, true},
+		{"the previous keys in another order", ring(t, keyA, keyC, keyB), true, true, true},
+		{"without a previous key", ring(t, keyA, keyC), false, true, true},
+		{"with the first key alone", ring(t, keyA), false, true, true},
+		{"another key first", ring(t, keyB, keyA, keyC), false, false, true},
+		{"with one more", ring(t, keyA, keyB, keyC, keyD), false, false, true},
+		{"with another", ring(t, keyA, keyB, keyD), false, false, true},
+		{"one of them, not the first", ring(t, keyD, keyB), false, false, true},
+		{"another's", ring(t, keyD), false, false, false},
 	} {
-		if held.Holds(tc.ring) != tc.holds || held.Ours(tc.ring) != tc.ours {
-			t.Errorf("%s: holds %t, ours %t", tc.name, held.Holds(tc.ring), held.Ours(tc.ring))
+		if held.Holds(tc.ring) != tc.holds || held.Serves(tc.ring) != tc.serves || held.Ours(tc.ring) != tc.ours {
+			t.Errorf("%s: holds %t, serves %t, ours %t", tc.name, held.Holds(tc.ring), held.Serves(tc.ring), held.Ours(tc.ring))
 		}
 	}
 }

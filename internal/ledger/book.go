@@ -25,6 +25,7 @@ type Book struct {
 	texts  map[string]string // one copy of each name that many rows have
 	keyIDs []string
 	first  map[keyUse]time.Time
+	over   map[string]bool // ids of keys under which something was deleted
 
 	edited      []Edit
 	editedMore  int
@@ -52,7 +53,7 @@ const maxEdits = 1000
 func NewBook(keys Keys) *Book {
 	return &Book{
 		keys: keys, places: map[placeName]*place{}, seeds: newSeeds(), texts: map[string]string{},
-		first: map[keyUse]time.Time{}, editedKeys: map[string]int{},
+		first: map[keyUse]time.Time{}, over: map[string]bool{}, editedKeys: map[string]int{},
 	}
 }
 
@@ -97,8 +98,11 @@ func (b *Book) addEdited(row Row) {
 	})
 }
 
-// addUse notes when a key was first used in a cluster.
+// addUse notes when a key was first used in a cluster, and when it was no more.
 func (b *Book) addUse(row Row) {
+	if row.State == Deleted {
+		b.over[b.text(row.KeyID)] = true
+	}
 	if row.State != Created {
 		return
 	}
@@ -208,6 +212,25 @@ func (b *Book) FirstUse(cluster string) map[string]time.Time {
 		}
 	}
 	return first
+}
+
+// OlderKeys gives the ids of other keys that evidence shows to be older than this one:
+// something under them was retired, or they were used first.
+func (b *Book) OlderKeys(keyID string) map[string]bool {
+	older, first := maps.Clone(b.over), map[string]time.Time{}
+	for use, at := range b.first {
+		if was, known := first[use.keyID]; !known || at.Before(was) {
+			first[use.keyID] = at
+		}
+	}
+	since, used := first[keyID]
+	for id, at := range first {
+		if used && at.Before(since) {
+			older[id] = true
+		}
+	}
+	delete(older, keyID)
+	return older
 }
 
 // Fold gives the records that rows add up to without a key, those of deleted

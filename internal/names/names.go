@@ -60,21 +60,36 @@ func Secret(base string, generation int) string {
 	if generation == 1 {
 		return base
 	}
-	return base + "-g" + strconv.Itoa(generation)
+	return Numbered(base, generation)
 }
 
 // Split is the reverse of Secret: N of BASE-gN, where N is from 2 to MaxGeneration and
 // has no leading zero. Any other name is its own base name, generation 1.
 func Split(secret string) (base string, generation int) {
-	i := strings.LastIndex(secret, "-g")
-	if i < 1 {
-		return secret, 1
-	}
-	digits := secret[i+len("-g"):]
-	if n, err := strconv.Atoi(digits); err == nil && n > 1 && n <= MaxGeneration && strconv.Itoa(n) == digits {
-		return secret[:i], n
+	if base, n, ok := SplitNumbered(secret); ok && n > 1 {
+		return base, n
 	}
 	return secret, 1
+}
+
+// Numbered gives the name of a generation (1 or more) of a Secret that holds more than one
+// entry, such as a keyring. Generation 1 has its number too: so no other string that is the
+// base name is taken for it.
+func Numbered(base string, generation int) string { return base + "-g" + strconv.Itoa(generation) }
+
+// SplitNumbered is the reverse of Numbered: N of BASE-gN, where N is from 1 to
+// MaxGeneration and has no leading zero. ok is false for any other name.
+func SplitNumbered(secret string) (base string, generation int, ok bool) {
+	i := strings.LastIndex(secret, "-g")
+	if i < 1 {
+		return "", 0, false
+	}
+	digits := secret[i+len("-g"):]
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 1 || n > MaxGeneration || strconv.Itoa(n) != digits {
+		return "", 0, false
+	}
+	return secret[:i], n, true
 }
 
 // ErrNamespace is the cause of CheckNamespace's refusals.

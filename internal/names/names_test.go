@@ -54,6 +54,22 @@ func TestSplitReversesSecret(t *testing.T) {
 	}
 }
 
+func TestSplitNumberedReversesNumbered(t *testing.T) {
+	for _, base := range []string{"a", "fernet-key", "x-g", "x-g0", "x-g1", "x-g02"} {
+		for _, generation := range []int{1, 2, 10, names.MaxGeneration} {
+			name := names.Numbered(base, generation)
+			if b, g, ok := names.SplitNumbered(name); b != base || g != generation || !ok || !strings.HasPrefix(name, base+"-g") {
+				t.Errorf("SplitNumbered(%q) = %q, %d, %t", name, b, g, ok)
+			}
+		}
+	}
+	for _, name := range []string{"", "fernet-key", "-g1", "a-g", "a-g0", "a-g01", "a-g1000000000", "a-g-1", "a-g1x"} {
+		if b, g, ok := names.SplitNumbered(name); ok {
+			t.Errorf("SplitNumbered(%q) = %q, %d", name, b, g)
+		}
+	}
+}
+
 // Every base name that Base accepts is valid with its longest suffix, stays
 // as it is when normalised again, and cannot be read as somebody's generation.
 func FuzzBase(f *testing.F) {

@@ -38,7 +38,7 @@ func TestHintsPermitNothing(t *testing.T) {
 	if err != nil || decided(got[0]) != "created secret-a" {
 		t.Errorf("push: %+v, %v", got, err)
 	}
-	if got := plan.StatusOf(view, anyName, nil, nil); len(got) != 0 {
+	if got := plan.StatusOf(view, anyName, plan.Look{}); len(got) != 0 {
 		t.Errorf("status: %+v", got)
 	}
 	if retired, _ := plan.Retire(view, secretA, judge, ring{}, func(string) bool { return true }); len(retired) != 0 {

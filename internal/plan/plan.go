@@ -63,6 +63,9 @@ type Decision struct {
 	// ByRow says of a superseded entry that only rows of the ledger say so: it
 	// alone is held back, and nothing beside it.
 	ByRow bool
+	// OlderKey says of a superseded entry that the key which this keyring lacks is no
+	// newer one: it was dropped too early.
+	OlderKey bool
 	// Adoptable says of a misplaced Secret that only its metadata is missing, as far
 	// as the ledger tells.
 	Adoptable bool
@@ -78,9 +81,10 @@ type View struct {
 	Past               *ledger.Past      // what the ledger has of deleted Secrets there
 	Gone               []manifest.Object // were being deleted and vanished while we waited
 
-	Ledger string        // the ledger's file, for reasons
-	Edits  []ledger.Edit // its edited rows about this namespace
-	Ignore []string      // ids of keys whose rows hold nothing back
+	Older  map[string]bool // ids of keys that are older than KEY, by the ledger's evidence
+	Ledger string          // the ledger's file, for reasons
+	Edits  []ledger.Edit   // its edited rows about this namespace
+	Ignore []string        // ids of keys whose rows hold nothing back
 }
 
 // NewView gives a view of what a look at a cluster has found. A record of which one

@@ -235,7 +235,7 @@ func (p *pusher) superseded() (Decision, bool) {
 			case c == classOurs && v.KeyID != p.keys.Staged():
 				return p.swapped(g, v.KeyID, byRow)
 			case c == classOurs || o.Managed && o.KeyID != "" && p.lacking(o.KeyID):
-				return p.supersededBy(g, p.lackingReason(o.KeyID)), true
+				return p.supersededBy(g, o.KeyID, p.lackingReason(o.KeyID)), true
 			}
 		}
 		for _, r := range slices.Concat(p.records[g], p.hints[g]) {
@@ -244,7 +244,7 @@ func (p *pusher) superseded() (Decision, bool) {
 			case !r.Hint && v.Opens && v.KeyID != p.keys.Staged():
 				return p.swapped(g, v.KeyID, byRow)
 			case byRow == nil && p.lacking(r.KeyID):
-				d := p.supersededBy(g, fmt.Sprintf("%s:%d: %s", p.view.Ledger, r.Line, p.lackingReason(r.KeyID)))
+				d := p.supersededBy(g, r.KeyID, fmt.Sprintf("%s:%d: %s", p.view.Ledger, r.Line, p.lackingReason(r.KeyID)))
 				d.ByRow, d.Row.KeyID = true, r.KeyID
 				byRow = &d
 			}
@@ -264,6 +264,9 @@ func (p *pusher) lacking(id string) bool {
 func (p *pusher) lackingReason(id string) string {
 	if id == p.keys.Staged() {
 		return "it is under key " + id + ", which is only the next key here (KEY_NEXT)"
+	}
+	if p.view.Older[id] {
+		return "it is under key " + id + ", an older one that this keyring no longer has"
 	}
 	return "it is under key " + id + ", which this keyring lacks"
 }
@@ -287,7 +290,7 @@ func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, b
 		older = older || slices.ContainsFunc(over, func(o ledger.Over) bool { return o.KeyID == primary })
 	}
 	if older {
-		d := p.supersededBy(newest, "it is under key "+keyID+", and KEY is the older key "+primary)
+		d := p.supersededBy(newest, keyID, "it is under key "+keyID+", and KEY is the older key "+primary)
 		d.Row.KeyID = keyID
 		return d, true
 	}
@@ -297,8 +300,13 @@ func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, b
 	return Decision{}, false
 }
 
-func (p *pusher) supersededBy(generation int, reason string) Decision {
-	return Decision{Outcome: Superseded, Row: p.row(generation), Reason: reason}
+// supersededBy is the decision about an entry of which a generation is under a key.
+func (p *pusher) supersededBy(generation int, keyID, reason string) Decision {
+	d := Decision{Outcome: Superseded, Row: p.row(generation), Reason: reason}
+	if p.view.Older[keyID] && !p.keys.Has(keyID) {
+		d.Row.KeyID, d.OlderKey = keyID, true
+	}
+	return d
 }
 
 func (p *pusher) report(outcome Outcome, o manifest.Object, reason string) Decision {

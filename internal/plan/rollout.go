@@ -49,7 +49,7 @@ func (g Generations) Older(name string) (Successor, bool) {
 	if older || g.Current[name] {
 		return s, older
 	}
-	if base, generation := names.Split(name); g.newest[base] != "" && generation > 0 {
+	if base, _, numbered := names.SplitNumbered(name); numbered && g.newest[base] != "" {
 		return Successor{Name: g.newest[base], SameValue: true}, name != g.newest[base]
 	}
 	if g.over != nil && !g.Live[name] {
@@ -137,7 +137,7 @@ func (g Generations) AddKeyring(name string, ids []string) {
 // MoveKeyring makes name the one that every other generation of its base name moves to,
 // those that are gone included: the ledger has no rows of keyrings, their names say it all.
 func (g Generations) MoveKeyring(name string, ids []string) {
-	base, _ := names.Split(name)
+	base, _, _ := names.SplitNumbered(name)
 	delete(g.Current, g.newest[base])
 	g.Keyrings[name], g.Current[name], g.newest[base] = ids, true, name
 }
@@ -164,24 +164,34 @@ type RepointOptions struct {
 // template names then; a token that comes under another key needs a keyring of the template
 // that has this key, or the operator's word.
 func Repoint(w workload.Workload, g Generations, o RepointOptions) Repointing {
-	r := Repointing{Workload: w, Rename: map[string]string{}}
+	var named []string
 	for _, ref := range w.References() {
-		s, older := g.Older(ref.Secret)
+		named = append(named, ref.Secret)
+	}
+	return RepointNames(w, named, g, o)
+}
+
+// RepointNames is Repoint for a workload whose template is not known, but which Secrets it
+// names.
+func RepointNames(w workload.Workload, named []string, g Generations, o RepointOptions) Repointing {
+	r := Repointing{Workload: w, Rename: map[string]string{}}
+	for _, name := range named {
+		s, older := g.Older(name)
 		switch {
 		case !older:
-			r.Current = r.Current || g.Current[ref.Secret]
+			r.Current = r.Current || g.Current[name]
 		case s.SameValue || o.Values:
-			r.Rename[ref.Secret] = s.Name
-		case g.Live[ref.Secret]:
-			r.Changed = append(r.Changed, ref.Secret)
+			r.Rename[name] = s.Name
+		case g.Live[name]:
+			r.Changed = append(r.Changed, name)
 		case o.Unproven:
-			r.Rename[ref.Secret] = s.Name
+			r.Rename[name] = s.Name
 		default:
-			r.Unproven = append(r.Unproven, ref.Secret)
+			r.Unproven = append(r.Unproven, name)
 		}
 	}
 	r.Changed, r.Unproven = sorted(r.Changed), sorted(r.Unproven)
-	r.Lacking = sorted(g.lacking(w, r.Rename, o.AppsHaveKey))
+	r.Lacking = sorted(g.lacking(named, r.Rename, o.AppsHaveKey))
 	return r
 }
 
@@ -191,17 +201,17 @@ func sorted(names []string) []string {
 }
 
 // lacking gives the keys that the pods of a renamed template would need and have not.
-func (g Generations) lacking(w workload.Workload, rename map[string]string, appsHaveKey string) (lacking []string) {
+func (g Generations) lacking(named []string, rename map[string]string, appsHaveKey string) (lacking []string) {
 	held, moved := []string{appsHaveKey}, false
-	for _, ref := range w.References() {
-		name := cmp.Or(rename[ref.Secret], ref.Secret)
+	for _, older := range named {
+		name := cmp.Or(rename[older], older)
 		held = append(held, g.Keyrings[name]...)
-		moved = moved || name != ref.Secret && g.Keyrings[name] != nil
+		moved = moved || name != older && g.Keyrings[name] != nil
 	}
-	for _, ref := range w.References() {
-		name := cmp.Or(rename[ref.Secret], ref.Secret)
+	for _, older := range named {
+		name := cmp.Or(rename[older], older)
 		key := g.KeyOf(name)
-		changes := name != ref.Secret && key != g.KeyOf(ref.Secret)
+		changes := name != older && key != g.KeyOf(older)
 		if key != "" && (moved || changes) && !slices.Contains(held, key) {
 			lacking = append(lacking, key)
 		}

@@ -105,11 +105,11 @@ func TestRepoint(t *testing.T) {
 	for _, name := range strings.Fields("a b c same a-g2 b-g2 c-g2 same-g2") {
 		generations.Live[name] = true
 	}
-	generations.AddKeyring("key", []string{"k-old"})
+	generations.AddKeyring("key-g1", []string{"k-old"})
 	generations.MoveKeyring("key-g3", []string{"k-new", "k-old"})
-	generations.AddKeyring("bare", []string{"k-new", "k-old"})
+	generations.AddKeyring("bare-g1", []string{"k-new", "k-old"})
 	generations.MoveKeyring("bare-g2", []string{"k-new"})
-	generations.MoveKeyring("stale", []string{"k-old"})
+	generations.MoveKeyring("stale-g1", []string{"k-old"})
 	for _, tt := range []struct {
 		name, refs string
 		options    plan.RepointOptions
@@ -120,16 +120,16 @@ func TestRepoint(t *testing.T) {
 	}{
 		{name: "nothing of ours", refs: "other"},
 		{name: "current already", refs: "a-g2", current: true},
-		{name: "its keyring alone", refs: "key", rename: "key->key-g3"},
+		{name: "its keyring alone", refs: "key-g1", rename: "key-g1->key-g3"},
 		{name: "a keyring generation that is gone", refs: "key-g2", rename: "key-g2->key-g3"},
 		{name: "one that is not there yet", refs: "key-g9", rename: "key-g9->key-g3"},
 		{name: "the newest keyring", refs: "key-g3", current: true},
 		{name: "nobody says that it has the key", refs: "a", rename: "a->a-g2", lacking: "k-new"},
 		{name: "the operator says so", refs: "a", options: plan.RepointOptions{AppsHaveKey: "k-new"}, rename: "a->a-g2"},
 		{name: "the operator says so of another key", refs: "a", options: plan.RepointOptions{AppsHaveKey: "k-old"}, rename: "a->a-g2", lacking: "k-new"},
-		{name: "its keyring goes with it", refs: "a key", rename: "a->a-g2 key->key-g3"},
+		{name: "its keyring goes with it", refs: "a key-g1", rename: "a->a-g2 key-g1->key-g3"},
 		{name: "its keyring is the newest already", refs: "a key-g3", rename: "a->a-g2", current: true},
-		{name: "its keyring lacks the key", refs: "a stale", rename: "a->a-g2", lacking: "k-new", current: true},
+		{name: "its keyring lacks the key", refs: "a stale-g1", rename: "a->a-g2", lacking: "k-new", current: true},
 		{name: "another value", refs: "b", changed: "b"},
 		{name: "another value, named twice", refs: "b b", changed: "b"},
 		{name: "two other values, named by name", refs: "c b", changed: "b c"},
@@ -137,13 +137,13 @@ func TestRepoint(t *testing.T) {
 		{name: "current already, beside what is not ours", refs: "a-g2 other", current: true},
 		{name: "another value follows", refs: "b", options: plan.RepointOptions{Values: true}, rename: "b->b-g2", lacking: "k-new"},
 		{name: "another value under the same key", refs: "same", options: plan.RepointOptions{Values: true}, rename: "same->same-g2"},
-		{name: "one stays, one goes", refs: "b a key other", rename: "a->a-g2 key->key-g3", changed: "b"},
-		{name: "a keyring that would lose the key of a token that stays", refs: "b bare", rename: "bare->bare-g2", changed: "b", lacking: "k-old"},
-		{name: "a keyring that loses a key that no token of it needs", refs: "a bare", rename: "a->a-g2 bare->bare-g2"},
-		{name: "what is gone and has the same value", refs: "mended key", rename: "key->key-g3 mended->a-g2"},
+		{name: "one stays, one goes", refs: "b a key-g1 other", rename: "a->a-g2 key-g1->key-g3", changed: "b"},
+		{name: "a keyring that would lose the key of a token that stays", refs: "b bare-g1", rename: "bare-g1->bare-g2", changed: "b", lacking: "k-old"},
+		{name: "a keyring that loses a key that no token of it needs", refs: "a bare-g1", rename: "a->a-g2 bare-g1->bare-g2"},
+		{name: "what is gone and has the same value", refs: "mended key-g1", rename: "key-g1->key-g3 mended->a-g2"},
 		{name: "what is gone and cannot be compared", refs: "gone", changed: "|gone"},
-		{name: "it follows when it is said", refs: "gone key", options: plan.RepointOptions{Unproven: true}, rename: "gone->a-g2 key->key-g3"},
-		{name: "with the values too", refs: "gone key", options: plan.RepointOptions{Values: true}, rename: "gone->a-g2 key->key-g3"},
+		{name: "it follows when it is said", refs: "gone key-g1", options: plan.RepointOptions{Unproven: true}, rename: "gone->a-g2 key-g1->key-g3"},
+		{name: "with the values too", refs: "gone key-g1", options: plan.RepointOptions{Values: true}, rename: "gone->a-g2 key-g1->key-g3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations, tt.options)

@@ -25,31 +25,79 @@ const (
 	StateRollout    State = "rollout"    // a workload names an older generation
 	StateUnfinished State = "unfinished" // a rotation has not reached it
 	StateMissing    State = "missing"    // the ledger has it, the namespace has not
+	StateBroken     State = "broken"     // a workload names a generation that is not there
 )
 
-// Status is what can be said of one entry in one namespace without a key. What
-// is ours is told from the ledger's tokens, and else from the labels, which prove
-// nothing.
+// Status is what can be said of one entry, or of the keyring Secrets of one base name, in
+// one namespace without a key. What is ours is told from the ledger's tokens, and else
+// from the labels, which prove nothing.
 type Status struct {
 	Namespace  string     `json:"namespace"`
 	EnvKey     string     `json:"envKey"`
-	Secret     string     `json:"secret"` // the current generation
+	Keyring    string     `json:"keyring,omitempty"` // the base name of keyring Secrets, which have no entry
+	Secret     string     `json:"secret"`            // the current generation
 	Generation int        `json:"generation"`
 	KeyID      string     `json:"keyID"`
 	KeySince   *time.Time `json:"keySince,omitempty"`   // when this key was first used here
 	ValueSince *time.Time `json:"valueSince,omitempty"` // the token's time, which a rotation keeps
 	UsedBy     []string   `json:"usedBy"`
 	Older      []Older    `json:"older"`
+	Gone       []Gone     `json:"gone"`
 	State      State      `json:"state"`
-	OverAge    []string   `json:"overAge"` // key, value
-	Future     []string   `json:"future"`  // key, value: what no clock that is nearly right can have written
+	Missing    bool       `json:"missing,omitempty"` // the ledger has a newer generation than the namespace
+	OverAge    []string   `json:"overAge"`           // key, value
+	Future     []string   `json:"future"`            // key, value: what no clock that is nearly right can have written
+
+	base     string
+	recorded bool // the ledger has its current token
 }
+
+// Name is what the entry or the keyring is called.
+func (s Status) Name() string { return cmp.Or(s.EnvKey, s.Keyring, s.base) }
+
+// Lost says of what is broken that a restore is what puts it back: the newest generation
+// is gone, and with it what could take its place.
+func (s Status) Lost() bool {
+	newer := slices.ContainsFunc(s.Gone, func(g Gone) bool {
+		_, generation := names.Split(g.Secret)
+		return generation > s.Generation
+	})
+	switch {
+	case s.State != StateBroken:
+		return false
+	case s.Keyring != "":
+		return s.Secret == ""
+	default:
+		return s.Missing || s.Secret != "" && newer
+	}
+}
+
+// NeverThere says of a broken entry of the .env that no generation of it is known.
+func (s Status) NeverThere() bool {
+	return s.State == StateBroken && s.EnvKey != "" && s.Secret == "" && !s.Missing
+}
+
+// Retired says of what is broken that all of it was retired, or left the .env.
+func (s Status) Retired() bool { return s.State == StateBroken && s.EnvKey == "" && s.Keyring == "" }
 
 // Older is an older generation that is still there, and why.
 type Older struct {
 	Secret string   `json:"secret"`
 	KeyID  string   `json:"keyID"`
 	UsedBy []string `json:"usedBy"`
+}
+
+// Gone is a generation that is not there, and that something names.
+type Gone struct {
+	Secret string   `json:"secret"`
+	UsedBy []string `json:"usedBy"`
+}
+
+// Look is what was seen beside the Secrets.
+type Look struct {
+	Used  map[string][]string  // by Secret: what names it
+	Gone  map[string]Wanted    // Secrets of ours that are named and are not there
+	Since map[string]time.Time // by key id: when it was first used
 }
 
 // Since says when each key id was first used, by the ledger, else by the oldest
@@ -65,10 +113,13 @@ func Since(recorded map[string]time.Time, objects []manifest.Object) map[string]
 	return since
 }
 
-// StatusOf gives the entries of a namespace, by base name. used gives by Secret
-// name what refers to it; mine says which base names are this project's.
-func StatusOf(view View, mine func(base string) bool, used map[string][]string, since map[string]time.Time) []Status {
+// StatusOf gives the entries of a namespace, by base name. mine says which base names are
+// this project's.
+func StatusOf(view View, mine func(base string) bool, look Look) []Status {
 	bases := map[string]Wanted{}
+	for _, w := range look.Gone {
+		bases[w.Base] = w
+	}
 	for _, o := range view.Objects {
 		if mine(o.Base) && o.Token != "" {
 			bases[o.Base] = Wanted{EnvKey: o.EnvKey, Base: o.Base}
@@ -83,14 +134,19 @@ func StatusOf(view View, mine func(base string) bool, used map[string][]string, 
 	byBase := index(view, wanted)
 	items := make([]Status, 0, len(wanted))
 	for _, w := range wanted {
-		items = append(items, byBase[w.Base].status(used, since))
+		items = append(items, byBase[w.Base].status(look))
 	}
-	mixed(items, since)
 	return items
 }
 
-func (k *known) status(used map[string][]string, since map[string]time.Time) Status {
-	s := Status{Namespace: k.view.Namespace, EnvKey: k.want.EnvKey, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, OverAge: []string{}, Future: []string{}}
+// newStatus is that of something of which nothing is there.
+func newStatus(namespace string) Status {
+	return Status{Namespace: namespace, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, Gone: []Gone{}, OverAge: []string{}, Future: []string{}}
+}
+
+func (k *known) status(look Look) Status {
+	s := newStatus(k.view.Namespace)
+	s.EnvKey = k.want.EnvKey
 	for _, g := range k.generations() {
 		o, live := k.object(g)
 		switch {
@@ -99,22 +155,36 @@ func (k *known) status(used map[string][]string, since map[string]time.Time) Sta
 		case !live, !k.ours(o):
 		case s.Secret == "":
 			s.Secret, s.Generation, s.KeyID = o.Name, g, k.keyID(o)
-			s.UsedBy = append(s.UsedBy, used[o.Name]...)
+			s.UsedBy = append(s.UsedBy, look.Used[o.Name]...)
+			_, s.recorded = k.record(o)
 			s.setValueSince(o.Token)
 		default:
-			s.Older = append(s.Older, Older{Secret: o.Name, KeyID: k.keyID(o), UsedBy: append([]string{}, used[o.Name]...)})
+			s.Older = append(s.Older, Older{Secret: o.Name, KeyID: k.keyID(o), UsedBy: append([]string{}, look.Used[o.Name]...)})
 		}
 	}
-	if at, ok := since[s.KeyID]; ok {
+	s.judge(k.want.Base, look)
+	return s
+}
+
+// judge completes the state by what names the generations, be they there or gone.
+func (s *Status) judge(base string, look Look) {
+	s.base, s.Missing = base, s.State == StateMissing
+	if at, ok := look.Since[s.KeyID]; ok {
 		s.KeySince = &at
 	}
-	if s.State == StateCurrent && len(s.Older) > 0 {
-		s.State = StateRetire
-		if slices.ContainsFunc(s.Older, func(o Older) bool { return len(o.UsedBy) > 0 }) {
-			s.State = StateRollout
+	for _, name := range slices.Sorted(maps.Keys(look.Gone)) {
+		if look.Gone[name].Base == base {
+			s.Gone = append(s.Gone, Gone{name, look.Used[name]})
 		}
 	}
-	return s
+	switch older := len(s.Older) > 0 && s.State == StateCurrent; {
+	case len(s.Gone) > 0:
+		s.State = StateBroken
+	case older && slices.ContainsFunc(s.Older, func(o Older) bool { return len(o.UsedBy) > 0 }):
+		s.State = StateRollout
+	case older:
+		s.State = StateRetire
+	}
 }
 
 // lastYear is the last one that RFC 3339, and so JSON, can write.
@@ -173,19 +243,26 @@ func (k *known) keyID(o manifest.Object) string {
 	return o.KeyID
 }
 
-// mixed marks the entries that a rotation has not reached: those that are not
-// under the key that came last.
-func mixed(items []Status, since map[string]time.Time) {
+// MarkUnfinished marks the entries that a rotation has not reached: those that are not
+// under the key that came last. Only what is known to be one project's is compared: what
+// the ledger has, or what is under a key of ours; labels alone may be another's.
+func MarkUnfinished(items []Status, since map[string]time.Time, ours func(keyID string) bool) {
+	var project []*Status
 	var last Status
-	for _, s := range items {
+	for i := range items {
+		s := &items[i]
+		if s.Keyring != "" || s.Secret == "" || !s.recorded && !ours(s.KeyID) {
+			continue
+		}
+		project = append(project, s)
 		// The ledger's times are whole seconds; a higher generation came later.
 		later := cmp.Or(since[s.KeyID].Compare(since[last.KeyID]), cmp.Compare(s.Generation, last.Generation))
-		if s.Secret != "" && (last.Secret == "" || later > 0) {
-			last = s
+		if last.Secret == "" || later > 0 {
+			last = *s
 		}
 	}
-	for i := range items {
-		if s := &items[i]; s.Secret != "" && s.KeyID != last.KeyID && s.State != StateMissing {
+	for _, s := range project {
+		if s.KeyID != last.KeyID && s.State != StateMissing && s.State != StateBroken {
 			s.State = StateUnfinished
 		}
 	}

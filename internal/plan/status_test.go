@@ -137,9 +137,12 @@ func TestStatusOf(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			view := situation{objects: tt.objects, records: records(tt.rows...)}.view()
 			var out []string
-			for _, s := range plan.StatusOf(view, mine, used, plan.Since(bookOf(tt.rows).FirstUse("c"), tt.objects)) {
+			since := plan.Since(bookOf(tt.rows).FirstUse("c"), tt.objects)
+			items := plan.StatusOf(view, mine, plan.Look{Used: used, Since: since})
+			plan.MarkUnfinished(items, since, func(string) bool { return false })
+			for _, s := range items {
 				out = append(out, writtenStatus(s))
-				if s.Namespace != "ns" || s.OverAge == nil || s.UsedBy == nil || s.Older == nil || s.Future == nil {
+				if s.Namespace != "ns" || s.OverAge == nil || s.UsedBy == nil || s.Older == nil || s.Gone == nil || s.Future == nil {
 					t.Errorf("%+v", s)
 				}
 			}
@@ -177,7 +180,7 @@ func TestStatusAges(t *testing.T) {
 				rows = nil
 			}
 			view := situation{objects: objects(live(1, tt.token)), records: records(rows...)}.view()
-			items := plan.StatusOf(view, anyName, nil, plan.Since(bookOf(rows).FirstUse("c"), view.Objects))
+			items := plan.StatusOf(view, anyName, plan.Look{Since: plan.Since(bookOf(rows).FirstUse("c"), view.Objects)})
 			if len(items) != 1 {
 				t.Fatalf("%+v", items)
 			}

@@ -68,6 +68,25 @@ func Verify(view View, wanted []Wanted, judge token.Judge, keys Keys, now time.T
 	return v.found
 }
 
+// VerifyLedger holds the rows of a view by themselves against the keyring: what evidence
+// has as created has to open, in its own place.
+func VerifyLedger(view View, judge token.Judge) []Finding {
+	v := &verifier{view: view, known: map[Finding]bool{}, edited: map[string]bool{}}
+	v.ledger()
+	for _, r := range view.Records {
+		if r.State != ledger.Created || r.Hint || v.edited[r.Secret] {
+			continue
+		}
+		switch verdict := judge(r.Placed()); {
+		case !verdict.Opens:
+			v.add(finding.Unopened, r.Secret, r.EnvKey, "its row says key "+r.KeyID)
+		case verdict.Binding != token.BindingHolds:
+			v.add(finding.Misplaced, r.Secret, r.EnvKey, "its row")
+		}
+	}
+	return v.found
+}
+
 func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
 	f := Finding{Code: code, Namespace: v.view.Namespace, Secret: secret, EnvKey: envKey, Detail: detail}
 	if !v.known[f] {

@@ -80,6 +80,20 @@ type Workload struct {
 // String gives the workload as kubectl writes it: deployment/web.
 func (w Workload) String() string { return strings.ToLower(string(w.Kind)) + "/" + w.Name }
 
+// Object gives the workload with its group, as kubectl writes what it prints: deployment.apps/web.
+func (w Workload) Object() string {
+	kind := strings.ToLower(string(w.Kind))
+	switch w.Kind {
+	case Deployment, StatefulSet, DaemonSet:
+		kind += ".apps"
+	case CronJob, Job:
+		kind += ".batch"
+	case Rollout:
+		kind += "." + Rollouts.Group
+	}
+	return kind + "/" + w.Name
+}
+
 // Of makes a Workload of an object; false: it is none, or no pod template can be
 // read from it.
 func Of(obj runtime.Object) (Workload, bool) {
