@@ -178,7 +178,6 @@ func (f *follower) watch(ctx context.Context) error {
 // list, so that nothing is missed.
 func (f *follower) take(change watch.Event) error {
 	if change.Type == watch.Error {
-		f.version = ""
 		return apierrors.FromObject(change.Object)
 	}
 	accessor, err := meta.Accessor(change.Object)
