@@ -126,6 +126,8 @@ func (m *memCluster) Workloads(_ context.Context, namespace string) (list []work
 	return slices.Clone(m.workloads[namespace]), nil, nil
 }
 
+func (m *memCluster) Pods(context.Context, string) ([]workload.Workload, error) { return nil, m.look() }
+
 func (m *memCluster) GetWorkload(_ context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error) {
 	if err := m.look(); err != nil {
 		return workload.Workload{}, err
