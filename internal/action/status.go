@@ -232,7 +232,7 @@ func (r *StatusReport) users(ctx context.Context, p *statusPlace) error {
 		slices.Sort(denied)
 		s.unseen(p.view.Namespace, "not allowed to look at "+strings.Join(slices.Compact(denied), ", "))
 	}
-	p.workloads = append(list, pods...)
+	p.workloads = slices.Concat(list, pods)
 	p.used = plan.Users(p.workloads)
 	return nil
 }
