@@ -86,7 +86,7 @@ func TestReferenceThatAppearsBetweenWalkAndDelete(t *testing.T) {
 	p.kubectl(reader("late", "secret-00"), "create", "-f", "-")
 	release()
 	code, out := run.ended(t)
-	for _, line := range []string{"secret/secret-00 put back\n", "secret/secret-01 deleted\n", "put back: secret/secret-00: pod/late: ", "key kept: "} {
+	for _, line := range []string{"secret/secret-00 put back\n", "secret/secret-01 deleted\n", "in use: secret/secret-00 by pod/late: ", "key kept: "} {
 		if !strings.Contains(out, line) {
 			t.Errorf("it does not say %q", line)
 		}

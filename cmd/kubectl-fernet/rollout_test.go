@@ -102,7 +102,7 @@ func (p rotatedPlace) names(deployment string) string {
 // on picks the requests of a method, to a path that ends so.
 func on(method, suffix string, action faultproxy.Action) faultproxy.Rule {
 	return func(r faultproxy.Request) faultproxy.Action {
-		if r.Method == method && strings.HasSuffix(r.Path, suffix) && !strings.Contains(r.RawQuery, "dryRun") {
+		if r.Method == method && strings.HasSuffix(r.Path, suffix) && (method != http.MethodPatch || !strings.Contains(r.RawQuery, "dryRun")) {
 			return action
 		}
 		return nil

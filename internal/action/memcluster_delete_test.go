@@ -152,6 +152,8 @@ func (m *memCluster) Users(_ context.Context, namespaces []string, wanted func(w
 	return all, nil
 }
 
+func (m *memCluster) Pods(context.Context, string) ([]workload.Workload, error) { return nil, m.look() }
+
 func (m *memCluster) GetWorkload(_ context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error) {
 	if err := m.look(); err != nil {
 		return workload.Workload{}, err

@@ -47,7 +47,8 @@ type memCluster struct {
 	secrets map[[2]string]manifest.Object // by namespace and name
 	had     map[[2]string]string          // the token that a name ever had
 	uids    int
-	unlist  bool // Secrets may not be listed
+	unlist  bool   // Secrets may not be listed
+	forbid  string // a namespace in which nothing may be done
 
 	sent   func(row ledger.Row) // called before a create that is no dry run
 	at     int                  // the number of the write that has the fault, from 1
@@ -93,6 +94,9 @@ func (m *memCluster) put(o manifest.Object) manifest.Object {
 func (m *memCluster) Observe(_ context.Context, namespace string, in manifest.Interest) (sight cluster.Sight, err error) {
 	if err := m.look(); err != nil {
 		return sight, err
+	}
+	if namespace == m.forbid {
+		return nil, false, &cluster.Error{Message: "secrets is forbidden", Rights: true}
 	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

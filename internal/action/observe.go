@@ -115,7 +115,7 @@ func forbidden(err error) bool {
 // unseen tells what could not be looked at in a namespace. The run goes on, and what it
 // says is not the whole.
 func (s *Session) unseen(namespace, what string) {
-	s.Unseen = append(s.Unseen, Unseen{namespace, what})
+	s.Unseen = append(s.Unseen, Unseen{Namespace: namespace, What: what})
 	s.warn("namespace %q: %s", namespace, what)
 }
 

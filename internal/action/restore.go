@@ -30,8 +30,8 @@ func (Restore) Needs() Needs { return Needs{Read: Keys, KeyLess: true, Writes: t
 // RestorePlan is what restore is about to do; after Apply it is what came of it.
 type RestorePlan struct {
 	Decisions []plan.Decision
-	Keyrings  []*LostKeyring // that templates name
-	KeyLess   bool           // nothing of it is authenticated
+	Keyrings  []*MissingKeyring // that templates name
+	KeyLess   bool              // nothing of it is authenticated
 
 	session   *Session
 	confirmed []ledger.Row // that the ledger lacks of what is there
@@ -75,7 +75,7 @@ func (r Restore) Plan(ctx context.Context, s *Session) (*RestorePlan, error) {
 	} else if err := out.heldBack(ctx, plan.Restore(records, s.Target.Cluster, live, s.Project.Sealer.Judge)); err != nil {
 		return nil, err
 	}
-	return out, out.lostKeyrings(ctx, r.KeySecret)
+	return out, out.missingKeyrings(ctx, r.KeySecret)
 }
 
 // Apply creates what is missing. Without a key a name that is taken is foreign.
@@ -136,9 +136,9 @@ func (p *RestorePlan) Announce() {
 			secrets[d.Row.Namespace] = append(secrets[d.Row.Namespace], d.Row.Secret)
 		}
 	}
-	for _, lost := range p.Keyrings {
-		if lost.Name != "" && lost.Wanted {
-			secrets[lost.Namespace] = append(secrets[lost.Namespace], lost.Name+" (the keyring)")
+	for _, missing := range p.Keyrings {
+		if missing.Name != "" && missing.Wanted {
+			secrets[missing.Namespace] = append(secrets[missing.Namespace], missing.Name+" (the keyring)")
 		}
 	}
 	for _, namespace := range SortedKeys(secrets) {

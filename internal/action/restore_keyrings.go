@@ -14,9 +14,9 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
-// LostKeyring is a keyring Secret that templates name and that is not there. A name never
+// MissingKeyring is a keyring Secret that templates name and that is not there. A name never
 // gets other bytes than it had, so what comes back may be a generation above it.
-type LostKeyring struct {
+type MissingKeyring struct {
 	Namespace, Base string
 	Named           []string // generations that templates name and that are not there
 	Name            string   // of what restore creates; empty: nothing
@@ -28,7 +28,7 @@ type LostKeyring struct {
 }
 
 // Moves says that the templates have to follow to another generation.
-func (l *LostKeyring) Moves() bool { return !slices.Contains(l.Named, l.Name) }
+func (l *MissingKeyring) Moves() bool { return !slices.Contains(l.Named, l.Name) }
 
 // restorePlace is what restore sees of one namespace beside the tokens.
 type restorePlace struct {
@@ -39,9 +39,9 @@ type restorePlace struct {
 	unlisted  bool // the keyrings
 }
 
-// lostKeyrings finds the keyrings that templates name and that are not there, and says
+// missingKeyrings finds the keyrings that templates name and that are not there, and says
 // what becomes of them.
-func (p *RestorePlan) lostKeyrings(ctx context.Context, keySecret string) error {
+func (p *RestorePlan) missingKeyrings(ctx context.Context, keySecret string) error {
 	s := p.session
 	places, err := p.keyringPlaces(ctx)
 	if err != nil {
@@ -61,14 +61,17 @@ func (p *RestorePlan) lostKeyrings(ctx context.Context, keySecret string) error 
 		if err := s.gone(ctx, at.namespace, gone); err != nil {
 			return err
 		}
-		for _, lost := range lostIn(at.namespace, gone) {
-			lost.Wanted = lost.Base == chosen || slices.ContainsFunc(held, func(k plan.Keyring) bool { return k.Base == lost.Base })
-			p.decideKeyring(lost, at, entries)
-			p.Keyrings = append(p.Keyrings, lost)
+		for _, missing := range missingIn(at.namespace, gone) {
+			missing.Wanted = missing.Base == chosen || slices.ContainsFunc(held, func(k plan.Keyring) bool { return k.Base == missing.Base })
+			p.decideKeyring(missing, at, entries)
+			p.Keyrings = append(p.Keyrings, missing)
 		}
 	}
 	return nil
 }
+
+// varKeySecret is the setting of the .env that names its keyring Secrets.
+const varKeySecret = "FERNET_KEY_SECRET" // #nosec G101 -- the name of a setting
 
 // keyringName gives the base name of the keyring Secrets, as it was said in this run or in
 // the .env.
@@ -76,7 +79,7 @@ func (s *Session) keyringName(given string) string {
 	if given != "" {
 		return given
 	}
-	entry, _ := s.Project.File.Lookup("FERNET_KEY_SECRET")
+	entry, _ := s.Project.File.Lookup(varKeySecret)
 	if name := entry.Value.Reveal(); names.Subdomain(name) {
 		return name
 	}
@@ -120,39 +123,39 @@ func (p *RestorePlan) keyringsAt(ctx context.Context, at *restorePlace) error {
 	return err
 }
 
-// lostIn groups what is gone by base name.
-func lostIn(namespace string, gone map[string]plan.Wanted) (all []*LostKeyring) {
+// missingIn groups what is gone by base name.
+func missingIn(namespace string, gone map[string]plan.Wanted) (all []*MissingKeyring) {
 	for _, name := range SortedKeys(gone) {
-		i := slices.IndexFunc(all, func(l *LostKeyring) bool { return l.Base == gone[name].Base })
+		i := slices.IndexFunc(all, func(l *MissingKeyring) bool { return l.Base == gone[name].Base })
 		if i < 0 {
-			i, all = len(all), append(all, &LostKeyring{Namespace: namespace, Base: gone[name].Base})
+			i, all = len(all), append(all, &MissingKeyring{Namespace: namespace, Base: gone[name].Base})
 		}
 		all[i].Named = append(all[i].Named, name)
 	}
 	return all
 }
 
-// decideKeyring says what is created for a keyring that is lost, or why nothing is.
-func (p *RestorePlan) decideKeyring(lost *LostKeyring, at *restorePlace, entries []plan.Wanted) {
+// decideKeyring says what is created for a keyring that is missing, or why nothing is.
+func (p *RestorePlan) decideKeyring(missing *MissingKeyring, at *restorePlace, entries []plan.Wanted) {
 	s := p.session
 	stale := slices.ContainsFunc(p.Decisions, func(d plan.Decision) bool {
-		return d.Outcome == plan.Superseded && d.Row.Namespace == lost.Namespace
+		return d.Outcome == plan.Superseded && d.Row.Namespace == missing.Namespace
 	})
 	switch {
 	case p.KeyLess:
-		lost.Reason, lost.Way = "it holds keys, so only a run with the key can bring it back", "--key-file, or FERNET_KEY"
+		missing.Reason, missing.Way = "it holds keys, so only a run with the key can bring it back", "--key-file, or FERNET_KEY"
 	case stale:
-		lost.Reason = "this keyring is not the current one"
-	case slices.ContainsFunc(at.held, func(k plan.Keyring) bool { return k.Base == lost.Base }):
-		lost.Reason, lost.Way = "another generation of it is there", hint.Format("kubectl fernet rollout%s moves the workloads to the current keyring", EnvFlag(s.Env))
+		missing.Reason = "this keyring is not the current one"
+	case slices.ContainsFunc(at.held, func(k plan.Keyring) bool { return k.Base == missing.Base }):
+		missing.Reason, missing.Way = "another generation of it is there", hint.Format("kubectl fernet rollout%s moves the workloads to the current keyring", EnvFlag(s.Env))
 	case at.unlisted:
-		lost.Reason, lost.Way = "which generations of it are there may not be listed", RoleHint("rollout")
+		missing.Reason, missing.Way = "which generations of it are there may not be listed", RoleHint("rollout")
 	default:
 		same := false
-		lost.generation, same = plan.KeyringGeneration(lost.Named, at.workloads, entries, p.underKey(lost.Namespace))
-		lost.Name = names.Numbered(lost.Base, lost.generation)
+		missing.generation, same = plan.KeyringGeneration(missing.Named, at.workloads, entries, p.underKey(missing.Namespace))
+		missing.Name = names.Numbered(missing.Base, missing.generation)
 		if !same {
-			lost.Way = hint.Format("kubectl fernet rollout%s moves the workloads to secret/%s: it is not known that the one which they name held the same keys", EnvFlag(s.Env), lost.Name)
+			missing.Way = hint.Format("kubectl fernet rollout%s moves the workloads to secret/%s: it is not known that the one which they name held the same keys", EnvFlag(s.Env), missing.Name)
 		}
 	}
 }
@@ -168,13 +171,13 @@ func (p *RestorePlan) underKey(namespace string) func(secret string) bool {
 	}
 }
 
-// restoreKeyrings creates what is wanted of the lost keyrings.
+// restoreKeyrings creates what is wanted of the missing keyrings.
 func (p *RestorePlan) restoreKeyrings(ctx context.Context) error {
-	for _, lost := range p.Keyrings {
-		if lost.Name == "" || !lost.Wanted {
+	for _, missing := range p.Keyrings {
+		if missing.Name == "" || !missing.Wanted {
 			continue
 		}
-		if err := p.session.createKeyring(ctx, lost.Namespace, lost.Base, p.session.Project.Keys, lost.generation); err != nil {
+		if err := p.session.createKeyring(ctx, missing.Namespace, missing.Base, p.session.Project.Keys, missing.generation); err != nil {
 			return err
 		}
 	}

@@ -22,10 +22,10 @@ var Rights = map[string][]rbacv1.PolicyRule{
 	"pull":     {secretsRule("get", "list")}, // with --from cluster, like the next two
 	"reveal":   {secretsRule("get", "list")},
 	"exec-env": {secretsRule("get", "list")},
-	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
-	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, workloadRules("list")...),
+	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
+	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"adopt":    {secretsRule("get", "patch")},
-	"rollout":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "list", "patch")...),
+	"rollout":  slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "patch", "watch"), listRules()),
 	"retire":   append([]rbacv1.PolicyRule{secretsRule("get", "list", "create", "delete")}, listRules()...),
 }
 

@@ -49,6 +49,7 @@ type Session struct {
 type Unseen struct {
 	Namespace string `json:"namespace"`
 	What      string `json:"what"`
+	Role      string `json:"-"` // the verb whose Role lets look at it; empty: that of the run
 }
 
 // Recorded is what the ledger had of one namespace when it was opened.

@@ -149,7 +149,7 @@ func (r *VerifyReport) namespace(ctx context.Context, view plan.View) (err error
 }
 
 func (r *VerifyReport) unseen(namespace, what string) {
-	r.session.Unseen = append(r.session.Unseen, Unseen{namespace, what})
+	r.session.Unseen = append(r.session.Unseen, Unseen{Namespace: namespace, What: what})
 }
 
 // references names the workloads that use an older generation, or one that is not there.

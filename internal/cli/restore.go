@@ -99,8 +99,8 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 	if err != nil {
 		return err
 	}
-	for _, lost := range p.Keyrings {
-		lost.Wanted = lost.Wanted || o.yes
+	for _, missing := range p.Keyrings {
+		missing.Wanted = missing.Wanted || o.yes
 	}
 	p.Announce()
 	if err := a.confirmRestore(ctx, o, s, p); err != nil {
@@ -133,23 +133,23 @@ func (a *app) confirmRestore(ctx context.Context, o *restoreOptions, s *action.S
 	return a.confirmFor(ctx, o.yes || n == 0 || o.dryRun != dryRunNone, fmt.Sprintf("create %s in %s, unauthenticated?", hint.Count(n, "Secret"), s.Target.Places()), command)
 }
 
-// reportKeyrings says what is left to do about lost keyrings; findings says that there is.
+// reportKeyrings says what is left to do about missing keyrings; findings says that there is.
 func (a *app) reportKeyrings(p *action.RestorePlan) (findings bool) {
-	for _, lost := range p.Keyrings {
-		where := fmt.Sprintf("keyring: %s in namespace %q is named by workloads, and is not there", hint.Few(lost.Named), lost.Namespace)
+	for _, missing := range p.Keyrings {
+		where := fmt.Sprintf("keyring: %s in namespace %q is named by workloads, and is not there", hint.Few(missing.Named), missing.Namespace)
 		switch {
-		case lost.Name == "":
-			a.console.say(where + ": " + lost.Reason)
-		case !lost.Wanted:
+		case missing.Name == "":
+			a.console.say(where + ": " + missing.Reason)
+		case !missing.Wanted:
 			a.console.say(where + "; it was not put back, because that puts the key into the cluster")
-			lost.Way = hint.Format("if that is where you keep it: kubectl fernet restore --key-secret %s, with the other flags of this run", lost.Base)
-		case !lost.Moves():
+			missing.Way = hint.Format("if that is where you keep it: kubectl fernet restore --key-secret %s, with the other flags of this run", missing.Base)
+		case !missing.Moves():
 			continue
 		default:
 			a.console.say(where)
 		}
-		if findings = true; lost.Way != "" {
-			a.console.hint(lost.Way)
+		if findings = true; missing.Way != "" {
+			a.console.hint(missing.Way)
 		}
 	}
 	return findings

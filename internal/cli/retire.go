@@ -106,6 +106,9 @@ func (o *retireOptions) validate(namespace string) error {
 			return withHint(errors.New("--ignore: not history, mentions, manifests, a kind or NAMESPACE/NAME"), "the report names the word to type")
 		}
 	}
+	if kinds := o.ignored().Kinds; len(kinds) > 0 && !o.strict {
+		return withHint(fmt.Errorf("--ignore %s: no word, and no NAMESPACE/NAME; a kind goes with --strict", kinds[0]), "the words are history, mentions and manifests")
+	}
 	return o.workOptions.validate(namespace)
 }
 

@@ -279,7 +279,7 @@ func (a *app) tellGone(item plan.Status) {
 func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.State]int, over int) hint.Text {
 	flags := action.EnvFlag(o.env)
 	switch {
-	case count[plan.StateMissing] > 0, slices.ContainsFunc(r.Items, plan.Status.Lost):
+	case count[plan.StateMissing] > 0, slices.ContainsFunc(r.Items, plan.Status.NeedsRestore):
 		return "kubectl fernet restore" + flags + " puts back what is missing"
 	case slices.ContainsFunc(r.Items, plan.Status.NeverThere):
 		return "kubectl fernet push" + flags + " creates what is not there"

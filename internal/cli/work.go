@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,6 +114,6 @@ func (a *app) inPart(err error, verb string) error {
 	if a.session == nil || len(a.session.Unseen) == 0 || err != nil && !errors.Is(err, errFindings) {
 		return err
 	}
-	a.console.hint(action.RoleHint(verb))
+	a.console.hint(action.RoleHint(cmp.Or(a.session.Unseen[0].Role, verb)))
 	return errEntries
 }

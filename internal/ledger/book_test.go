@@ -4,8 +4,11 @@ package ledger_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
@@ -180,6 +183,42 @@ func TestManyUIDs(t *testing.T) {
 		records := b.Records()
 		if len(records) != 1 || records[0].State != ledger.Created || len(records[0].UIDs()) != n/2 || records[0].Observed("").State != ledger.Deleted {
 			t.Errorf("%q: %d records", mac, len(records))
+		}
+	}
+}
+
+// A key is older than another one where evidence has it first, or as one under which
+// something was retired; in whichever cluster.
+func TestOlderKeys(t *testing.T) {
+	of := func(keyID string, minute int, row ledger.Row) ledger.Row {
+		row.KeyID, row.Time = keyID, row.Time.Add(time.Duration(minute)*time.Minute)
+		return row
+	}
+	elsewhere := func(row ledger.Row) ledger.Row {
+		row.Cluster = "elsewhere"
+		return row
+	}
+	const c, d = ledger.Created, ledger.Deleted
+	for _, tt := range []struct {
+		name string
+		rows []ledger.Row
+		want string
+	}{
+		{"nothing", nil, ""},
+		{"used first", []ledger.Row{of("kold", 1, event(0, c, "u1")), of("know", 2, event(0, c, "u2"))}, "kold"},
+		{"used later", []ledger.Row{of("knew", 3, event(0, c, "u1")), of("know", 2, event(0, c, "u2"))}, ""},
+		{"at once", []ledger.Row{of("kold", 2, event(0, c, "u1")), of("know", 2, event(0, c, "u2"))}, ""},
+		{"in another cluster", []ledger.Row{elsewhere(of("kold", 1, event(0, c, "u1"))), of("know", 2, event(0, c, "u2"))}, "kold"},
+		{"before ours in yet another", []ledger.Row{of("kold", 2, event(0, c, "u1")), elsewhere(of("know", 1, event(0, c, "u2")))}, ""},
+		{"retired", []ledger.Row{of("kold", 9, event(0, d, "u1")), of("know", 2, event(0, c, "u2"))}, "kold"},
+		{"ours, retired", []ledger.Row{of("know", 9, event(0, d, "u1"))}, ""},
+		{"only planned", []ledger.Row{of("kold", 1, planned(1)), of("know", 2, event(0, c, "u2"))}, ""},
+		{"a hint", []ledger.Row{by(hinted, of("kold", 1, event(0, c, "u1"))), by(hinted, of("kolder", 1, event(0, d, "u1"))), of("know", 2, event(0, c, "u2"))}, ""},
+		{"ours was never used", []ledger.Row{of("kold", 1, event(0, c, "u1"))}, ""},
+	} {
+		_, _, b := at(tt.rows...)
+		if got := strings.Join(slices.Sorted(maps.Keys(b.OlderKeys("know"))), " "); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

@@ -215,8 +215,8 @@ func TestBrokenStatus(t *testing.T) {
 		view := situation{objects: objects(live(2, current)), records: records(tt.rows...)}.view()
 		items := plan.StatusOf(view, anyName, plan.Look{Gone: tt.gone})
 		s := items[len(items)-1]
-		if got := writtenStatus(s); got != tt.want || s.Lost() != tt.lost || s.NeverThere() != tt.never || s.Retired() != tt.over {
-			t.Errorf("%s: %s, lost %t, never there %t, retired %t", tt.name, got, s.Lost(), s.NeverThere(), s.Retired())
+		if got := writtenStatus(s); got != tt.want || s.NeedsRestore() != tt.lost || s.NeverThere() != tt.never || s.Retired() != tt.over {
+			t.Errorf("%s: %s, lost %t, never there %t, retired %t", tt.name, got, s.NeedsRestore(), s.NeverThere(), s.Retired())
 		}
 	}
 }

@@ -47,7 +47,7 @@ const (
 	Stale      Outcome = "stale"    // the .env has a value that was replaced
 	Unproven   Outcome = "unproven" // a row says so, and no key of ours proves it
 	Failed     Outcome = "failed"
-	Unsent     Outcome = "unsent" // interrupted before its turn
+	Unsent     Outcome = "not sent" // interrupted before its turn
 )
 
 // Decision is what push does with one entry in one namespace.

@@ -55,9 +55,9 @@ type Status struct {
 // Name is what the entry or the keyring is called.
 func (s Status) Name() string { return cmp.Or(s.EnvKey, s.Keyring, s.base) }
 
-// Lost says of what is broken that a restore is what puts it back: the newest generation
+// NeedsRestore says of what is broken that a restore is what puts it back: the newest generation
 // is gone, and with it what could take its place.
-func (s Status) Lost() bool {
+func (s Status) NeedsRestore() bool {
 	newer := slices.ContainsFunc(s.Gone, func(g Gone) bool {
 		_, generation := names.Split(g.Secret)
 		return generation > s.Generation

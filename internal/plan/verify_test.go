@@ -4,6 +4,7 @@ package plan_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
@@ -123,5 +124,36 @@ func TestVerify(t *testing.T) {
 			}
 			agree(t, got, tc.want)
 		})
+	}
+}
+
+// The rows alone: what evidence has as created opens, in its own place.
+func TestVerifyLedger(t *testing.T) {
+	moved := row(3, ledger.Created, current)
+	moved.Binding = "of another"
+	view := situation{
+		records: slices.Concat(records(row(1, ledger.Created, current), row(2, ledger.Created, garbage), moved, row(4, ledger.Deleted, garbage), row(5, ledger.Planned, garbage)), hints(row(6, ledger.Created, alien))),
+		edits:   []ledger.Edit{{Line: 9, Secret: "secret-a-g9", EnvKey: "SECRET_A"}},
+	}.view()
+	var got []string
+	for _, f := range plan.VerifyLedger(view, judge) {
+		got = append(got, string(f.Code)+" "+f.Secret)
+	}
+	want := []string{string(finding.LedgerRow) + " secret-a-g9", string(finding.Unopened) + " secret-a-g2", string(finding.Misplaced) + " secret-a-g3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A key that is older than ours, and that this keyring has no more, is no reason to ask a
+// colleague for a newer .env.
+func TestSupersededByAnOlderKey(t *testing.T) {
+	view := situation{objects: objects(live(1, alien))}.view()
+	for _, older := range []bool{false, true} {
+		view.Older = map[string]bool{"k-lost": older}
+		got := plan.Rotated(view, secretA, judge, ring{})
+		if len(got) != 1 || got[0].OlderKey != older || (got[0].Row.KeyID == "k-lost") != older || strings.Contains(got[0].Reason, "an older one that this keyring no longer has") != older {
+			t.Errorf("older %t: %+v", older, got)
+		}
 	}
 }
