@@ -113,7 +113,7 @@ func TestKeyringIsCurrentWhileItServes(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.said = nil
-		if err := s.ensureKeyring(t.Context(), "a", "fernet-key", tc.exactly); err != nil || !slices.Equal(d.did(), []string{tc.want}) {
+		if err := s.ensureKeyring(t.Context(), "a", "fernet-key", s.Project.Keys, tc.exactly); err != nil || !slices.Equal(d.did(), []string{tc.want}) {
 			t.Errorf("exactly %t: %v, %q, want %s", tc.exactly, err, d.did(), tc.want)
 		}
 		s.Close()

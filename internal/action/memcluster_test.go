@@ -96,7 +96,7 @@ func (m *memCluster) Observe(_ context.Context, namespace string, in manifest.In
 		return sight, err
 	}
 	if namespace == m.forbid {
-		return nil, false, &cluster.Error{Message: "secrets is forbidden", Rights: true}
+		return cluster.Sight{}, &cluster.Error{Message: "secrets is forbidden", Rights: true}
 	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

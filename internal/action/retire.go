@@ -3,7 +3,6 @@
 package action
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,43 +66,6 @@ type Retired struct {
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
 	found   []usage.Finding // all that refers to it
 	deleted bool            // by this run, whatever came after
-}
-
-// Findings gives what refers to the Secret and keeps it, or with overlooked what does not.
-func (r *Retired) Findings(i Ignore, overlooked bool) (found []usage.Finding) {
-	for _, f := range r.found {
-		if i.overlooks(f.Class) == overlooked {
-			found = append(found, f)
-		}
-	}
-	return found
-}
-
-// overlooks says whether a reference of that class is no reason to keep a Secret.
-func (i Ignore) overlooks(c usage.Class) bool {
-	switch c {
-	case usage.Manifest:
-		return i.Manifests
-	case usage.Mention:
-		return i.Mentions
-	case usage.History:
-		return i.History
-	default:
-		return false
-	}
-}
-
-// Rollback says what a reference of history is there for.
-func Rollback(f usage.Finding) string {
-	text := f.Object() + ": " + f.Reason
-	switch {
-	case f.Release != "":
-		return text + fmt.Sprintf(", helm rollback %s %s", f.Release, f.Revision)
-	case f.Revision != "":
-		return text + fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
-	default:
-		return text
-	}
 }
 
 // Plan finds what could be deleted, and looks over each namespace for what refers to it.

@@ -17,7 +17,7 @@ import (
 var Rights = map[string][]rbacv1.PolicyRule{
 	"push":     {secretsRule("get", "list", "create")},
 	"rotate":   {secretsRule("get", "list", "create")},
-	"restore":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("list")...),
+	"restore":  append([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, listRules()...),
 	"diff":     {secretsRule("get", "list")},
 	"pull":     {secretsRule("get", "list")}, // with --from cluster, like the next two
 	"reveal":   {secretsRule("get", "list")},
@@ -25,7 +25,7 @@ var Rights = map[string][]rbacv1.PolicyRule{
 	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"adopt":    {secretsRule("get", "patch")},
-	"rollout":  slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, workloadRules("get", "patch", "watch"), listRules()),
+	"rollout":  slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, patchRules(), listRules()),
 	"retire":   append([]rbacv1.PolicyRule{secretsRule("get", "list", "create", "delete")}, listRules()...),
 }
 
@@ -33,14 +33,12 @@ func secretsRule(verbs ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
 }
 
-// workloadRules give the verbs on what can be patched, and a look at the rest.
-func workloadRules(verbs ...string) []rbacv1.PolicyRule {
+// patchRules let patch what can be patched, and follow it.
+func patchRules() []rbacv1.PolicyRule {
+	verbs := []string{"get", "patch", "watch"}
 	return []rbacv1.PolicyRule{
 		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: verbs},
 		{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: verbs},
-		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"list"}},
-		{APIGroups: []string{"argoproj.io"}, Resources: []string{"rollouts"}, Verbs: []string{"list"}},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
 	}
 }
 

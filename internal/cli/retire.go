@@ -145,7 +145,7 @@ func (a *app) retire(ctx context.Context, o *retireOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.confirmRetire(ctx, o, s, p.Doomed()); err != nil {
+	if err := a.confirmRetire(ctx, o, s, p); err != nil {
 		return err
 	}
 	if err := p.Apply(ctx); err != nil {

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package action
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
+)
+
+// Keeper is what keeps Secrets of a namespace: all objects of one owner, in one way.
+type Keeper struct {
+	Way       plan.Outcome // InUse, InManifest, Mentioned or ForRollback
+	Namespace string
+	Root      string   // the owner, as deployment.apps/web
+	Secrets   []string // their names
+	Why       string   // the first place, for people
+	Places    int
+
+	first usage.Finding
+}
+
+// ways are what the classes of references make of a Secret.
+var ways = map[usage.Class]plan.Outcome{usage.Use: plan.InUse, usage.Manifest: plan.InManifest, usage.Mention: plan.Mentioned, usage.History: plan.ForRollback}
+
+// Keepers gives what keeps the Secrets that stay, by namespace, the strongest reasons first.
+func (p *RetirePlan) Keepers() (list []*Keeper) {
+	for _, item := range p.Items {
+		if item.Outcome == plan.Deleted || item.Outcome == plan.Failed || item.Outcome == plan.Unsent {
+			continue
+		}
+		for _, f := range item.found {
+			if !p.verb.Ignore.overlooks(f.Class) {
+				list = kept(list, f, item.Object.Namespace)
+			}
+		}
+	}
+	for _, k := range list {
+		k.Why = k.why()
+	}
+	order := []plan.Outcome{plan.InUse, plan.InManifest, plan.Mentioned, plan.ForRollback}
+	slices.SortStableFunc(list, func(x, y *Keeper) int {
+		return cmp.Or(strings.Compare(x.Namespace, y.Namespace), slices.Index(order, x.Way)-slices.Index(order, y.Way), strings.Compare(x.Root, y.Root))
+	})
+	return list
+}
+
+// kept adds a finding to the keepers. Each revision is a way back of its own.
+func kept(list []*Keeper, f usage.Finding, namespace string) []*Keeper {
+	root := cmp.Or(f.Root, f.Object())
+	if f.Class == usage.History || f.Release != "" {
+		root = f.Object()
+	}
+	at := slices.IndexFunc(list, func(k *Keeper) bool {
+		return k.Way == ways[f.Class] && k.Namespace == namespace && k.Root == root
+	})
+	if at < 0 {
+		at = len(list)
+		list = append(list, &Keeper{Way: ways[f.Class], Namespace: namespace, Root: root, first: f})
+	}
+	k := list[at]
+	if k.Places++; f.Object() == root && k.first.Object() != root {
+		k.first = f
+	}
+	if !slices.Contains(k.Secrets, f.Secret) {
+		k.Secrets = append(k.Secrets, f.Secret)
+	}
+	return list
+}
+
+func (k *Keeper) why() string {
+	f := k.first
+	switch {
+	case f.Class == usage.History:
+		return rollback(f)
+	case f.Object() != k.Root:
+		return f.Object() + ", " + f.Reason + ", " + f.Field
+	default:
+		return f.Reason + ", " + f.Field
+	}
+}
+
+// overlooks says whether a reference of that class is no reason to keep a Secret.
+func (i Ignore) overlooks(c usage.Class) bool {
+	switch c {
+	case usage.Manifest:
+		return i.Manifests
+	case usage.Mention:
+		return i.Mentions
+	case usage.History:
+		return i.History
+	default:
+		return false
+	}
+}
+
+// Overlooked says, each once, what refers to a Secret that is deleted all the same.
+func (p *RetirePlan) Overlooked(r *Retired) (texts []string) {
+	for _, f := range r.found {
+		if !p.verb.Ignore.overlooks(f.Class) {
+			continue
+		}
+		text := f.Object() + ": " + f.Reason + ", " + f.Field
+		if f.Class == usage.History {
+			text = f.Object() + ": " + rollback(f)
+		}
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// rollback says what a reference of history is there for.
+func rollback(f usage.Finding) string {
+	switch {
+	case f.Release != "":
+		return f.Reason + fmt.Sprintf(", helm rollback %s %s", f.Release, f.Revision)
+	case f.Revision != "":
+		return f.Reason + fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
+	default:
+		return f.Reason
+	}
+}
