@@ -102,6 +102,8 @@ func (b *bench) fleet(ctx context.Context, title string, runs, namespaces, entri
 	if !strings.HasPrefix(title, b.only) {
 		return nil
 	}
+	own := *b
+	b, own.entries = &own, namespaces*entries
 	s, err := b.newSite(ctx, site{name: "fleet", deployments: 1}, namespaces, entries)
 	if err != nil {
 		return err

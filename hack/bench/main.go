@@ -90,18 +90,28 @@ func compare(ctx context.Context, entries, rows, runs int, only string) error {
 	if err := b.table(fmt.Sprintf("past: %d live entries, ledgers of %d and %d rows", pastEntries, pastRows[0], pastRows[1]), runs, b.past(ctx)); err != nil {
 		return err
 	}
+	if err := b.workloads(ctx); err != nil {
+		return err
+	}
+	return b.far(ctx, runs)
+}
+
+// workloads measures rollouts.
+func (b *bench) workloads(ctx context.Context) error {
 	if err := b.rollouts(ctx, "rollout of 20 Deployments that take 10 s to be available", rolloutRuns, site{name: "slow", deployments: 20, replicas: 2, ready: 10}, 1); err != nil {
 		return err
 	}
-	if err := b.rollouts(ctx, "rollout of 60 Deployments with 8 Secrets each", rolloutRuns, site{name: "quick", deployments: 60, replicas: 2}, 8); err != nil {
-		return err
-	}
-	proxy, err := faultproxy.Start(ctx, config, faultproxy.Options{RTT: 20 * time.Millisecond, NoBodies: true})
+	return b.rollouts(ctx, "rollout of 60 Deployments with 8 Secrets each", rolloutRuns, site{name: "quick", deployments: 60, replicas: 2}, 8)
+}
+
+// far measures on a long way.
+func (b *bench) far(ctx context.Context, runs int) error {
+	proxy, err := faultproxy.Start(ctx, b.config, faultproxy.Options{RTT: 20 * time.Millisecond, NoBodies: true})
 	if err != nil {
 		return err
 	}
 	defer proxy.Close()
-	b.kubeconfig = filepath.Join(work, "far")
+	b.kubeconfig = filepath.Join(b.work, "far")
 	if err := proxy.Kubeconfig(b.kubeconfig, "localkube", "localkube"); err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (w *walker) stage(ctx context.Context, kinds []Kind, stage int) error {
 	}
 	parts := make([][]part[looked], len(batch))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(walkParallel * listParallel / min(listParallel, len(w.namespaces)))
+	group.SetLimit(walkParallel * listParallel / max(1, min(listParallel, len(w.namespaces))))
 	for i, source := range batch {
 		group.Go(func() (err error) {
 			parts[i], err = source.in(ctx, w.namespaces)
