@@ -209,5 +209,5 @@ func (a *app) reportDropped(o *retireOptions, d *action.KeyDrop) {
 	for _, held := range d.Holding() {
 		a.console.note("%s", hint.Format("secret/%s in namespace %s still holds it: it leaves with the keyring of the next rotation, or at once, with another restart of the pods, by kubectl fernet rollout%s --drop-previous", held.Name, held.Namespace, flag))
 	}
-	a.console.note("tokens under it in git, in backups of etcd and in the ledger stay readable with it; programs that read Secrets through the API, and Helm's history, could not be looked at")
+	a.console.note("tokens under it in git, in backups of etcd and in the ledger stay readable with it; programs that read Secrets through the API could not be looked at")
 }

@@ -3,20 +3,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	core "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// enough is how many samples each rollout has to give.
+// enough is how many samples the slowest rollout has to give; the others only have to be in
+// them.
 const enough = 50
 
 // readyPods are those that take part in a sample.
@@ -26,7 +28,7 @@ type reader struct {
 	pods     core.PodInterface
 	secrets  core.SecretInterface
 	samples  int
-	rollouts map[string]int    // samples, by the two templates
+	rollouts map[string]int    // samples with pods of two templates, by the app
 	values   map[string]string // what each name opened to first
 	problems []string          // each once
 }
@@ -113,14 +115,18 @@ func (r *reader) count(pods readyPods, bad map[types.UID]error) {
 		return
 	}
 	r.samples++
-	templates := map[string]bool{}
+	templates := map[string]string{} // the first one of each app
+	sideBySide := map[string]bool{}
 	for _, pod := range pods {
-		if owner := metav1.GetControllerOf(&pod); owner != nil {
-			templates[owner.Name] = true
-		}
+		app, template := pod.Labels["app"], templateOf(pod)
+		first, seen := templates[app]
+		sideBySide[app] = sideBySide[app] || seen && first != template
+		templates[app] = template
 	}
-	if len(templates) > 1 {
-		r.rollouts[strings.Join(slices.Sorted(maps.Keys(templates)), " and ")]++
+	for app, two := range sideBySide {
+		if two {
+			r.rollouts[app]++
+		}
 	}
 	for _, err := range bad {
 		if !slices.Contains(r.problems, err.Error()) {
@@ -129,11 +135,16 @@ func (r *reader) count(pods readyPods, bad map[types.UID]error) {
 	}
 }
 
+// templateOf names the template that a pod was made of.
+func templateOf(pod corev1.Pod) string {
+	return cmp.Or(pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey], pod.Labels[appsv1.ControllerRevisionHashLabelKey])
+}
+
 // report says what was seen.
 func (r *reader) report() []string {
 	lines := []string{fmt.Sprintf("%d samples of all Ready pods", r.samples)}
-	for _, templates := range slices.Sorted(maps.Keys(r.rollouts)) {
-		lines = append(lines, fmt.Sprintf("%d of them with pods of %s side by side", r.rollouts[templates], templates))
+	for _, app := range slices.Sorted(maps.Keys(r.rollouts)) {
+		lines = append(lines, fmt.Sprintf("%d of them with old and new pods of %s side by side", r.rollouts[app], app))
 	}
 	return append(lines, r.problems...)
 }
@@ -146,10 +157,8 @@ func (r *reader) verdict() error {
 	case len(r.rollouts) == 0:
 		return errors.New("there was no rollout")
 	}
-	for templates, n := range r.rollouts {
-		if n < enough {
-			return fmt.Errorf("only %d samples with pods of %s side by side, want %d", n, templates, enough)
-		}
+	if most := slices.Max(slices.Collect(maps.Values(r.rollouts))); most < enough {
+		return fmt.Errorf("only %d samples with old and new pods side by side, want %d", most, enough)
 	}
 	return nil
 }

@@ -45,11 +45,10 @@ func variable(name, secret, key string) corev1.EnvVar {
 func pod(ring, token string) corev1.Pod {
 	source := corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: token}}}
 	from := corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: token}}}
-	yes := true
 	return corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: ring + "-" + token, UID: types.UID(ring + token),
-			OwnerReferences: []metav1.OwnerReference{{Name: ring, Controller: &yes}},
+			Labels: map[string]string{"app": "web", "pod-template-hash": ring},
 		},
 		Spec: corev1.PodSpec{
 			Volumes: []corev1.Volume{
