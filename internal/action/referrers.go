@@ -75,6 +75,9 @@ func (r referrers) used() map[string][]string {
 			used[f.Secret] = append(used[f.Secret], root)
 		}
 	}
+	for _, roots := range used {
+		slices.Sort(roots)
+	}
 	return used
 }
 

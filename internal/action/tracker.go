@@ -115,8 +115,9 @@ func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.
 		p := now.Progress()
 		reverted, _ := now.Reverted(rename)
 		if p.Text != said {
-			tell(p.Text)
-			said = p.Text
+			if said = p.Text; p.State != workload.Manual { // which is told as the result
+				tell(p.Text)
+			}
 			still.Reset(patience)
 		}
 		switch {

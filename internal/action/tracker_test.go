@@ -93,7 +93,7 @@ func TestTrackerAwaits(t *testing.T) {
 			first: shot{generation: 2, observed: 1, updated: 2, available: 1, gaveUp: before},
 			film:  []shot{{generation: 2, observed: 2, updated: 1, old: 1, available: 1, gaveUp: before}, done}, state: workload.Done, told: 3},
 		{name: "it had given up before", first: shot{generation: 2, observed: 2, updated: 1, old: 1, available: 1, gaveUp: before}, state: workload.Failed, told: 1},
-		{name: "only somebody can go on", first: shot{generation: 2, observed: 1, paused: true}, state: workload.Manual, told: 1},
+		{name: "only somebody can go on", first: shot{generation: 2, observed: 1, paused: true}, state: workload.Manual, told: 0},
 		{name: "the old name again", first: first, film: []shot{{generation: 3, observed: 2, updated: 1, old: 2, available: 2, secret: "older-"}}, state: workload.Waiting, told: 2},
 		{name: "deleted", first: first, film: []shot{begun}, gone: true, err: errDeleted, state: workload.Waiting, told: 2},
 		{name: "deleted, and made anew", first: first, film: []shot{{generation: 1, observed: 1, updated: 2, available: 2, uid: "other"}}, err: errDeleted, state: workload.Waiting, told: 1},
@@ -111,7 +111,7 @@ func TestTrackerAwaits(t *testing.T) {
 			if !errors.Is(err, tc.err) || (err == nil) != (tc.err == nil) || now.Progress().State != tc.state || now.Generation < tc.first.generation {
 				t.Errorf("%v, %+v", err, now.Progress())
 			}
-			if len(told) > tc.told || len(told) == 0 || len(slices.Compact(slices.Clone(told))) != len(told) {
+			if len(told) > tc.told || len(told) == 0 && tc.told > 0 || len(slices.Compact(slices.Clone(told))) != len(told) {
 				t.Errorf("told %q", told)
 			}
 		})
