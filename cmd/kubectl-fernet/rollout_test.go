@@ -234,7 +234,9 @@ func TestInterruptedRollout(t *testing.T) {
 	p.kubectl("", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=2m")
 	p.kubectl(`{"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "huge"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "1001"}}]}}`, "create", "-f", "-") // new pods fit on no node
 	run := start(p.command(proxyKubeconfig(t, proxy), "rollout", "--yes", "--max-progressing", "1", "--apps-have-key", nextKeyID))
-	run.await(t, func() bool { return asked(proxy, http.MethodPatch, "/deployments/a-web") == 1 && p.names("a-web") == "secret-00-g2" })
+	run.await(t, func() bool {
+		return asked(proxy, http.MethodPatch, "/deployments/a-web") == 1 && p.names("a-web") == "secret-00-g2"
+	})
 	interrupt(t, run)
 	code, out := run.ended(t)
 	if code != 130 || !strings.HasSuffix(out, "interrupted: the same command finishes the work\n") {

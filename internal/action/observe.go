@@ -36,28 +36,6 @@ func newOnce() func() bool {
 	}
 }
 
-// outcome is what came of one of several things that were done side by side.
-type outcome[T any] struct {
-	value T
-	err   error
-}
-
-// sideBySideDo does something for each item, a few at a time, and gives what came of it in
-// the order of the items.
-func sideBySideDo[I, T any](items []I, do func(I) (T, error)) []outcome[T] {
-	outcomes := make([]outcome[T], len(items))
-	var group errgroup.Group
-	group.SetLimit(sideBySide)
-	for i, item := range items {
-		group.Go(func() error {
-			outcomes[i].value, outcomes[i].err = do(item)
-			return nil
-		})
-	}
-	_ = group.Wait() // each has an error of its own
-	return outcomes
-}
-
 // sight is what a look at one namespace gave.
 type sight struct {
 	view     plan.View

@@ -95,21 +95,26 @@ func uses(secrets ...string) workload.Workload {
 	return w
 }
 
-func TestRepoint(t *testing.T) {
-	generations := plan.Successors(situation{}.view(), none, judge, ring{}, sameValue)
-	maps.Copy(generations.Known, map[string]plan.Successor{
+// generations are some to repoint to.
+func generations() plan.Generations {
+	g := plan.Successors(situation{}.view(), none, judge, ring{}, sameValue)
+	maps.Copy(g.Known, map[string]plan.Successor{
 		"a": {Name: "a-g2", SameValue: true}, "b": {Name: "b-g2"}, "c": {Name: "c-g2"}, "same": {Name: "same-g2"}, "gone": {Name: "a-g2"}, "mended": {Name: "a-g2", SameValue: true},
 	})
-	maps.Copy(generations.Keys, map[string]string{"a": "k-old", "a-g2": "k-new", "b": "k-old", "b-g2": "k-new", "c": "k-old", "c-g2": "k-last", "same": "k-new", "same-g2": "k-new"})
-	maps.Copy(generations.Current, map[string]bool{"a-g2": true, "b-g2": true})
+	maps.Copy(g.Keys, map[string]string{"a": "k-old", "a-g2": "k-new", "b": "k-old", "b-g2": "k-new", "c": "k-old", "c-g2": "k-last", "same": "k-new", "same-g2": "k-new"})
+	maps.Copy(g.Current, map[string]bool{"a-g2": true, "b-g2": true})
 	for _, name := range strings.Fields("a b c same a-g2 b-g2 c-g2 same-g2") {
-		generations.Live[name] = true
+		g.Live[name] = true
 	}
-	generations.AddKeyring("key-g1", []string{"k-old"})
-	generations.MoveKeyring("key-g3", []string{"k-new", "k-old"})
-	generations.AddKeyring("bare-g1", []string{"k-new", "k-old"})
-	generations.MoveKeyring("bare-g2", []string{"k-new"})
-	generations.MoveKeyring("stale-g1", []string{"k-old"})
+	g.AddKeyring("key-g1", []string{"k-old"})
+	g.MoveKeyring("key-g3", []string{"k-new", "k-old"})
+	g.AddKeyring("bare-g1", []string{"k-new", "k-old"})
+	g.MoveKeyring("bare-g2", []string{"k-new"})
+	g.MoveKeyring("stale-g1", []string{"k-old"})
+	return g
+}
+
+func TestRepoint(t *testing.T) {
 	for _, tt := range []struct {
 		name, refs string
 		options    plan.RepointOptions
@@ -146,7 +151,7 @@ func TestRepoint(t *testing.T) {
 		{name: "with the values too", refs: "gone key-g1", options: plan.RepointOptions{Values: true}, rename: "gone->a-g2 key-g1->key-g3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations, tt.options)
+			got := plan.Repoint(uses(strings.Fields(tt.refs)...), generations(), tt.options)
 			var renamed []string
 			for _, from := range slices.Sorted(maps.Keys(got.Rename)) {
 				renamed = append(renamed, from+"->"+got.Rename[from])
