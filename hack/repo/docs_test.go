@@ -14,17 +14,20 @@ import (
 )
 
 // What these documents promise they prove by the name of a test, a script or a make
-// target. This holds the names against the tree.
+// target. This holds the names against the tree, and wants one in each row of the tables
+// whose last column is for them.
 func TestDocumentsNameTheirProofs(t *testing.T) {
 	there := proofsInTree(t)
 	for _, tt := range []struct {
 		document string
 		atLeast  int
+		rows     int // of tables whose last column is for proofs
 		rules    int // it has a section for each of R1, R2, …, with two proofs or more
 	}{
-		{"rotation.md", 20, 0},
-		{"ledger.md", 12, 0},
-		{"trust.md", 50, 10},
+		{"rotation.md", 50, 60, 0},
+		{"gitops.md", 3, 10, 0},
+		{"ledger.md", 12, 0, 0},
+		{"trust.md", 50, 0, 10},
 	} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", tt.document))
 		if err != nil {
@@ -38,6 +41,13 @@ func TestDocumentsNameTheirProofs(t *testing.T) {
 		}
 		if len(names) < tt.atLeast {
 			t.Errorf("docs/%s names only %d proofs: %q", tt.document, len(names), names)
+		}
+		rows, unproven := promises(string(text))
+		if rows < tt.rows {
+			t.Errorf("docs/%s: %d rows of tables with a column of proofs, want %d or more", tt.document, rows, tt.rows)
+		}
+		for _, row := range unproven {
+			t.Errorf("docs/%s: no proof in the last column of %s", tt.document, row)
 		}
 		sections := rules(string(text))
 		if len(sections) != tt.rules {
@@ -61,6 +71,28 @@ func rules(text string) map[int]string {
 		}
 	}
 	return sections
+}
+
+// promises counts the rows of the tables whose last column is "shown by", and gives those
+// that have no proof there.
+func promises(text string) (rows int, unproven []string) {
+	within := false
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.TrimSuffix(strings.TrimSpace(line), "|"), "|")
+		last := strings.TrimSpace(cells[len(cells)-1])
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			within = false
+		case last == "shown by":
+			within = true
+		case within && strings.HasPrefix(last, "---"): // the line below the header
+		case within:
+			if rows++; len(proofs(last)) == 0 {
+				unproven = append(unproven, strings.TrimSpace(line))
+			}
+		}
+	}
+	return rows, unproven
 }
 
 // proofs gives the tests, the scripts and the make targets that a text names.
@@ -109,6 +141,10 @@ func TestProofsAreFound(t *testing.T) {
 	got := proofs("This holds (`TestWall`, `no-such.txtar`). So does that (TestNoSuch; `make demo-rotate`).\nTests and what others make do not (`TestWall`).")
 	if want := []string{"TestNoSuch", "TestWall", "make demo-rotate", "no-such.txtar"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+	table := "| promise | shown by |\n|---|---|\n| proven by `TestWall` in one | `TestWall` |\n| `TestWall` proves another | |\n| none | by hand |\n\n| a | b |\n|---|---|\n| of no | such table |\n"
+	if rows, unproven := promises(table); rows != 3 || !slices.Equal(unproven, []string{"| `TestWall` proves another | |", "| none | by hand |"}) {
+		t.Errorf("%d rows, unproven %q", rows, unproven)
 	}
 	there := proofsInTree(t)
 	for name, want := range map[string]bool{"TestWall": true, "TestMain": false, "TestNoSuch": false, "rotate.txtar": true, "no-such.txtar": false, "make demo-rotate": true, "make no-such": false} {

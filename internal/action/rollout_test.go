@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,15 +30,21 @@ func (d *desk) run(name string, secrets ...string) {
 
 // runIn adds a Deployment, of whose one Pod so many are ready.
 func (d *desk) runIn(namespace, name string, ready int32, secrets ...string) {
-	one := int32(1)
-	w, _ := workload.Of(&appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name)}, Spec: appsv1.DeploymentSpec{Replicas: &one},
-		Status: appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: ready},
-	})
+	w := one(namespace, name, ready)
 	for _, secret := range secrets {
 		w.Template.Spec.Volumes = append(w.Template.Spec.Volumes, corev1.Volume{Name: secret, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}}})
 	}
 	d.cluster.workloads[namespace] = append(d.cluster.workloads[namespace], w)
+}
+
+// one is a Deployment with one Pod.
+func one(namespace, name string, ready int32) workload.Workload {
+	replicas := int32(1)
+	w, _ := workload.Of(&appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name)}, Spec: appsv1.DeploymentSpec{Replicas: &replicas},
+		Status: appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1, AvailableReplicas: ready},
+	})
+	return w
 }
 
 // reads gives the Secrets that the Pods of the workloads read, in order.
@@ -268,5 +275,72 @@ func TestDropPreviousWhereATokenNeedsIt(t *testing.T) {
 	findings, err := d.rollout(t.Context(), Rollout{DropPrevious: true})
 	if !errors.Is(err, errStepsFailed) || !findings && d.fates["web"] != Lacking || !slices.Equal(d.reads(), []string{"web fernet-key-g1", "web secret-a"}) {
 		t.Errorf("%v, %v, %q", err, d.fates, d.reads())
+	}
+}
+
+// slowly is a cluster in which a rollout is done only while as many as may be are under way.
+type slowly struct {
+	*memCluster
+	bound, left int
+
+	mutex sync.Mutex
+	under []workload.Workload // that were patched and are not done
+	most  int                 // that were under way
+}
+
+func (c *slowly) Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error) {
+	now, err := c.memCluster.Repoint(ctx, w, rename, dryRun)
+	if dryRun || err != nil {
+		return now, err
+	}
+	waiting := one(now.Namespace, now.Name, 0)
+	waiting.Template = now.Template
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.under = append(c.under, waiting)
+	c.most = max(c.most, len(c.under))
+	return waiting, nil
+}
+
+func (c *slowly) Follow(ctx context.Context, _ workload.Kind, namespace string, seen func(workload.Workload, bool)) error {
+	for ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond) // in which one too many may begin
+		c.mutex.Lock()
+		if len(c.under) >= min(c.bound, c.left) && c.left > 0 {
+			done := one(namespace, c.under[0].Name, 1)
+			done.Template = c.under[0].Template
+			c.under, c.left = c.under[1:], c.left-1
+			c.mutex.Unlock()
+			seen(done, false)
+			continue
+		}
+		c.mutex.Unlock()
+	}
+	return ctx.Err()
+}
+
+// As many workloads as were said are patched and not done, and one that is done makes room
+// for the next.
+func TestRolloutIsBounded(t *testing.T) {
+	for said, bound := range map[int]int{1: 1, 3: 3, 0: DefaultMaxProgressing} {
+		d := newDesk(t, threeEntries, "a")
+		d.changeValues()
+		for _, name := range strings.Fields("u v w x y z") {
+			d.run(name, "secret-a")
+		}
+		s, err := d.open(Rollout{}.Needs())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &slowly{memCluster: d.cluster, bound: bound, left: 6}
+		s.Cluster = c
+		p, err := Rollout{Values: true, MaxProgressing: said, WorkloadTimeout: time.Minute}.Plan(t.Context(), s)
+		if err != nil || p.Apply(t.Context()) != nil {
+			t.Fatal(err)
+		}
+		if c.most != bound || p.Summary() != "6 rolled out" {
+			t.Errorf("%d: at most %d under way, want %d; %s", said, c.most, bound, p.Summary())
+		}
+		s.Close()
 	}
 }
