@@ -88,11 +88,11 @@ func (o *diffOptions) validate(namespace string) error {
 
 // diffItem is one entry in the JSON form.
 type diffItem struct {
-	Namespace string       `json:"namespace"`
-	EnvKey    string       `json:"envKey"`
-	Secret    string       `json:"secret"`
-	State     plan.Outcome `json:"state"`
-	Reason    string       `json:"reason,omitempty"`
+	Namespace string     `json:"namespace"`
+	EnvKey    string     `json:"envKey"`
+	Secret    string     `json:"secret"`
+	State     plan.State `json:"state"`
+	Reason    string     `json:"reason,omitempty"`
 }
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
@@ -145,7 +145,7 @@ func (a *app) showValues(all []action.Difference) {
 		if !d.Differs() {
 			continue
 		}
-		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome, d.Row.Secret, d.Row.Namespace)
+		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome.Words(), d.Row.Secret, d.Row.Namespace)
 		if d.Live != nil {
 			fmt.Fprintf(a.Out, "- %s\n", strconv.Quote(d.Live.Reveal()))
 		}

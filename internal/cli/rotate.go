@@ -187,7 +187,7 @@ func (a *app) reportRotation(ctx context.Context, o *rotateOptions, s *action.Se
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
-	case count[plan.Failed]+count[plan.Foreign]+count[plan.Unsent] > 0:
+	case count[plan.Failed]+count[plan.Foreign]+count[plan.NotSent] > 0:
 		return errEntries
 	}
 	if o.dryRun == dryRunNone {
