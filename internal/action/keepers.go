@@ -30,7 +30,7 @@ var ways = map[usage.Class]plan.State{usage.Use: plan.InUse, usage.Manifest: pla
 // Keepers gives what keeps the Secrets that stay, by namespace, the strongest reasons first.
 func (p *RetirePlan) Keepers() (list []*Keeper) {
 	for _, item := range p.Items {
-		if item.Outcome == plan.Deleted || item.Outcome == plan.Failed || item.Outcome == plan.NotSent {
+		if !item.stays() {
 			continue
 		}
 		for _, f := range item.found {
@@ -47,6 +47,11 @@ func (p *RetirePlan) Keepers() (list []*Keeper) {
 		return cmp.Or(strings.Compare(x.Namespace, y.Namespace), slices.Index(order, x.Way)-slices.Index(order, y.Way), strings.Compare(x.Root, y.Root))
 	})
 	return list
+}
+
+// stays says that something keeps a Secret.
+func (r *Retired) stays() bool {
+	return r.Outcome != plan.Deleted && r.Outcome != plan.Failed && r.Outcome != plan.NotSent
 }
 
 // kept adds a finding to the keepers. Each revision is a way back of its own.

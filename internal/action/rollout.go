@@ -144,11 +144,23 @@ func (p *RolloutPlan) byHand(namespace string, found referrers) (steps []*Step) 
 	for _, root := range SortedKeys(named) {
 		kind, name, _ := strings.Cut(short(root), "/")
 		w := workload.Workload{Kind: workload.Kind(kind), Namespace: namespace, Name: name}
-		step := &Step{Repointing: plan.RepointNames(w, named[root], p.generations[namespace], p.options()), root: root}
+		step := &Step{Repointing: plan.RepointNames(w, named[root], p.generations[namespace], p.options()), root: root, kind: kindIn(found, root)}
 		step.State = step.first(p.verb.Force)
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+// kindIn gives the kind of an object as the API writes it, if it was looked at.
+func kindIn(found referrers, object string) string {
+	for _, f := range found.findings {
+		if f.Object() == object {
+			return f.Kind
+		}
+	}
+	kind, _, _ := strings.Cut(object, "/")
+	kind, _, _ = strings.Cut(kind, ".")
+	return kind
 }
 
 // fieldsIn gives where an object names Secrets.

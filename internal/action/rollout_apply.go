@@ -87,7 +87,7 @@ func (r *rollingOut) finished(i int) {
 // tellResult says what became of a workload, and the way out of a failure.
 func (r *rollingOut) tellResult(step *Step) {
 	s, w := r.session, step.Workload
-	s.did(w.Namespace, "%s %s", w, step.Text())
+	s.did(step.item(), w.String()+" "+step.Text())
 	switch {
 	case step.State == plan.Failed:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))

@@ -23,6 +23,7 @@ type Step struct {
 	Way       hint.Text // out of it
 	Unhealthy bool      // it was before
 
+	kind   string   // of what cannot be patched, as the API writes it
 	root   string   // of what cannot be patched: the object, with its group
 	fields []string // where the object that has to be changed instead names Secrets
 	sent   bool     // the patch

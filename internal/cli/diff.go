@@ -47,7 +47,6 @@ const diffExample = `  # the .env and the cluster
 type diffOptions struct {
 	workOptions
 	against         string
-	output          string
 	showValues, yes bool
 }
 
@@ -69,7 +68,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger (no cluster is needed)")
 	f.BoolVar(&o.showValues, "show-values", false, "show the values that differ, in plaintext")
 	f.BoolVar(&o.yes, "yes", false, "with --show-values: do not ask, even where the output is no terminal")
-	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
+	o.outputFlag(cmd, "json", "yaml")
 	return cmd
 }
 

@@ -88,6 +88,24 @@ func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decisio
 	return a.lines(s, o.dryRun, results)
 }
 
+// results tells what became of Secrets: lines on stdout, or with -o items of the report.
+func (a *app) results(s *action.Session, o *workOptions, results []plan.Decision) error {
+	for _, d := range results {
+		a.report(secretItem(s, d))
+	}
+	if o.output != "" {
+		return nil
+	}
+	return a.lines(s, o.dryRun, results)
+}
+
+// secretItem is the item of a Secret, with the way out.
+func secretItem(s *action.Session, d plan.Decision) action.Item {
+	item := action.ItemOf(d)
+	item.WayOut = wayOut(s, d)
+	return item
+}
+
 // lines prints a line an object.
 func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) error {
 	var out strings.Builder

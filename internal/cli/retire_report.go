@@ -35,7 +35,7 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 		if several {
 			where = " in " + item.Object.Namespace
 		}
-		fmt.Fprintf(a.Out, "secret/%s %s%s%s\n", item.Object.Name, retireWords(item.Outcome), where, o.dryRun.suffix())
+		a.did(&o.workOptions, p.Item(item), fmt.Sprintf("secret/%s %s%s", item.Object.Name, retireWords(item.Outcome), where))
 	}
 	for _, item := range p.Items {
 		switch item.Outcome {
@@ -49,12 +49,16 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 	}
 	a.reportKeepers(o, s, p)
 	a.explain(s, p.Skipped)
+	for _, d := range p.Skipped {
+		a.report(secretItem(s, d))
+	}
 	for _, namespace := range s.Target.Namespaces {
 		if kinds := p.Denied(namespace); len(kinds) > 0 {
 			a.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(kinds, ", "))
 		}
 	}
 	for _, r := range p.Returned {
+		a.report(action.ReturnedItem(r))
 		a.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", r.Name, r.Namespace)
 		a.console.hint(hint.Format("kubectl delete secret %s -n %s if nothing uses it", r.Name, r.Namespace))
 	}

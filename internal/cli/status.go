@@ -61,7 +61,6 @@ type statusOptions struct {
 	workOptions
 	allNamespaces       bool
 	maxAge, maxValueAge age
-	output              string
 }
 
 // age is a duration that may be given in days and weeks.
@@ -113,7 +112,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
 	f.Var(&o.maxAge, "max-age", "exit code 1 when a key is older, such as 90d")
 	f.Var(&o.maxValueAge, "max-value-age", "exit code 1 when a value is older, such as 52w")
-	f.StringVarP(&o.output, "output", "o", "", "wide, json, yaml or name")
+	o.outputFlag(cmd, "wide", "json", "yaml", "name")
 	return cmd
 }
 

@@ -20,7 +20,13 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // golden compares with a file in testdata/status.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("..", "..", "testdata", "status", name)
+	goldenIn(t, "status", name, got)
+}
+
+// goldenIn compares with a file in a folder of testdata.
+func goldenIn(t *testing.T, folder, name, got string) {
+	t.Helper()
+	path := filepath.Join("..", "..", "testdata", folder, name)
 	if *update {
 		put(t, path, got)
 	}
