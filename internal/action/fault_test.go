@@ -155,8 +155,8 @@ func failed(decisions []plan.Decision) bool {
 	return slices.ContainsFunc(decisions, func(d plan.Decision) bool { return d.Outcome != plan.Created && d.Outcome != plan.Unchanged })
 }
 
-func outcomes(decisions []plan.Decision) map[plan.Outcome]int {
-	count := map[plan.Outcome]int{}
+func outcomes(decisions []plan.Decision) map[plan.State]int {
+	count := map[plan.State]int{}
 	for _, d := range decisions {
 		count[d.Outcome]++
 	}

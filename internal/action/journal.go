@@ -165,7 +165,7 @@ func (s *Session) send(ctx context.Context, drafts []draft, verb hint.Text, judg
 // settle turns a planned create into its outcome. verb is what the user runs again.
 func settle(d *plan.Decision, result cluster.Result, interrupted bool, verb hint.Text, judge token.Judge) {
 	if interrupted && result.Fate == cluster.NotSent {
-		d.Outcome = plan.Unsent
+		d.Outcome = plan.NotSent
 		return
 	}
 	switch result.Fate {

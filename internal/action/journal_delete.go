@@ -109,7 +109,7 @@ func (r *Retired) settle(result cluster.DeleteResult, interrupted bool) {
 	case result.Fate == cluster.Gone:
 		r.deleted = true
 	case result.Fate == cluster.DeleteNotSent && interrupted:
-		r.Outcome = plan.Unsent
+		r.Outcome = plan.NotSent
 	default:
 		r.Outcome, r.Reason = plan.Failed, result.Err.Error()
 	}

@@ -14,7 +14,7 @@ import (
 
 // Keeper is what keeps Secrets of a namespace: all objects of one owner, in one way.
 type Keeper struct {
-	Way       plan.Outcome // InUse, InManifest, Mentioned or ForRollback
+	Way       plan.State // InUse, InManifest, Mentioned or ForRollback
 	Namespace string
 	Root      string   // the owner, as deployment.apps/web
 	Secrets   []string // their names
@@ -25,12 +25,12 @@ type Keeper struct {
 }
 
 // ways are what the classes of references make of a Secret.
-var ways = map[usage.Class]plan.Outcome{usage.Use: plan.InUse, usage.Manifest: plan.InManifest, usage.Mention: plan.Mentioned, usage.History: plan.ForRollback}
+var ways = map[usage.Class]plan.State{usage.Use: plan.InUse, usage.Manifest: plan.InManifest, usage.Mention: plan.Mentioned, usage.History: plan.History}
 
 // Keepers gives what keeps the Secrets that stay, by namespace, the strongest reasons first.
 func (p *RetirePlan) Keepers() (list []*Keeper) {
 	for _, item := range p.Items {
-		if item.Outcome == plan.Deleted || item.Outcome == plan.Failed || item.Outcome == plan.Unsent {
+		if !item.stays() {
 			continue
 		}
 		for _, f := range item.found {
@@ -42,11 +42,16 @@ func (p *RetirePlan) Keepers() (list []*Keeper) {
 	for _, k := range list {
 		k.Why = k.why()
 	}
-	order := []plan.Outcome{plan.InUse, plan.InManifest, plan.Mentioned, plan.ForRollback}
+	order := []plan.State{plan.InUse, plan.InManifest, plan.Mentioned, plan.History}
 	slices.SortStableFunc(list, func(x, y *Keeper) int {
 		return cmp.Or(strings.Compare(x.Namespace, y.Namespace), slices.Index(order, x.Way)-slices.Index(order, y.Way), strings.Compare(x.Root, y.Root))
 	})
 	return list
+}
+
+// stays says that something keeps a Secret.
+func (r *Retired) stays() bool {
+	return r.Outcome != plan.Deleted && r.Outcome != plan.Failed && r.Outcome != plan.NotSent
 }
 
 // kept adds a finding to the keepers. Each revision is a way back of its own.

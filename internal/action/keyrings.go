@@ -73,7 +73,7 @@ func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, rin
 	}
 	newest := keysecret.Newest(all, base)
 	if newest.Name != "" && (newest.Holds(ring) || !exactly && newest.Serves(ring)) {
-		s.did(namespace, "secret/%s unchanged", newest.Name)
+		s.did(keyringItem(namespace, newest.Name, newest.IDs[0], plan.Unchanged), "secret/"+newest.Name+" unchanged")
 		return nil
 	}
 	top := newest.Generation
@@ -98,7 +98,7 @@ func (s *Session) createKeyring(ctx context.Context, namespace, base string, rin
 			return fmt.Errorf("secret %s in namespace %q, for the keyring: %w", name, namespace, result.Err)
 		}
 	}
-	s.did(namespace, "secret/%s created", name)
+	s.did(keyringItem(namespace, name, ring.IDs()[0], plan.Created), "secret/"+name+" created")
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
@@ -216,8 +217,8 @@ type desk struct {
 	files   atomicfile.FS
 	said    []Event
 	mutex   sync.Mutex
-	order   []string        // of the workloads that were patched
-	fates   map[string]Fate // of the workloads of the last rollout, by name
+	order   []string              // of the workloads that were patched
+	fates   map[string]plan.State // of the workloads of the last rollout, by name
 	request Request
 }
 

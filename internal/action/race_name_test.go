@@ -36,7 +36,7 @@ func TestNameTakenBetweenLookAndCreate(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		theirs  string // their .env; empty: they have none
-		outcome plan.Outcome
+		outcome plan.State
 		rows    string // of ours about the name, after the planned one
 	}{
 		{"a colleague with the same value", env, plan.Unchanged, "learn created"},

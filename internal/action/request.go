@@ -110,6 +110,7 @@ type Event struct {
 	Kind        Kind
 	Text        string
 	Done, Total int
+	Item        Item // of Did: the same for a report
 }
 
 func (s *Session) note(format string, args ...any) {
@@ -131,13 +132,12 @@ func (s *Session) hint(way hint.Text) {
 	}
 }
 
-// did tells what was done in a namespace, which is named where there are several.
-func (s *Session) did(namespace, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+// did tells what was done, with the namespace where there are several.
+func (s *Session) did(item Item, text string) {
 	if len(s.Target.Namespaces) > 1 {
-		text += " in " + namespace
+		text += " in " + item.Namespace
 	}
-	s.Tell(Event{Kind: Did, Text: text})
+	s.Tell(Event{Kind: Did, Text: text, Item: item})
 }
 
 // progress tells that a count begins, and gives a function that counts.

@@ -60,7 +60,7 @@ type RetirePlan struct {
 // Retired is one Secret that could be deleted, and what is to become of it.
 type Retired struct {
 	plan.Retirement
-	Outcome plan.Outcome
+	Outcome plan.State
 	Reason  string
 
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
@@ -118,7 +118,7 @@ func (p *RetirePlan) Doomed() (items []*Retired) {
 }
 
 // Has says whether anything has this outcome.
-func (p *RetirePlan) Has(outcome plan.Outcome) bool {
+func (p *RetirePlan) Has(outcome plan.State) bool {
 	return slices.ContainsFunc(p.Items, func(item *Retired) bool { return item.Outcome == outcome })
 }
 

@@ -48,11 +48,11 @@ func TestRetireThatKeeps(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		spoil func(*desk)
-		want  plan.Outcome
+		want  plan.State
 	}{
 		{"used", used(usage.Use), plan.InUse},
-		{"needed to return", used(usage.History), plan.ForRollback},
-		{"Pods may not be listed", func(d *desk) { d.cluster.denied = []cluster.Kind{{Resource: "pods", PodHolding: true}} }, plan.Unseen},
+		{"needed to return", used(usage.History), plan.History},
+		{"Pods may not be listed", func(d *desk) { d.cluster.denied = []cluster.Kind{{Resource: "pods", PodHolding: true}} }, plan.Unproven},
 		{"a dry run", func(d *desk) { d.request.Mode = Client }, plan.Deleted},
 		{"a dry run of the API server", func(d *desk) { d.request.Mode = Server }, plan.Deleted},
 	} {

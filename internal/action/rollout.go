@@ -144,11 +144,23 @@ func (p *RolloutPlan) byHand(namespace string, found referrers) (steps []*Step) 
 	for _, root := range SortedKeys(named) {
 		kind, name, _ := strings.Cut(short(root), "/")
 		w := workload.Workload{Kind: workload.Kind(kind), Namespace: namespace, Name: name}
-		step := &Step{Repointing: plan.RepointNames(w, named[root], p.generations[namespace], p.options()), root: root}
-		step.Fate = step.first(p.verb.Force)
+		step := &Step{Repointing: plan.RepointNames(w, named[root], p.generations[namespace], p.options()), root: root, kind: kindIn(found, root)}
+		step.State = step.first(p.verb.Force)
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+// kindIn gives the kind of an object as the API writes it, if it was looked at.
+func kindIn(found referrers, object string) string {
+	for _, f := range found.findings {
+		if f.Object() == object {
+			return f.Kind
+		}
+	}
+	kind, _, _ := strings.Cut(object, "/")
+	kind, _, _ = strings.Cut(kind, ".")
+	return kind
 }
 
 // fieldsIn gives where an object names Secrets.
@@ -211,7 +223,7 @@ func (p *RolloutPlan) options() plan.RepointOptions {
 func (p *RolloutPlan) step(w workload.Workload) *Step {
 	g := p.generations[w.Namespace]
 	step := &Step{Repointing: plan.Repoint(w, g, p.options())}
-	step.Fate = step.first(p.verb.Force)
+	step.State = step.first(p.verb.Force)
 	mended := slices.ContainsFunc(SortedKeys(step.Rename), func(name string) bool { return !g.Live[name] })
 	step.Unhealthy = !mended && (w.Progress().State == workload.Waiting || w.Progress().State == workload.Failed)
 	return step
@@ -227,7 +239,7 @@ func (p *RolloutPlan) foresee(ctx context.Context) error {
 			group.Go(func() error {
 				_, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, true)
 				if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
-					step.fail(Denied, err)
+					step.fail(plan.Denied, err)
 				}
 				return nil
 			})
@@ -245,7 +257,7 @@ func (p *RolloutPlan) foresee(ctx context.Context) error {
 
 func (p *RolloutPlan) patches() (steps []*Step) {
 	for _, step := range p.Steps {
-		if step.Fate == ToPatch {
+		if step.State == plan.Patched {
 			steps = append(steps, step)
 		}
 	}
@@ -267,13 +279,13 @@ func (p *RolloutPlan) Unproven() (workloads []string) {
 
 // Failed says whether a patch was refused, or a rollout failed.
 func (p *RolloutPlan) Failed() bool {
-	return slices.ContainsFunc(p.Steps, func(step *Step) bool { return step.Fate.failed() })
+	return slices.ContainsFunc(p.Steps, func(step *Step) bool { return step.failed() })
 }
 
 // Findings says whether something is left to do.
 func (p *RolloutPlan) Findings() bool {
 	return p.Blind || slices.ContainsFunc(p.Steps, func(step *Step) bool {
-		return step.Fate.left() || len(step.Changed)+len(step.Unproven) > 0 || len(step.Rename) > 0 && step.Keeper() != ""
+		return step.left() || len(step.Changed)+len(step.Unproven) > 0 || len(step.Rename) > 0 && step.Keeper() != ""
 	})
 }
 
@@ -288,15 +300,15 @@ func (p *RolloutPlan) foretell(step *Step) {
 		s.line("broken: %s in namespace %q names %s: gone, and nothing proves that it had the current value", w, w.Namespace, hint.Few(step.Unproven))
 		s.hint("kubectl fernet rollout --update points it to the current value")
 	}
-	switch step.Fate {
-	case ByHand:
+	switch step.State {
+	case plan.ByHand:
 		s.line("%s in namespace %q names %s: %s %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), step.byHand(), hint.Few(step.Successors()))
-	case Lacking:
+	case plan.LacksKey:
 		s.line("lacks key %s: %s in namespace %q is not patched: nobody has said that its pods have that key", strings.Join(step.Lacking, ", "), w, w.Namespace)
-	case Denied:
+	case plan.Denied:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))
 		s.hint(step.Way)
-	case ToPatch:
+	case plan.Patched:
 		if step.Unhealthy {
 			s.line("unhealthy already: %s in namespace %q: %s; it is patched last", w, w.Namespace, w.Progress().Text)
 		}

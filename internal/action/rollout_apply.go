@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -77,7 +78,7 @@ func (r *rollingOut) finished(i int) {
 	defer r.mutex.Unlock()
 	step := r.Steps[i]
 	r.done[i] = true
-	r.failed = r.failed || step.Fate == Stuck || step.Fate == Denied
+	r.failed = r.failed || step.State == plan.Failed || step.State == plan.Denied
 	for ; r.told < len(r.Steps) && r.done[r.told]; r.told++ {
 		r.tellResult(r.Steps[r.told])
 	}
@@ -86,14 +87,14 @@ func (r *rollingOut) finished(i int) {
 // tellResult says what became of a workload, and the way out of a failure.
 func (r *rollingOut) tellResult(step *Step) {
 	s, w := r.session, step.Workload
-	s.did(w.Namespace, "%s %s", w, step.Text())
+	s.did(step.item(), w.String()+" "+step.Text())
 	switch {
-	case step.Fate == Stuck:
+	case step.State == plan.Failed:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))
 		s.hint(step.Way)
-	case step.Fate == Restart:
+	case step.State == plan.Restart:
 		s.note("%s: %s", w, step.Reason)
-	case step.Fate == ChangedBack:
+	case step.State == plan.ChangedBack:
 		s.line("changed back: %s in namespace %q names %s again: change it in the source of %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), step.Reason)
 	}
 }
@@ -108,17 +109,17 @@ func (r *rollingOut) stopped(ctx context.Context) bool {
 // carryOut patches one workload and waits for it.
 func (r *rollingOut) carryOut(ctx context.Context, step *Step) {
 	switch {
-	case step.Fate == ToPatch && r.session.Mode != Live:
+	case step.State == plan.Patched && r.session.Mode != Live:
 		return
-	case step.Fate == ToPatch && r.stopped(ctx):
-		step.Fate = Unsent
+	case step.State == plan.Patched && r.stopped(ctx):
+		step.State = plan.NotSent
 		return
-	case step.Fate == ToPatch:
+	case step.State == plan.Patched:
 		r.patch(ctx, step)
-		if step.Fate != Patched {
+		if step.State != plan.Patched {
 			return
 		}
-	case step.Fate != Unchanged:
+	case step.State != plan.Unchanged:
 		return
 	}
 	if r.session.Mode == Live && !r.verb.NoWait && step.waits() {
@@ -136,24 +137,24 @@ func (r *rollingOut) patch(ctx context.Context, step *Step) {
 	first := newOnce()
 	err := retry.OnError(staleBackoff, func(err error) bool { return errors.Is(err, cluster.ErrStale) }, func() error {
 		if !first() {
-			if err := r.again(ctx, step); err != nil || step.Fate != ToPatch {
+			if err := r.again(ctx, step); err != nil || step.State != plan.Patched {
 				return err
 			}
 		}
 		now, err := r.session.Cluster.Repoint(ctx, step.Workload, step.Rename, false)
 		if err == nil {
 			step.back = step.Workload.Back(step.Rename)
-			step.Workload, step.Fate, step.sent = now, Patched, true
+			step.Workload, step.State, step.sent = now, plan.Patched, true
 		}
 		return err
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && !errors.Is(err, cluster.ErrDoubtful):
-		step.Fate = Unsent
+		step.State = plan.NotSent
 	case apierrors.IsNotFound(err):
-		step.Fate = Gone
+		step.State = plan.NotThere
 	case err != nil:
-		step.fail(Stuck, err)
+		step.fail(plan.Failed, err)
 	}
 }
 
@@ -167,7 +168,7 @@ func (r *rollingOut) again(ctx context.Context, step *Step) error {
 	unhealthy := step.Unhealthy
 	*step = *r.step(w)
 	step.Unhealthy = unhealthy
-	if step.Fate == Lacking {
+	if step.State == plan.LacksKey {
 		return fmt.Errorf("it was changed meanwhile, and its pods are not known to have key %s", strings.Join(step.Lacking, ", "))
 	}
 	return nil
@@ -195,19 +196,19 @@ func (r *rollingOut) judge(ctx context.Context, step *Step, now workload.Workloa
 	reverted, manager := now.Reverted(step.Rename)
 	switch {
 	case errors.Is(err, errDeleted):
-		step.Fate = Gone
+		step.State = plan.NotThere
 	case step.sent && len(reverted) > 0:
-		step.Fate, step.Reason = ChangedBack, cmp.Or(step.Keeper(), manager, "another process")
+		step.State, step.Reason = plan.ChangedBack, cmp.Or(step.Keeper(), manager, "another process")
 	case err == nil && p.State == workload.Done:
-		step.Fate = RolledOut
+		step.State = plan.RolledOut
 	case err == nil && p.State == workload.Manual:
-		step.Fate, step.Reason = Restart, p.Text
+		step.State, step.Reason = plan.Restart, p.Text
 	case ctx.Err() != nil:
 		if step.Reason = "not waited for"; !step.sent {
-			step.Fate = Unsent
+			step.State = plan.NotSent
 		}
 	case step.Unhealthy, !step.sent:
-		step.Fate, step.Reason = Unhealthy, p.Text
+		step.State, step.Reason = plan.Unhealthy, p.Text
 	default:
 		r.stuck(ctx, step, now, err)
 	}
@@ -217,7 +218,7 @@ func (r *rollingOut) judge(ctx context.Context, step *Step, now workload.Workloa
 // to undo it.
 func (r *rollingOut) stuck(ctx context.Context, step *Step, now workload.Workload, err error) {
 	w := step.Workload
-	step.Fate, step.Reason = Stuck, "the rollout has not succeeded: "+now.Progress().Text
+	step.State, step.Reason = plan.Failed, "the rollout has not succeeded: "+now.Progress().Text
 	undo := hint.Format("kubectl patch -n %s %s --type=json -p %s", w.Namespace, w, string(step.back))
 	for _, pod := range r.notReady(ctx, w) {
 		undo += hint.Format("; then kubectl delete pod -n %s %s if it is still not Ready", w.Namespace, pod)

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -69,9 +70,9 @@ func (d *desk) rollout(ctx context.Context, verb Rollout) (findings bool, err er
 		return false, err
 	}
 	err = p.Apply(ctx)
-	d.fates = map[string]Fate{}
+	d.fates = map[string]plan.State{}
 	for _, step := range p.Steps {
-		d.fates[step.Workload.Name] = step.Fate
+		d.fates[step.Workload.Name] = step.State
 	}
 	if p.Failed() {
 		err = cmp.Or(err, errStepsFailed)
@@ -149,11 +150,11 @@ func TestRolloutOfWhatOthersChange(t *testing.T) {
 			}
 		}
 		_, err := d.rollout(t.Context(), Rollout{Values: true, MaxProgressing: 1})
-		want, fate := []string{"first secret-a-g2", "second secret-a-g2"}, RolledOut
+		want, fate := []string{"first secret-a-g2", "second secret-a-g2"}, plan.RolledOut
 		if failed {
-			want[0], fate = "first secret-a", Stuck
+			want[0], fate = "first secret-a", plan.Failed
 		}
-		if (err != nil) != failed || tries != min(changes+1, 5) || !slices.Equal(d.reads(), want) || d.fates["first"] != fate || d.fates["second"] != RolledOut {
+		if (err != nil) != failed || tries != min(changes+1, 5) || !slices.Equal(d.reads(), want) || d.fates["first"] != fate || d.fates["second"] != plan.RolledOut {
 			t.Errorf("%d changes: %v after %d patches, %q, %v", changes, err, tries, d.reads(), d.fates)
 		}
 	}
@@ -186,27 +187,27 @@ func TestRolloutFates(t *testing.T) {
 		name     string
 		verb     Rollout
 		spoil    func(*desk)
-		want     map[string]Fate
+		want     map[string]plan.State
 		failed   bool
 		findings bool
 	}{
-		{name: "all go", want: map[string]Fate{"agent": RolledOut, "db": RolledOut, "web": RolledOut}},
-		{name: "admission denies one", spoil: func(d *desk) { d.cluster.denies["agent"] = errFault }, want: map[string]Fate{"agent": Denied, "db": RolledOut, "web": RolledOut}, failed: true},
-		{name: "a dry run in doubt decides nothing", spoil: func(d *desk) { d.cluster.denies["agent"] = cluster.ErrDoubtful }, want: map[string]Fate{"agent": RolledOut, "db": RolledOut, "web": RolledOut}},
+		{name: "all go", want: map[string]plan.State{"agent": plan.RolledOut, "db": plan.RolledOut, "web": plan.RolledOut}},
+		{name: "admission denies one", spoil: func(d *desk) { d.cluster.denies["agent"] = errFault }, want: map[string]plan.State{"agent": plan.Denied, "db": plan.RolledOut, "web": plan.RolledOut}, failed: true},
+		{name: "a dry run in doubt decides nothing", spoil: func(d *desk) { d.cluster.denies["agent"] = cluster.ErrDoubtful }, want: map[string]plan.State{"agent": plan.RolledOut, "db": plan.RolledOut, "web": plan.RolledOut}},
 		{name: "after a failure nothing more, if so said", verb: Rollout{FailFast: true, MaxProgressing: 1}, spoil: func(d *desk) { d.cluster.at, d.cluster.fault = d.cluster.writes+1, refused },
-			want: map[string]Fate{"agent": Stuck, "db": Unsent, "web": Unsent}, failed: true, findings: true},
+			want: map[string]plan.State{"agent": plan.Failed, "db": plan.NotSent, "web": plan.NotSent}, failed: true, findings: true},
 		{name: "one that was unhealthy before comes last", verb: Rollout{MaxProgressing: 1}, spoil: func(d *desk) {
 			d.cluster.workloads["a"] = slices.DeleteFunc(d.cluster.workloads["a"], func(w workload.Workload) bool { return w.Name == "agent" })
 			d.runIn("a", "agent", 0, "secret-a")
 			d.cluster.patched = func(w workload.Workload, _ map[string]string) { d.order = append(d.order, w.Name) }
-		}, want: map[string]Fate{"agent": Unhealthy, "db": RolledOut, "web": RolledOut}, findings: true},
-		{name: "one is changed back", spoil: func(d *desk) { d.cluster.reverts["db"] = true }, want: map[string]Fate{"agent": RolledOut, "db": ChangedBack, "web": RolledOut}, findings: true},
-		{name: "those that were named", verb: Rollout{Only: []string{"deployment/web"}}, want: map[string]Fate{"web": RolledOut}},
-		{name: "but for those", verb: Rollout{Skip: []string{"deployment/web"}}, want: map[string]Fate{"agent": RolledOut, "db": RolledOut}},
-		{name: "by a selector", verb: Rollout{Selector: labels.SelectorFromSet(labels.Set{"tier": "none"})}, want: map[string]Fate{}},
-		{name: "patched only", verb: Rollout{NoWait: true}, want: map[string]Fate{"agent": Patched, "db": Patched, "web": Patched}},
-		{name: "one is owned", spoil: func(d *desk) { d.cluster.workloads["a"][0].Owner = "Shop/x" }, want: map[string]Fate{"agent": LeftAlone, "db": RolledOut, "web": RolledOut}, findings: true},
-		{name: "one names what is gone too", spoil: func(d *desk) { d.run("old", "secret-a-g0", "secret-b-g7") }, want: map[string]Fate{"agent": RolledOut, "db": RolledOut, "web": RolledOut}},
+		}, want: map[string]plan.State{"agent": plan.Unhealthy, "db": plan.RolledOut, "web": plan.RolledOut}, findings: true},
+		{name: "one is changed back", spoil: func(d *desk) { d.cluster.reverts["db"] = true }, want: map[string]plan.State{"agent": plan.RolledOut, "db": plan.ChangedBack, "web": plan.RolledOut}, findings: true},
+		{name: "those that were named", verb: Rollout{Only: []string{"deployment/web"}}, want: map[string]plan.State{"web": plan.RolledOut}},
+		{name: "but for those", verb: Rollout{Skip: []string{"deployment/web"}}, want: map[string]plan.State{"agent": plan.RolledOut, "db": plan.RolledOut}},
+		{name: "by a selector", verb: Rollout{Selector: labels.SelectorFromSet(labels.Set{"tier": "none"})}, want: map[string]plan.State{}},
+		{name: "patched only", verb: Rollout{NoWait: true}, want: map[string]plan.State{"agent": plan.Patched, "db": plan.Patched, "web": plan.Patched}},
+		{name: "one is owned", spoil: func(d *desk) { d.cluster.workloads["a"][0].Owner = "Shop/x" }, want: map[string]plan.State{"agent": plan.Left, "db": plan.RolledOut, "web": plan.RolledOut}, findings: true},
+		{name: "one names what is gone too", spoil: func(d *desk) { d.run("old", "secret-a-g0", "secret-b-g7") }, want: map[string]plan.State{"agent": plan.RolledOut, "db": plan.RolledOut, "web": plan.RolledOut}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newDesk(t, threeEntries, "a")
@@ -253,16 +254,16 @@ func TestRolloutKeepsTheKeyring(t *testing.T) {
 	had := keyrings(d)
 	d.run("web", had[len(had)-1], "secret-a-g2")
 	put(t, DefaultEnv, newValues.Replace(threeEntries)) // as retire leaves it
-	if _, err := d.rollout(t.Context(), Rollout{}); err != nil || !slices.Equal(keyrings(d), had) || d.fates["web"] != Unchanged {
+	if _, err := d.rollout(t.Context(), Rollout{}); err != nil || !slices.Equal(keyrings(d), had) || d.fates["web"] != plan.Unchanged {
 		t.Errorf("%v, %v, %q", err, d.fates, keyrings(d))
 	}
-	if _, err := d.rollout(t.Context(), Rollout{DropPrevious: true}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != RolledOut {
+	if _, err := d.rollout(t.Context(), Rollout{DropPrevious: true}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != plan.RolledOut {
 		t.Errorf("%v, %v, %q", err, d.fates, keyrings(d))
 	}
-	if _, err := d.rollout(t.Context(), Rollout{DropPrevious: true}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != Unchanged {
+	if _, err := d.rollout(t.Context(), Rollout{DropPrevious: true}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != plan.Unchanged {
 		t.Errorf("again: %v, %v, %q", err, d.fates, keyrings(d))
 	}
-	if _, err := d.rollout(t.Context(), Rollout{}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != Unchanged {
+	if _, err := d.rollout(t.Context(), Rollout{}); err != nil || len(keyrings(d)) != len(had)+1 || d.fates["web"] != plan.Unchanged {
 		t.Errorf("and without: %v, %v, %q", err, d.fates, keyrings(d))
 	}
 }
@@ -273,7 +274,7 @@ func TestDropPreviousWhereATokenNeedsIt(t *testing.T) {
 	d.changeKeys()
 	d.run("web", "fernet-key-g1", "secret-a")
 	findings, err := d.rollout(t.Context(), Rollout{DropPrevious: true})
-	if !errors.Is(err, errStepsFailed) || !findings && d.fates["web"] != Lacking || !slices.Equal(d.reads(), []string{"web fernet-key-g1", "web secret-a"}) {
+	if !errors.Is(err, errStepsFailed) || !findings && d.fates["web"] != plan.LacksKey || !slices.Equal(d.reads(), []string{"web fernet-key-g1", "web secret-a"}) {
 		t.Errorf("%v, %v, %q", err, d.fates, d.reads())
 	}
 }

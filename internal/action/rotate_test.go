@@ -47,7 +47,7 @@ func TestNewKeyWhereAPreviousOneIsNewer(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		verb    Rotate
-		outcome plan.Outcome
+		outcome plan.State
 		there   int
 	}{
 		{"as it is", Rotate{}, plan.Superseded, 6},

@@ -26,7 +26,7 @@ func TestWhatComesOfACreate(t *testing.T) {
 		result      cluster.Result
 		interrupted bool
 		verdict     token.Verdict
-		outcome     plan.Outcome
+		outcome     plan.State
 		reason      string
 		state       ledger.State // of the row; empty: none
 		operation   ledger.Operation
@@ -38,7 +38,7 @@ func TestWhatComesOfACreate(t *testing.T) {
 		{"nobody knows", cluster.Result{Fate: cluster.Doubtful, Err: err}, false, holds, plan.Failed, "cause; whether it was created is not known, push again to find out", "", "", ""},
 		{"it is there, and being deleted", cluster.Result{Fate: cluster.Doubtful, Err: err, Object: there}, false, holds, plan.Failed, "cause", "", "", ""},
 		{"its namespace refuses everything", cluster.Result{Fate: cluster.NotSent, Err: err}, false, holds, plan.Failed, "not sent: cause", "", "", ""},
-		{"Ctrl-C came before its turn", cluster.Result{Fate: cluster.NotSent, Err: err}, true, holds, plan.Unsent, "", "", "", ""},
+		{"Ctrl-C came before its turn", cluster.Result{Fate: cluster.NotSent, Err: err}, true, holds, plan.NotSent, "", "", "", ""},
 		{"a colleague pushed the same value", cluster.Result{Fate: cluster.Taken, Object: there}, false, holds, plan.Unchanged, "", ledger.Created, ledger.Learn, "theirs"},
 		{"a colleague pushed another value", cluster.Result{Fate: cluster.Taken, Object: there}, false, other, plan.Differs, "somebody pushed another value at the same moment", "", "", ""},
 		{"a stranger took the name", cluster.Result{Fate: cluster.Taken, Object: there}, false, token.Verdict{}, plan.Foreign, "somebody created a Secret of that name at the same moment", "", "", ""},

@@ -3,6 +3,7 @@
 package action
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,43 +15,15 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
-// Fate is what is to become of a workload in a rollout, or became of it.
-type Fate string
-
-// The fates. ToPatch and Unchanged are those before the first patch.
-const (
-	ToPatch     Fate = "to patch"
-	Unchanged   Fate = "unchanged"    // nothing to rename, and nothing to wait for
-	RolledOut   Fate = "rolled out"   // the new references are there, and the rollout is done
-	Patched     Fate = "patched"      // not waited for
-	Restart     Fate = "restart"      // patched, and its pods take that only by hand
-	Unhealthy   Fate = "unhealthy"    // it was so before, and is
-	ChangedBack Fate = "changed back" // the old references are there again
-	LeftAlone   Fate = "left"         // to who keeps it as its source says
-	ByHand      Fate = "by hand"      // its template cannot be patched
-	Differs     Fate = "differs"      // what is older has another value
-	Lacking     Fate = "lacks key"    // its pods are not known to have the key that they would need
-	Denied      Fate = "denied"       // the API server refuses the patch
-	Stuck       Fate = "failed"       // the rollout failed, or its time is over
-	Gone        Fate = "gone"         // deleted meanwhile
-	Unsent      Fate = "not patched"  // interrupted, or something failed before
-)
-
-func (f Fate) failed() bool { return f == Lacking || f == Denied || f == Stuck }
-
-// left says that something is left to the user.
-func (f Fate) left() bool {
-	return f == LeftAlone || f == ByHand || f == Differs || f == ChangedBack || f == Unhealthy || f == Unsent
-}
-
 // Step is one workload of a rollout.
 type Step struct {
 	plan.Repointing
-	Fate      Fate
+	State     plan.State
 	Reason    string    // of a failure, or who changed it back
 	Way       hint.Text // out of it
 	Unhealthy bool      // it was before
 
+	kind   string   // of what cannot be patched, as the API writes it
 	root   string   // of what cannot be patched: the object, with its group
 	fields []string // where the object that has to be changed instead names Secrets
 	sent   bool     // the patch
@@ -86,26 +59,36 @@ func (s *Step) concerns() bool {
 	return len(s.Rename)+len(s.Changed)+len(s.Unproven) > 0 || s.Current
 }
 
-// first is the fate before the first patch.
-func (s *Step) first(force bool) Fate {
+// first is the state before the first patch.
+func (s *Step) first(force bool) plan.State {
 	switch {
 	case s.Patched(force):
-		return ToPatch
+		return plan.Patched
 	case len(s.Rename) == 0 && len(s.Changed)+len(s.Unproven) > 0:
-		return Differs
+		return plan.Differs
 	case len(s.Rename) == 0:
-		return Unchanged
+		return plan.Unchanged
 	case !s.Workload.Kind.Patchable():
-		return ByHand
+		return plan.ByHand
 	case s.Keeper() != "" && !force:
-		return LeftAlone
+		return plan.Left
 	default:
-		return Lacking
+		return plan.LacksKey
 	}
 }
 
-func (s *Step) fail(fate Fate, err error) {
-	s.Fate, s.Reason, s.Way = fate, err.Error(), hint.Of(err)
+// failed says that the rollout did not succeed.
+func (s *Step) failed() bool {
+	return s.State == plan.LacksKey || s.State == plan.Denied || s.State == plan.Failed
+}
+
+// left says that something is left to the user.
+func (s *Step) left() bool {
+	return slices.Contains([]plan.State{plan.Left, plan.ByHand, plan.Differs, plan.ChangedBack, plan.Unhealthy, plan.NotSent}, s.State)
+}
+
+func (s *Step) fail(state plan.State, err error) {
+	s.State, s.Reason, s.Way = state, err.Error(), hint.Of(err)
 }
 
 // waits says whether there is a rollout to wait for. A CronJob has none: its next Job takes
@@ -121,33 +104,33 @@ func (s *Step) Text() string {
 	if s.sent {
 		word = "patched"
 	}
-	switch s.Fate {
-	case RolledOut:
+	switch s.State {
+	case plan.RolledOut:
 		return word + " and rolled out"
-	case Restart:
+	case plan.Restart:
 		return word + ", restart it"
-	case Unhealthy:
+	case plan.Unhealthy:
 		return word + ", unhealthy as before"
-	case ChangedBack:
+	case plan.ChangedBack:
 		return word + ", changed back by " + s.Reason
-	case LeftAlone:
+	case plan.Left:
 		return "left to " + s.Keeper()
-	case ByHand:
+	case plan.ByHand:
 		return "cannot be patched"
-	case Lacking:
+	case plan.LacksKey:
 		return "not patched, lacks key " + strings.Join(s.Lacking, ", ")
-	case Denied:
+	case plan.Denied:
 		return "not patched, denied"
-	case Stuck:
+	case plan.Failed:
 		if !s.sent {
 			return "not patched"
 		}
 		return "patched, not rolled out"
-	case Gone, Differs:
-		return string(s.Fate)
-	case Unsent:
+	case plan.NotThere, plan.Differs:
+		return s.State.Words()
+	case plan.NotSent:
 		return "not patched"
-	case Patched, ToPatch:
+	case plan.Patched:
 		return "patched"
 	default:
 		return "unchanged"
@@ -175,7 +158,7 @@ func ParseWorkload(text string) (name string, ok bool) {
 // Lacking gives the keys that the Pods of workloads were not known to have.
 func (p *RolloutPlan) Lacking() (keys []string) {
 	for _, step := range p.Steps {
-		if step.Fate == Lacking || step.Fate == LeftAlone {
+		if step.State == plan.LacksKey || step.State == plan.Left {
 			keys = append(keys, step.Lacking...)
 		}
 	}
@@ -185,14 +168,18 @@ func (p *RolloutPlan) Lacking() (keys []string) {
 
 // Summary counts the workloads by what became of them; empty where there is one at most.
 func (p *RolloutPlan) Summary() string {
-	count := map[Fate]int{}
+	words := map[plan.State]string{plan.NotSent: "not patched"}
+	if p.session.Mode != Live {
+		words[plan.Patched] = "to patch"
+	}
+	count := map[plan.State]int{}
 	for _, step := range p.Steps {
-		count[step.Fate]++
+		count[step.State]++
 	}
 	var parts []string
-	for _, fate := range []Fate{ToPatch, RolledOut, Patched, Restart, Unchanged, Unhealthy, ChangedBack, LeftAlone, ByHand, Differs, Lacking, Denied, Stuck, Gone, Unsent} {
-		if count[fate] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count[fate], fate))
+	for _, state := range []plan.State{plan.RolledOut, plan.Patched, plan.Restart, plan.Unchanged, plan.Unhealthy, plan.ChangedBack, plan.Left, plan.ByHand, plan.Differs, plan.LacksKey, plan.Denied, plan.Failed, plan.NotThere, plan.NotSent} {
+		if count[state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[state], cmp.Or(words[state], state.Words())))
 		}
 	}
 	if len(p.Steps) < 2 {

@@ -62,6 +62,7 @@ type app struct {
 	verbose                    int
 	typed                      hint.Text       // the command line, for hints that extend it
 	session                    *action.Session // the last one that was opened
+	items                      []action.Item   // of its report
 }
 
 // Main runs the plugin with the arguments after its name and gives the exit code.

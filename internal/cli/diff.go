@@ -47,7 +47,6 @@ const diffExample = `  # the .env and the cluster
 type diffOptions struct {
 	workOptions
 	against         string
-	output          string
 	showValues, yes bool
 }
 
@@ -69,7 +68,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger (no cluster is needed)")
 	f.BoolVar(&o.showValues, "show-values", false, "show the values that differ, in plaintext")
 	f.BoolVar(&o.yes, "yes", false, "with --show-values: do not ask, even where the output is no terminal")
-	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
+	o.outputFlag(cmd, "json", "yaml")
 	return cmd
 }
 
@@ -88,11 +87,11 @@ func (o *diffOptions) validate(namespace string) error {
 
 // diffItem is one entry in the JSON form.
 type diffItem struct {
-	Namespace string       `json:"namespace"`
-	EnvKey    string       `json:"envKey"`
-	Secret    string       `json:"secret"`
-	State     plan.Outcome `json:"state"`
-	Reason    string       `json:"reason,omitempty"`
+	Namespace string     `json:"namespace"`
+	EnvKey    string     `json:"envKey"`
+	Secret    string     `json:"secret"`
+	State     plan.State `json:"state"`
+	Reason    string     `json:"reason,omitempty"`
 }
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
@@ -145,7 +144,7 @@ func (a *app) showValues(all []action.Difference) {
 		if !d.Differs() {
 			continue
 		}
-		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome, d.Row.Secret, d.Row.Namespace)
+		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome.Words(), d.Row.Secret, d.Row.Namespace)
 		if d.Live != nil {
 			fmt.Fprintf(a.Out, "- %s\n", strconv.Quote(d.Live.Reveal()))
 		}

@@ -19,7 +19,7 @@ import (
 // summaryWords are the words of the last line, in its order. The first five
 // always stand there, the others when they occur.
 var summaryWords = []struct {
-	outcome plan.Outcome
+	outcome plan.State
 	word    string
 	always  bool
 }{
@@ -35,7 +35,7 @@ var summaryWords = []struct {
 	{plan.Orphan, "orphaned", false},
 	{plan.Unproven, "unproven", false},
 	{plan.Blocked, "blocked", false},
-	{plan.Unsent, "not sent", false},
+	{plan.NotSent, "not sent", false},
 }
 
 // reportPush prints the products and the summary, and gives the error that makes
@@ -59,8 +59,8 @@ func (a *app) reportPush(ctx context.Context, o *pushOptions, s *action.Session,
 }
 
 // summary prints the last line.
-func (a *app) summary(results []plan.Decision) map[plan.Outcome]int {
-	count := map[plan.Outcome]int{}
+func (a *app) summary(results []plan.Decision) map[plan.State]int {
+	count := map[plan.State]int{}
 	for _, d := range results {
 		count[d.Outcome]++
 	}
@@ -88,6 +88,24 @@ func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decisio
 	return a.lines(s, o.dryRun, results)
 }
 
+// results tells what became of Secrets: lines on stdout, or with -o items of the report.
+func (a *app) results(s *action.Session, o *workOptions, results []plan.Decision) error {
+	for _, d := range results {
+		a.report(secretItem(s, d))
+	}
+	if o.output != "" {
+		return nil
+	}
+	return a.lines(s, o.dryRun, results)
+}
+
+// secretItem is the item of a Secret, with the way out.
+func secretItem(s *action.Session, d plan.Decision) action.Item {
+	item := action.ItemOf(d)
+	item.WayOut = wayOut(s, d)
+	return item
+}
+
 // lines prints a line an object.
 func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) error {
 	var out strings.Builder
@@ -95,10 +113,10 @@ func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) err
 		return !slices.Contains(s.Target.Namespaces, d.Row.Namespace)
 	})
 	for _, d := range results {
-		if d.Outcome == plan.Unsent {
+		if d.Outcome == plan.NotSent {
 			continue
 		}
-		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome)
+		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome.Words())
 		if several {
 			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
 		}
@@ -112,12 +130,12 @@ func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) err
 // share outcome and reason.
 func (a *app) explain(s *action.Session, results []plan.Decision) {
 	type cause struct {
-		outcome plan.Outcome
+		outcome plan.State
 		reason  string
 	}
 	names, order, first := map[cause][]string{}, []cause{}, map[cause]plan.Decision{}
 	for _, d := range results {
-		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.Unsent {
+		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.NotSent {
 			continue
 		}
 		c := cause{d.Outcome, d.Reason}
@@ -128,7 +146,7 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 		names[c] = append(names[c], d.Row.Secret)
 	}
 	for _, c := range order {
-		line := fmt.Sprintf("%s: %s: %s", c.outcome, hint.Few(names[c]), hint.OneLine(c.reason))
+		line := fmt.Sprintf("%s: %s: %s", c.outcome.Words(), hint.Few(names[c]), hint.OneLine(c.reason))
 		if c.outcome == plan.Failed || c.outcome == plan.Blocked {
 			line = fmt.Sprintf("error: secret/%s: %s", hint.Few(names[c]), hint.OneLine(c.reason))
 		}

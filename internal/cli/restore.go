@@ -69,6 +69,7 @@ func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra
 	f.StringVar(&o.fromCluster, "from-cluster", "", "the cluster, as the ledger names it, that is restored")
 	f.StringVar(&o.toNamespace, "to-namespace", "", "another namespace to restore to; needs the key")
 	f.StringVar(&o.keySecret, "key-secret", "", "the name, without its generation, of keyring Secrets that come back where workloads name them")
+	o.outputFlag(cmd, resultFormats...)
 	f.BoolVar(&o.yes, "yes", false, "bring back every keyring that workloads name; without a key: do not ask, goes with -n or --namespaces")
 	return cmd
 }
@@ -82,6 +83,9 @@ func (o *restoreOptions) validate(namespace string) error {
 			return err
 		}
 	}
+	if err := checkFormat(o.output, resultFormats...); err != nil {
+		return err
+	}
 	if err := checkKeySecret(o.keySecret); err != nil {
 		return err
 	}
@@ -89,13 +93,16 @@ func (o *restoreOptions) validate(namespace string) error {
 }
 
 func (a *app) restore(ctx context.Context, o *restoreOptions) error {
-	verb := action.Restore{FromCluster: o.fromCluster, ToNamespace: o.toNamespace, KeySecret: o.keySecret}
-	s, err := a.open(ctx, o.workOptions, verb.Needs())
+	s, err := a.open(ctx, o.workOptions, action.Restore{}.Needs())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	p, err := verb.Plan(ctx, s)
+	return a.ended(s, &o.workOptions, "RestoreReport", a.restoreIn(ctx, o, s))
+}
+
+func (a *app) restoreIn(ctx context.Context, o *restoreOptions, s *action.Session) error {
+	p, err := action.Restore{FromCluster: o.fromCluster, ToNamespace: o.toNamespace, KeySecret: o.keySecret}.Plan(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -156,11 +163,12 @@ func (a *app) reportKeyrings(p *action.RestorePlan) (findings bool) {
 }
 
 func (a *app) reportRestore(ctx context.Context, o *restoreOptions, s *action.Session, p *action.RestorePlan) error {
-	if err := a.lines(s, o.dryRun, p.Decisions); err != nil {
+	if err := a.results(s, &o.workOptions, p.Decisions); err != nil {
 		return err
 	}
 	a.explain(s, p.Decisions)
 	keyrings := a.reportKeyrings(p)
+	a.report(p.Absent()...)
 	count := a.summary(p.Decisions)
 	switch {
 	case ctx.Err() != nil:

@@ -81,7 +81,7 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 			if err := o.validate(*a.connect.Namespace); err != nil {
 				return err
 			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), "", func(ctx context.Context) error { return run(ctx, o) })
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -93,6 +93,7 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 	f.BoolVar(&o.skipClusterCheck, "skip-cluster-check", false, "drop the old key without a look at the Secrets of all namespaces")
 	f.StringArrayVar(&o.ignore, "ignore", nil, "what may be overlooked: history, mentions, manifests, with --strict a kind, or NAMESPACE/NAME of a mirrored copy; repeatable")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
+	o.outputFlag(cmd, resultFormats...)
 	return cmd
 }
 
@@ -108,6 +109,9 @@ func (o *retireOptions) validate(namespace string) error {
 	}
 	if kinds := o.ignored().Kinds; len(kinds) > 0 && !o.strict {
 		return withHint(fmt.Errorf("--ignore %s: no word, and no NAMESPACE/NAME; a kind goes with --strict", kinds[0]), "the words are history, mentions and manifests")
+	}
+	if err := checkFormat(o.output, resultFormats...); err != nil {
+		return err
 	}
 	return o.workOptions.validate(namespace)
 }
@@ -132,15 +136,19 @@ func (o *retireOptions) ignored() (i action.Ignore) {
 }
 
 func (a *app) retire(ctx context.Context, o *retireOptions) error {
-	verb := action.Retire{
-		Names: o.names, Strict: o.strict, Forget: o.forget, ForgetNamespaces: o.forgetNamespaces,
-		SkipClusterCheck: o.skipClusterCheck, Ignore: o.ignored(),
-	}
-	s, err := a.open(ctx, o.workOptions, verb.Needs())
+	s, err := a.open(ctx, o.workOptions, action.Retire{}.Needs())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	return a.ended(s, &o.workOptions, "RetireReport", a.retireIn(ctx, o, s))
+}
+
+func (a *app) retireIn(ctx context.Context, o *retireOptions, s *action.Session) error {
+	verb := action.Retire{
+		Names: o.names, Strict: o.strict, Forget: o.forget, ForgetNamespaces: o.forgetNamespaces,
+		SkipClusterCheck: o.skipClusterCheck, Ignore: o.ignored(),
+	}
 	p, err := verb.Plan(ctx, s)
 	if err != nil {
 		return err
@@ -183,11 +191,14 @@ func (a *app) dropKeys(ctx context.Context, o *retireOptions, p *action.RetirePl
 		}
 	}
 	if len(d.Reasons) > 0 {
+		a.report(d.Items(plan.Kept)...)
 		return true, nil
 	}
 	err = a.confirm(ctx, o.yes || o.dryRun != dryRunNone, fmt.Sprintf("nothing needs key %s any more: drop it from %s?", hint.Few(d.Keys), d.Path))
 	if errors.Is(err, errNotConfirmed) {
 		a.console.say("key kept: not confirmed")
+		d.Reasons = append(d.Reasons, action.Kept{Reason: "not confirmed"})
+		a.report(d.Items(plan.Kept)...)
 		return true, nil
 	}
 	if err != nil {
@@ -202,8 +213,8 @@ func (a *app) dropKeys(ctx context.Context, o *retireOptions, p *action.RetirePl
 
 // reportDropped says what is left of the keys that were dropped.
 func (a *app) reportDropped(o *retireOptions, d *action.KeyDrop) {
-	for _, id := range d.Keys {
-		fmt.Fprintf(a.Out, "key/%s dropped%s\n", id, o.dryRun.suffix())
+	for _, item := range d.Items(plan.Dropped) {
+		a.did(&o.workOptions, item, "key/"+item.Name+" dropped")
 	}
 	flag := action.EnvFlag(o.env)
 	for _, held := range d.Holding() {

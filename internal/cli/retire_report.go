@@ -35,7 +35,7 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 		if several {
 			where = " in " + item.Object.Namespace
 		}
-		fmt.Fprintf(a.Out, "secret/%s %s%s%s\n", item.Object.Name, item.Outcome, where, o.dryRun.suffix())
+		a.did(&o.workOptions, p.Item(item), fmt.Sprintf("secret/%s %s%s", item.Object.Name, retireWords(item.Outcome), where))
 	}
 	for _, item := range p.Items {
 		switch item.Outcome {
@@ -49,12 +49,16 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 	}
 	a.reportKeepers(o, s, p)
 	a.explain(s, p.Skipped)
+	for _, d := range p.Skipped {
+		a.report(secretItem(s, d))
+	}
 	for _, namespace := range s.Target.Namespaces {
 		if kinds := p.Denied(namespace); len(kinds) > 0 {
 			a.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(kinds, ", "))
 		}
 	}
 	for _, r := range p.Returned {
+		a.report(action.ReturnedItem(r))
 		a.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", r.Name, r.Namespace)
 		a.console.hint(hint.Format("kubectl delete secret %s -n %s if nothing uses it", r.Name, r.Namespace))
 	}
@@ -63,12 +67,20 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 	}
 }
 
+// retireWords says what retire made of a Secret.
+func retireWords(state plan.State) string {
+	if state == plan.Unproven {
+		return "kept, unproven"
+	}
+	return state.Words()
+}
+
 // keptLines is how many lines are written of what keeps the Secrets of a namespace.
 const keptLines = 20
 
 // reportKeepers says what keeps the Secrets that stay, a line an owner, and what to do next.
 func (a *app) reportKeepers(o *retireOptions, s *action.Session, p *action.RetirePlan) {
-	lines, kept := map[string]int{}, map[plan.Outcome]bool{}
+	lines, kept := map[string]int{}, map[plan.State]bool{}
 	for _, k := range p.Keepers() {
 		kept[k.Way] = true
 		if lines[k.Namespace]++; lines[k.Namespace] <= keptLines {
@@ -85,13 +97,13 @@ func (a *app) reportKeepers(o *retireOptions, s *action.Session, p *action.Retir
 		use = "take these references out where they stand"
 	}
 	for _, way := range []struct {
-		out  plan.Outcome
+		out  plan.State
 		hint hint.Text
 	}{
 		{plan.InUse, use},
 		{plan.InManifest, "change the names in these manifests and apply them; or " + a.typed + " --ignore manifests"},
 		{plan.Mentioned, "take the names out there; or " + a.typed + " --ignore mentions if they do not mean these Secrets"},
-		{plan.ForRollback, a.typed + " --ignore history gives the way back to those revisions up"},
+		{plan.History, a.typed + " --ignore history gives the way back to those revisions up"},
 	} {
 		if kept[way.out] {
 			a.console.hint(way.hint)
@@ -101,9 +113,9 @@ func (a *app) reportKeepers(o *retireOptions, s *action.Session, p *action.Retir
 
 // keeperLine is the line of a keeper.
 func keeperLine(k *action.Keeper, several bool) string {
-	word := string(k.Way)
-	if k.Way == plan.ForRollback {
-		word = "history"
+	word := k.Way.Words()
+	if k.Way == plan.History {
+		word = action.IgnoreHistory
 	}
 	if several {
 		word += " in " + k.Namespace
@@ -113,7 +125,7 @@ func keeperLine(k *action.Keeper, several bool) string {
 		secrets[i] = "secret/" + name
 	}
 	text := fmt.Sprintf("%s: %s by %s: %s", word, hint.Few(secrets), k.Root, k.Why)
-	if more := k.Places - 1; more > 0 && k.Way != plan.ForRollback {
+	if more := k.Places - 1; more > 0 && k.Way != plan.History {
 		text += fmt.Sprintf("; and in %s more", hint.Count(more, "place"))
 	}
 	return text

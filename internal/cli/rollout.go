@@ -116,7 +116,7 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 			if err := errors.Join(o.validate(), o.rolloutOptions.validate(), o.workOptions.validate(*a.connect.Namespace)); err != nil {
 				return err
 			}
-			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), "", func(ctx context.Context) error { return run(ctx, o) })
+			return a.eachContext(cmd.Context(), &o.workOptions, cmd.Name(), o.output, func(ctx context.Context) error { return run(ctx, o) })
 		},
 	}
 	f := cmd.Flags()
@@ -128,10 +128,14 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 	f.BoolVar(&o.values, "update", false, "let references follow to changed values too")
 	f.BoolVar(&o.dropPrevious, "drop-previous", false, "take the previous keys out of the keyring Secrets now: one more restart")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
+	o.outputFlag(cmd, resultFormats...)
 	return cmd
 }
 
 func (o *rolloutVerb) validate() error {
+	if err := checkFormat(o.output, resultFormats...); err != nil {
+		return err
+	}
 	for _, names := range []*[]string{&o.only, &o.skip} {
 		for i, name := range *names {
 			full, ok := action.ParseWorkload(name)
@@ -153,6 +157,10 @@ func (a *app) rolloutAlone(ctx context.Context, o *rolloutVerb) error {
 		return err
 	}
 	defer s.Close()
+	return a.ended(s, &o.workOptions, "RolloutReport", a.rolloutIn(ctx, o, s))
+}
+
+func (a *app) rolloutIn(ctx context.Context, o *rolloutVerb, s *action.Session) error {
 	if err := s.Start(); err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 		Long:    rotateLong,
 		Example: rotateExample,
 		Args:    noArguments,
-		RunE:    runsInContexts(a, o, &o.workOptions, new(string), run),
+		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)
@@ -78,6 +78,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 	f.BoolVar(&o.rollout, "rollout", false, "then point the workloads to the new generations, and wait")
 	f.StringVar(&o.keySecret, "key-secret", "", "keep the keyring too, as an immutable Secret of this name and its generations")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
+	o.outputFlag(cmd, resultFormats...)
 	return cmd
 }
 
@@ -87,6 +88,9 @@ func (o *rotateOptions) validate(namespace string) error {
 		return errors.New("--prepare only stages a key: leave out --abort, --new-key and --rollout")
 	case o.abort && (o.newKey || o.rollout || o.keySecret != ""):
 		return errors.New("--abort goes with no other step of a rotation")
+	}
+	if err := checkFormat(o.output, resultFormats...); err != nil {
+		return err
 	}
 	if err := checkKeySecret(o.keySecret); err != nil {
 		return err
@@ -105,21 +109,25 @@ func checkKeySecret(name string) error {
 	return nil
 }
 
-// rotate looks at the state and does what follows from it.
 func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
-	verb := action.Rotate{NewKey: o.newKey, KeySecret: o.keySecret}
-	s, err := a.open(ctx, o.workOptions, verb.Needs())
+	s, err := a.open(ctx, o.workOptions, action.Rotate{}.Needs())
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	step := a.rotateIn
 	switch {
 	case o.prepare:
-		return a.stageKey(ctx, o, s)
+		step = a.stageKey
 	case o.abort:
-		return a.abortRotation(ctx, o, s)
+		step = a.abortRotation
 	}
-	p, err := verb.Plan(ctx, s)
+	return a.ended(s, &o.workOptions, "RotateReport", step(ctx, o, s))
+}
+
+// rotateIn looks at the state and does what follows from it.
+func (a *app) rotateIn(ctx context.Context, o *rotateOptions, s *action.Session) error {
+	p, err := action.Rotate{NewKey: o.newKey, KeySecret: o.keySecret}.Plan(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -147,6 +155,9 @@ func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
 // blockedRotation says what keeps a rotation from being written.
 func (a *app) blockedRotation(s *action.Session, p *action.RotatePlan) error {
 	a.explain(s, p.Decisions())
+	for _, d := range p.Unwritten() {
+		a.report(secretItem(s, d))
+	}
 	if slices.ContainsFunc(p.Moves, func(m plan.Move) bool { return m.Outcome == plan.Blocked || m.Outcome == plan.Failed }) {
 		return errEntries
 	}
@@ -158,8 +169,14 @@ func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.
 	if err := p.Confirm(); err != nil {
 		return err
 	}
+	for _, d := range p.Decisions() {
+		a.report(secretItem(s, d))
+	}
 	if o.rollout || o.keySecret != "" {
 		return a.finishRotation(ctx, o, s)
+	}
+	for _, id := range s.Project.Keys.Previous() {
+		a.report(action.KeyItem(id, plan.Kept, false))
 	}
 	a.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
 		s.Target.Places(), p.Key, strings.Join(s.Project.Keys.Previous(), ", ")))
@@ -175,7 +192,7 @@ func nextSteps(o sourceOptions, id string) hint.Text {
 // reportRotation prints what came of the rotation and goes on to what follows it.
 func (a *app) reportRotation(ctx context.Context, o *rotateOptions, s *action.Session, p *action.RotatePlan) error {
 	results := p.Decisions()
-	if err := a.lines(s, o.dryRun, results); err != nil {
+	if err := a.results(s, &o.workOptions, results); err != nil {
 		return err
 	}
 	a.explain(s, results)
@@ -187,7 +204,7 @@ func (a *app) reportRotation(ctx context.Context, o *rotateOptions, s *action.Se
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
-	case count[plan.Failed]+count[plan.Foreign]+count[plan.Unsent] > 0:
+	case count[plan.Failed]+count[plan.Foreign]+count[plan.NotSent] > 0:
 		return errEntries
 	}
 	if o.dryRun == dryRunNone {
@@ -238,11 +255,11 @@ func (a *app) stageKey(ctx context.Context, o *rotateOptions, s *action.Session)
 	}
 	switch {
 	case thrownAway:
-		fmt.Fprintf(a.Out, "a new key staged%s\n", o.dryRun.suffix())
+		a.did(&o.workOptions, action.KeyItem("", plan.Staged, true), "a new key staged")
 	case p.Changes():
-		fmt.Fprintf(a.Out, "key/%s staged%s\n", p.Now, o.dryRun.suffix())
+		a.did(&o.workOptions, action.KeyItem(p.Now, plan.Staged, true), "key/"+p.Now+" staged")
 	default:
-		fmt.Fprintf(a.Out, "key/%s staged already%s\n", p.Now, o.dryRun.suffix())
+		a.did(&o.workOptions, action.KeyItem(p.Now, plan.Staged, false), "key/"+p.Now+" staged already")
 	}
 	if o.keySecret != "" {
 		if err := s.KeepKeyrings(ctx, o.keySecret); err != nil {
@@ -273,6 +290,7 @@ func (a *app) abortRotation(ctx context.Context, o *rotateOptions, s *action.Ses
 	if err := p.Apply(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Out, "key/%s current again%s\nkey/%s staged%s\n", p.Now, o.dryRun.suffix(), p.Was, o.dryRun.suffix())
+	a.did(&o.workOptions, action.KeyItem(p.Now, plan.Current, true), "key/"+p.Now+" current again")
+	a.did(&o.workOptions, action.KeyItem(p.Was, plan.Staged, true), "key/"+p.Was+" staged")
 	return nil
 }

@@ -61,7 +61,6 @@ type statusOptions struct {
 	workOptions
 	allNamespaces       bool
 	maxAge, maxValueAge age
-	output              string
 }
 
 // age is a duration that may be given in days and weeks.
@@ -113,7 +112,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
 	f.Var(&o.maxAge, "max-age", "exit code 1 when a key is older, such as 90d")
 	f.Var(&o.maxValueAge, "max-value-age", "exit code 1 when a value is older, such as 52w")
-	f.StringVarP(&o.output, "output", "o", "", "wide, json, yaml or name")
+	o.outputFlag(cmd, "wide", "json", "yaml", "name")
 	return cmd
 }
 
@@ -188,7 +187,7 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 
 // stateOf gives the state of an item.
 func stateOf(s plan.Status, wide bool) string {
-	state := string(s.State)
+	state := s.State.Words()
 	for _, gone := range s.Gone {
 		if wide {
 			state += ", " + gone.Secret + " is gone (" + strings.Join(gone.UsedBy, ",") + ")"
@@ -259,7 +258,7 @@ func (a *app) afterStatus(o *statusOptions, s *action.Session, r *action.StatusR
 	if future > 0 {
 		a.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", action.EnvFlag(o.env)))
 	}
-	if over+future+count[plan.StateBroken]+count[plan.StateMissing]+count[plan.StateUnfinished]+count[plan.StateRollout] > 0 {
+	if over+future+count[plan.Broken]+count[plan.Missing]+count[plan.Unfinished]+count[plan.ToRollOut] > 0 {
 		return errFindings
 	}
 	return nil
@@ -279,21 +278,21 @@ func (a *app) tellGone(item plan.Status) {
 func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.State]int, over int) hint.Text {
 	flags := action.EnvFlag(o.env)
 	switch {
-	case count[plan.StateMissing] > 0, slices.ContainsFunc(r.Items, plan.Status.NeedsRestore):
+	case count[plan.Missing] > 0, slices.ContainsFunc(r.Items, plan.Status.NeedsRestore):
 		return "kubectl fernet restore" + flags + " puts back what is missing"
 	case slices.ContainsFunc(r.Items, plan.Status.NeverThere):
 		return "kubectl fernet push" + flags + " creates what is not there"
-	case count[plan.StateUnfinished] > len(r.Forgotten):
+	case count[plan.Unfinished] > len(r.Forgotten):
 		return "kubectl fernet rotate" + flags + " finishes the rotation"
-	case count[plan.StateUnfinished] > 0:
+	case count[plan.Unfinished] > 0:
 		return ""
 	case slices.ContainsFunc(r.Items, func(item plan.Status) bool {
-		return item.State == plan.StateRollout || item.State == plan.StateBroken && !item.Retired()
+		return item.State == plan.ToRollOut || item.State == plan.Broken && !item.Retired()
 	}):
 		return "kubectl fernet rollout" + flags + " points the workloads to the current generations"
 	case over > 0:
 		return "kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags
-	case count[plan.StateRetire] > 0 || r.Previous:
+	case count[plan.ToRetire] > 0 || r.Previous:
 		return "kubectl fernet retire" + flags + " deletes what nothing uses any more"
 	default:
 		return ""

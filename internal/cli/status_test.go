@@ -20,7 +20,13 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // golden compares with a file in testdata/status.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("..", "..", "testdata", "status", name)
+	goldenIn(t, "status", name, got)
+}
+
+// goldenIn compares with a file in a folder of testdata.
+func goldenIn(t *testing.T, folder, name, got string) {
+	t.Helper()
+	path := filepath.Join("..", "..", "testdata", folder, name)
 	if *update {
 		put(t, path, got)
 	}
@@ -42,14 +48,14 @@ func statusItems() []plan.Status {
 	web, none := []string{"deployment/web", "pod/web-6d5c-x7x2p", "cronjob/tick"}, []string{}
 	return []plan.Status{
 		{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(400 * day), UsedBy: web,
-			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, Gone: []plan.Gone{}, OverAge: none, Future: none},
+			Older: []plan.Older{{Secret: "secret-a", KeyID: "k9876fedc", UsedBy: none}}, State: plan.ToRetire, Gone: []plan.Gone{}, OverAge: none, Future: none},
 		{Namespace: "prod", EnvKey: "SECRET_B", Secret: "secret-b-g3", Generation: 3, KeyID: "k0123abcd", KeySince: ago(100 * day), ValueSince: ago(2 * time.Hour), UsedBy: none,
-			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRollout, Gone: []plan.Gone{}, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.StateUnfinished, Gone: []plan.Gone{}, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.StateMissing, Gone: []plan.Gone{}, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateCurrent, Gone: []plan.Gone{}, OverAge: none, Future: none},
-		{Namespace: "prod", EnvKey: "SECRET_F", Secret: "secret-f-g2", Generation: 2, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.StateBroken, Gone: []plan.Gone{{Secret: "secret-f", UsedBy: web[:1]}}, OverAge: none, Future: none},
-		{Namespace: "prod", Keyring: "fernet-key", Secret: "fernet-key-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), UsedBy: web[:1], Older: []plan.Older{{Secret: "fernet-key-g1", KeyID: "k9876fedc", UsedBy: none}}, State: plan.StateRetire, Gone: []plan.Gone{}, OverAge: none, Future: none},
+			Older: []plan.Older{{Secret: "secret-b-g2", KeyID: "k9876fedc", UsedBy: []string{"statefulset/db"}}, {Secret: "secret-b", KeyID: "k9876fedc", UsedBy: none}}, State: plan.ToRollOut, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET-C", Secret: "secret-c", Generation: 1, KeyID: "k9876fedc", KeySince: ago(300 * day), ValueSince: ago(30 * time.Second), UsedBy: web[:1], Older: []plan.Older{}, State: plan.Unfinished, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_D", UsedBy: none, Older: []plan.Older{}, State: plan.Missing, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_E", Secret: "secret-e", Generation: 1, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.Current, Gone: []plan.Gone{}, OverAge: none, Future: none},
+		{Namespace: "prod", EnvKey: "SECRET_F", Secret: "secret-f-g2", Generation: 2, KeyID: "k0123abcd", UsedBy: none, Older: []plan.Older{}, State: plan.Broken, Gone: []plan.Gone{{Secret: "secret-f", UsedBy: web[:1]}}, OverAge: none, Future: none},
+		{Namespace: "prod", Keyring: "fernet-key", Secret: "fernet-key-g2", Generation: 2, KeyID: "k0123abcd", KeySince: ago(100 * day), UsedBy: web[:1], Older: []plan.Older{{Secret: "fernet-key-g1", KeyID: "k9876fedc", UsedBy: none}}, State: plan.ToRetire, Gone: []plan.Gone{}, OverAge: none, Future: none},
 	}
 }
 
@@ -142,7 +148,7 @@ func TestStatusOverAge(t *testing.T) {
 		{limit + 1, limit + 1, limit, 0, "key"},
 		{limit + 1, limit + 1, 0, limit, "value"},
 	} {
-		r, _, _ := newStatusRun([]plan.Status{{KeySince: ago(tc.key), ValueSince: ago(tc.value), State: plan.StateCurrent}, {State: plan.StateCurrent}}, "prod")
+		r, _, _ := newStatusRun([]plan.Status{{KeySince: ago(tc.key), ValueSince: ago(tc.value), State: plan.Current}, {State: plan.Current}}, "prod")
 		r.o.maxAge, r.o.maxValueAge = age(tc.keyMax), age(tc.valueMax)
 		r.judgeAges()
 		if got := strings.Join(r.report.Items[0].OverAge, " and "); got != tc.want || len(r.report.Items[1].OverAge) != 0 {
@@ -156,16 +162,16 @@ func TestStatusOverAge(t *testing.T) {
 
 // specialItems are broken ones, whose next step depends on what else is known.
 var specialItems = map[string]plan.Status{
-	"lost":     {State: plan.StateBroken, EnvKey: "SECRET_A", Secret: "secret-a", Missing: true},
-	"lostring": {State: plan.StateBroken, Keyring: "fernet-key"},
-	"unpushed": {State: plan.StateBroken, EnvKey: "SECRET_A"},
-	"retired":  {State: plan.StateBroken},
-	"newest":   {State: plan.StateBroken, EnvKey: "SECRET_A", Secret: "secret-a", Generation: 1, Gone: []plan.Gone{{Secret: "secret-a-g2"}}},
+	"lost":     {State: plan.Broken, EnvKey: "SECRET_A", Secret: "secret-a", Missing: true},
+	"lostring": {State: plan.Broken, Keyring: "fernet-key"},
+	"unpushed": {State: plan.Broken, EnvKey: "SECRET_A"},
+	"retired":  {State: plan.Broken},
+	"newest":   {State: plan.Broken, EnvKey: "SECRET_A", Secret: "secret-a", Generation: 1, Gone: []plan.Gone{{Secret: "secret-a-g2"}}},
 }
 
 // A Secret under an older key that was dropped too early needs that key, and no newer .env.
 func TestStatusOfAForgottenKey(t *testing.T) {
-	item := plan.Status{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a", KeyID: "k9876fedc", State: plan.StateUnfinished}
+	item := plan.Status{Namespace: "prod", EnvKey: "SECRET_A", Secret: "secret-a", KeyID: "k9876fedc", State: plan.Unfinished}
 	r, _, errOut := newStatusRun([]plan.Status{item}, "prod")
 	r.report.Forgotten = []plan.Status{item}
 	code := r.exit(r.next())

@@ -38,7 +38,7 @@ const verifyExample = `  # the namespaces that the ledger knows
 
 type verifyOptions struct {
 	workOptions
-	against, output string
+	against string
 }
 
 // newVerify makes the verb; run is a.verify, or what a test puts in its place.
@@ -57,7 +57,7 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 	o.contextsFlag(f)
 	_ = f.MarkHidden("dry-run") // nothing is ever written
 	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger: its rows alone (no cluster is needed)")
-	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
+	o.outputFlag(cmd, "json", "yaml")
 	return cmd
 }
 

@@ -29,6 +29,7 @@ type workOptions struct {
 	ignoreKeys  []string
 	parallel    int
 	dryRun      dryRun
+	output      string // -o
 }
 
 func (o *workOptions) addFlags(f *pflag.FlagSet) {
@@ -75,12 +76,12 @@ func (a *app) request(o workOptions) action.Request {
 	return action.Request{
 		Machine: a.machine, Env: o.env, Ledger: o.ledger, KeyFile: o.keyFile, Match: o.match, AllowEmpty: o.allowEmpty,
 		Target: a.where(o), SeveralClusters: len(o.contexts) > 0, SameCluster: o.sameCluster, IgnoreKeys: o.ignoreKeys,
-		Parallel: o.parallel, Mode: mode, Command: a.typed, Tell: func(e action.Event) { a.tell(e, o.dryRun) },
+		Parallel: o.parallel, Mode: mode, Command: a.typed, Tell: func(e action.Event) { a.tell(e, &o) },
 	}
 }
 
 // tell shows what a use case tells.
-func (a *app) tell(e action.Event, mode dryRun) {
+func (a *app) tell(e action.Event, o *workOptions) {
 	switch e.Kind {
 	case action.Aimed:
 		a.console.begin(e.Text)
@@ -91,7 +92,7 @@ func (a *app) tell(e action.Event, mode dryRun) {
 	case action.Hint:
 		a.console.hint(hint.Text(e.Text))
 	case action.Did:
-		fmt.Fprintf(a.Out, "%s%s\n", e.Text, mode.suffix())
+		a.did(o, e.Item, e.Text)
 	case action.Line:
 		a.console.say(e.Text)
 	case action.Asked:
@@ -105,6 +106,7 @@ func (a *app) tell(e action.Event, mode dryRun) {
 
 // open opens a session for a verb that is run by the flags.
 func (a *app) open(ctx context.Context, o workOptions, needs action.Needs) (s *action.Session, err error) {
+	a.items = nil
 	a.session, err = action.Open(ctx, a.request(o), needs)
 	return a.session, err
 }

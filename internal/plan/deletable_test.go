@@ -17,22 +17,22 @@ func TestDeletable(t *testing.T) {
 		gone     bool
 		found    plan.Uses
 		overlook plan.Overlook
-		want     plan.Outcome
+		want     plan.State
 	}{
 		{name: "nothing refers to it", want: plan.Deleted},
 		{name: "a Pod names it", found: plan.Uses{Use: true}, want: plan.InUse},
 		{name: "a Pod names it, whatever is overlooked", found: plan.Uses{Use: true, Manifest: true, Mention: true, History: true}, overlook: all, want: plan.InUse},
 		{name: "a Pod names it, and more could not be looked at", found: plan.Uses{Use: true, Blind: true}, want: plan.InUse},
-		{name: "Pods could not be looked at", found: plan.Uses{Blind: true}, want: plan.Unseen},
-		{name: "Pods could not be looked at, whatever is overlooked", found: plan.Uses{Blind: true, History: true}, overlook: all, want: plan.Unseen},
+		{name: "Pods could not be looked at", found: plan.Uses{Blind: true}, want: plan.Unproven},
+		{name: "Pods could not be looked at, whatever is overlooked", found: plan.Uses{Blind: true, History: true}, overlook: all, want: plan.Unproven},
 		{name: "a manifest names it", found: plan.Uses{Manifest: true, Mention: true, History: true}, want: plan.InManifest},
 		{name: "a manifest names it, and other things are overlooked", found: plan.Uses{Manifest: true}, overlook: plan.Overlook{Mentions: true, History: true}, want: plan.InManifest},
 		{name: "a manifest that is overlooked names it", found: plan.Uses{Manifest: true}, overlook: plan.Overlook{Manifests: true}, want: plan.Deleted},
 		{name: "a text names it", found: plan.Uses{Mention: true, History: true}, want: plan.Mentioned},
 		{name: "a text names it, and other things are overlooked", found: plan.Uses{Mention: true}, overlook: plan.Overlook{Manifests: true, History: true}, want: plan.Mentioned},
 		{name: "a text that is overlooked names it", found: plan.Uses{Mention: true}, overlook: plan.Overlook{Mentions: true}, want: plan.Deleted},
-		{name: "an older revision names it", found: plan.Uses{History: true}, want: plan.ForRollback},
-		{name: "an older revision names it, and other things are overlooked", found: plan.Uses{History: true}, overlook: plan.Overlook{Manifests: true, Mentions: true}, want: plan.ForRollback},
+		{name: "an older revision names it", found: plan.Uses{History: true}, want: plan.History},
+		{name: "an older revision names it, and other things are overlooked", found: plan.Uses{History: true}, overlook: plan.Overlook{Manifests: true, Mentions: true}, want: plan.History},
 		{name: "an older revision names it, and rollbacks are given up", found: plan.Uses{History: true}, overlook: plan.Overlook{History: true}, want: plan.Deleted},
 		{name: "it is gone already", gone: true, want: plan.Deleted},
 		{name: "it is gone, and something names it", gone: true, found: plan.Uses{Use: true, History: true, Blind: true}, want: plan.Deleted},

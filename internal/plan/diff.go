@@ -9,13 +9,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// The outcomes that only diff has; it uses push's for the rest.
-const (
-	Identical   Outcome = "same"
-	Missing     Outcome = "missing"
-	Reencrypted Outcome = "re-encrypted"
-)
-
 // Diff says of each wanted entry how the view differs from the .env, and then of
 // what is no longer in the .env. It is what push would find, in other words: a
 // value that is the same under another key than KEY, or in another token than the
@@ -37,7 +30,7 @@ func Diff(view View, wanted []Wanted, judge token.Judge, keys Keys, inEnv func(s
 		case Created, Held:
 			d.Outcome, d.Reason = Missing, "the .env has it, and it is not there"
 		case Unchanged:
-			d.Outcome = Identical
+			d.Outcome = Same
 			switch {
 			case d.Row.KeyID != keys.IDs()[0]:
 				d.Outcome, d.Reason = Reencrypted, "the same value, under key "+d.Row.KeyID+" and not KEY"

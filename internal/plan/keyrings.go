@@ -193,9 +193,9 @@ func keyringStatus(namespace, base string, held []Keyring, look Look) Status {
 	switch {
 	case len(held) == 0 || held[0].Serves:
 	case named:
-		s.State = StateRollout // it makes the next generation
+		s.State = ToRollOut // it makes the next generation
 	default:
-		s.State = StateRetire // nothing uses it, and nothing could go on with it
+		s.State = ToRetire // nothing uses it, and nothing could go on with it
 	}
 	s.judge(base, look)
 	return s

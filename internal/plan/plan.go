@@ -31,28 +31,9 @@ type Wanted struct {
 	Line         int
 }
 
-// Outcome is the word that push says of an entry.
-type Outcome string
-
-// The outcomes of push. Created stands for "is to be created" in a plan.
-const (
-	Created    Outcome = "created"
-	Unchanged  Outcome = "unchanged"
-	Differs    Outcome = "differs"
-	Foreign    Outcome = "foreign"
-	Misplaced  Outcome = "misplaced"
-	Superseded Outcome = "superseded"
-	Held       Outcome = "held"
-	Orphan     Outcome = "orphan"
-	Stale      Outcome = "stale"    // the .env has a value that was replaced
-	Unproven   Outcome = "unproven" // a row says so, and no key of ours proves it
-	Failed     Outcome = "failed"
-	Unsent     Outcome = "not sent" // interrupted before its turn
-)
-
 // Decision is what push does with one entry in one namespace.
 type Decision struct {
-	Outcome Outcome
+	Outcome State
 	// Row names what the decision is about. With Created it is the row to send:
 	// without a token it has to be sealed first, with one (Resend) its bytes are
 	// already in the ledger and go out again as they are.

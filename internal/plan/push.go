@@ -309,7 +309,7 @@ func (p *pusher) supersededBy(generation int, keyID, reason string) Decision {
 	return d
 }
 
-func (p *pusher) report(outcome Outcome, o manifest.Object, reason string) Decision {
+func (p *pusher) report(outcome State, o manifest.Object, reason string) Decision {
 	row := p.row(o.Generation)
 	row.UID = o.UID
 	return Decision{Outcome: outcome, Row: row, Reason: reason}

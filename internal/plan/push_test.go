@@ -177,7 +177,7 @@ func TestHoldBack(t *testing.T) {
 
 // What was decided otherwise than to be created, and in other namespaces, stays.
 func TestHoldBackLeavesTheRest(t *testing.T) {
-	decide := func(outcome plan.Outcome, letter, namespace string) plan.Decision {
+	decide := func(outcome plan.State, letter, namespace string) plan.Decision {
 		r := rowOf(letter, row(1, ledger.Planned, current))
 		r.Namespace = namespace
 		return plan.Decision{Outcome: outcome, Row: r}

@@ -20,17 +20,6 @@ type Retirement struct {
 	UIDs   []string   // that the ledger takes to be there under these bytes, the object's among them
 }
 
-// The outcomes of a Secret that could be retired; Failed and Unsent are two as well.
-const (
-	Deleted     Outcome = "deleted"
-	InUse       Outcome = "in use"
-	InManifest  Outcome = "in a manifest"
-	Mentioned   Outcome = "mentioned"
-	ForRollback Outcome = "kept for rollback"
-	Unseen      Outcome = "kept, unproven" // what may refer to it could not be looked at
-	Restored    Outcome = "put back"       // deleted, and created again because it came into use
-)
-
 // Uses is what a look over its namespace found about a Secret.
 type Uses struct {
 	Use      bool // something refers to it that reads it, or may
@@ -44,20 +33,20 @@ type Uses struct {
 type Overlook struct{ Manifests, Mentions, History bool }
 
 // Deletable decides what is to become of a Secret that could be retired.
-func Deletable(r Retirement, found Uses, o Overlook) Outcome {
+func Deletable(r Retirement, found Uses, o Overlook) State {
 	switch {
 	case r.Gone: // what refers to it all the same is found after the deletes
 		return Deleted
 	case found.Use:
 		return InUse
 	case found.Blind:
-		return Unseen
+		return Unproven
 	case found.Manifest && !o.Manifests:
 		return InManifest
 	case found.Mention && !o.Mentions:
 		return Mentioned
 	case found.History && !o.History:
-		return ForRollback
+		return History
 	default:
 		return Deleted
 	}

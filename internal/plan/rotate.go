@@ -26,9 +26,6 @@ type Move struct {
 	Lost bool
 }
 
-// Blocked is the outcome of a base name that keeps a rotation from beginning.
-const Blocked Outcome = "blocked"
-
 // Mine gives the base names that are this project's: those of the .env, then
 // those that the ledger's evidence has and that the .env has no longer, all sorted
 // by name, so that the first to be created is the same for everybody who rotates.

@@ -15,19 +15,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
-// State is what status says of an entry.
-type State string
-
-// The states of an entry, the most urgent last.
-const (
-	StateCurrent    State = "current"
-	StateRetire     State = "retire"     // older generations are still there
-	StateRollout    State = "rollout"    // a workload names an older generation
-	StateUnfinished State = "unfinished" // a rotation has not reached it
-	StateMissing    State = "missing"    // the ledger has it, the namespace has not
-	StateBroken     State = "broken"     // a workload names a generation that is not there
-)
-
 // Status is what can be said of one entry, or of the keyring Secrets of one base name, in
 // one namespace without a key. What is ours is told from the ledger's tokens, and else
 // from the labels, which prove nothing.
@@ -63,7 +50,7 @@ func (s Status) NeedsRestore() bool {
 		return generation > s.Generation
 	})
 	switch {
-	case s.State != StateBroken:
+	case s.State != Broken:
 		return false
 	case s.Keyring != "":
 		return s.Secret == ""
@@ -74,11 +61,11 @@ func (s Status) NeedsRestore() bool {
 
 // NeverThere says of a broken entry of the .env that no generation of it is known.
 func (s Status) NeverThere() bool {
-	return s.State == StateBroken && s.EnvKey != "" && s.Secret == "" && !s.Missing
+	return s.State == Broken && s.EnvKey != "" && s.Secret == "" && !s.Missing
 }
 
 // Retired says of what is broken that all of it was retired, or left the .env.
-func (s Status) Retired() bool { return s.State == StateBroken && s.EnvKey == "" && s.Keyring == "" }
+func (s Status) Retired() bool { return s.State == Broken && s.EnvKey == "" && s.Keyring == "" }
 
 // Older is an older generation that is still there, and why.
 type Older struct {
@@ -141,7 +128,7 @@ func StatusOf(view View, mine func(base string) bool, look Look) []Status {
 
 // newStatus is that of something of which nothing is there.
 func newStatus(namespace string) Status {
-	return Status{Namespace: namespace, State: StateCurrent, UsedBy: []string{}, Older: []Older{}, Gone: []Gone{}, OverAge: []string{}, Future: []string{}}
+	return Status{Namespace: namespace, State: Current, UsedBy: []string{}, Older: []Older{}, Gone: []Gone{}, OverAge: []string{}, Future: []string{}}
 }
 
 func (k *known) status(look Look) Status {
@@ -168,7 +155,7 @@ func (k *known) status(look Look) Status {
 
 // judge completes the state by what names the generations, be they there or gone.
 func (s *Status) judge(base string, look Look) {
-	s.base, s.Missing = base, s.State == StateMissing
+	s.base, s.Missing = base, s.State == Missing
 	if at, ok := look.Since[s.KeyID]; ok {
 		s.KeySince = &at
 	}
@@ -177,13 +164,13 @@ func (s *Status) judge(base string, look Look) {
 			s.Gone = append(s.Gone, Gone{name, look.Used[name]})
 		}
 	}
-	switch older := len(s.Older) > 0 && s.State == StateCurrent; {
+	switch older := len(s.Older) > 0 && s.State == Current; {
 	case len(s.Gone) > 0:
-		s.State = StateBroken
+		s.State = Broken
 	case older && slices.ContainsFunc(s.Older, func(o Older) bool { return len(o.UsedBy) > 0 }):
-		s.State = StateRollout
+		s.State = ToRollOut
 	case older:
-		s.State = StateRetire
+		s.State = ToRetire
 	}
 }
 
@@ -222,9 +209,9 @@ func (k *known) absent(generation int, state State) State {
 	for _, r := range k.records[generation] {
 		switch {
 		case r.State == ledger.Created:
-			return StateMissing
-		case r.State == ledger.Planned && r.Operation == ledger.Rotate && state == StateCurrent:
-			state = StateUnfinished
+			return Missing
+		case r.State == ledger.Planned && r.Operation == ledger.Rotate && state == Current:
+			state = Unfinished
 		}
 	}
 	return state
@@ -262,8 +249,8 @@ func MarkUnfinished(items []Status, since map[string]time.Time, ours func(keyID 
 		}
 	}
 	for _, s := range project {
-		if s.KeyID != last.KeyID && s.State != StateMissing && s.State != StateBroken {
-			s.State = StateUnfinished
+		if s.KeyID != last.KeyID && s.State != Missing && s.State != Broken {
+			s.State = Unfinished
 		}
 	}
 }
