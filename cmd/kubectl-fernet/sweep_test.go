@@ -59,7 +59,8 @@ var sweeps = []sweep{
 	{name: "rotate one by one", prepare: newSite, args: words("rotate", "--yes", "--parallel", "1"), already: "already", check: (*site).checkRotated},
 	{name: "rotate to a staged key", prepare: stagedSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkRotated},
 	{name: "rotate a key file", prepare: keyFileSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkRotated},
-	{name: "rollout", prepare: rotatedSite, args: rolloutLine, check: (*site).checkRolledOut, waits: true},
+	{name: "rotate --rollout", prepare: stagedRunningSite, args: rotateAndRollOut, check: (*site).checkRotatedAndRolledOut},
+	{name: "rollout", prepare: rotatedSite, args: rolloutLine, check: (*site).checkRolledOut},
 	{name: "retire", prepare: rolledOutSite, args: words("retire", "--skip-cluster-check", "--ignore=history", "--yes"), check: (*site).checkRetired},
 	{name: "push", prepare: unpushedSite, args: words("push"), check: (*site).checkPushed, batches: true},
 	{name: "push --update", prepare: changedSite, args: words("push", "--update"), check: (*site).checkUpdated, batches: true},
@@ -260,15 +261,17 @@ func diedOfKill(t *testing.T, err error) bool {
 	return false
 }
 
-// site is a place with all that a rotation meets: five Secrets that were pushed,
-// two Deployments that use them, and Secrets of others. It remembers what it saw.
+// site is a place with all that a rotation meets: five Secrets that were pushed, three
+// Deployments and a StatefulSet that use them, and Secrets of others. It remembers what it
+// saw.
 type site struct {
 	place
 	flags     []string // of each of its commands
 	holder    string   // the file with the keys
 	others    []corev1.Secret
-	replicas  int32 // of each Deployment
-	workloads []appsv1.Deployment
+	replicas  int32 // of each workload
+	workloads []deployed
+	staged    string            // the id of the key that its rotation takes
 	seen      map[string]string // tokens of ours, by the Secret's name
 	underWay                    // what may still be otherwise, until settled
 }
@@ -326,6 +329,17 @@ func rotatedSite(t *testing.T) *site {
 	return s
 }
 
+// stagedRunningSite has pods, and a KEY_NEXT that they hold.
+func stagedRunningSite(t *testing.T) *site {
+	t.Helper()
+	s := emptySite(t)
+	s.replicas = 1
+	s.furnish()
+	s.must("rotate", "--prepare", "--yes")
+	s.staged = s.keys().ring(t).KeyIDs()[1]
+	return s
+}
+
 // rolledOutSite has nothing left to do but to retire what was before.
 func rolledOutSite(t *testing.T) *site {
 	t.Helper()
@@ -337,7 +351,11 @@ func rolledOutSite(t *testing.T) *site {
 }
 
 func rolloutLine(s *site) []string {
-	return []string{"rollout", "--yes", "--workload-timeout", "2m", "--apps-have-key", s.keys().ring(s.t).KeyIDs()[0]}
+	return []string{"rollout", "--yes", "--max-progressing", "4", "--workload-timeout", "2m", "--apps-have-key", s.keys().ring(s.t).KeyIDs()[0]}
+}
+
+func rotateAndRollOut(s *site) []string {
+	return []string{"rotate", "--rollout", "--yes", "--max-progressing", "4", "--workload-timeout", "2m", "--apps-have-key", s.staged}
 }
 
 // furnish pushes the entries and adds what is not to be touched.
@@ -354,15 +372,22 @@ func (s *site) furnish() {
 		}
 		s.others = append(s.others, *stored)
 	}
-	deployments := appsv1client.NewForConfigOrDie(config).Deployments(s.namespace)
-	for _, d := range []*appsv1.Deployment{deployment("mounts", mounted("secret-00", "secret-01")), deployment("reads", asVariable("secret-02", "SECRET_02"))} {
+	apps := appsv1client.NewForConfigOrDie(config)
+	for _, d := range []*appsv1.Deployment{
+		deployment("mounts", mounted("secret-00", "secret-01")), deployment("mounts-too", mounted("secret-01", "secret-03")),
+		deployment("reads", asVariable("secret-02", "SECRET_02")),
+	} {
 		d.Spec.Replicas = &s.replicas
-		stored, err := deployments.Create(ctx, d, metav1.CreateOptions{})
-		if err != nil {
+		if _, err := apps.Deployments(s.namespace).Create(ctx, d, metav1.CreateOptions{}); err != nil {
 			s.t.Fatal(err)
 		}
-		s.workloads = append(s.workloads, *stored)
 	}
+	d := deployment("keeps", mounted("secret-03", "secret-04"))
+	set := &appsv1.StatefulSet{ObjectMeta: d.ObjectMeta, Spec: appsv1.StatefulSetSpec{Replicas: &s.replicas, Selector: d.Spec.Selector, Template: d.Spec.Template}}
+	if _, err := apps.StatefulSets(s.namespace).Create(ctx, set, metav1.CreateOptions{}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.workloads = s.deployed()
 }
 
 // strangersSecret is one that looks just like ours, of another project's key.
@@ -568,10 +593,16 @@ func (p place) agrees(live map[string]corev1.Secret) {
 	}
 }
 
-// checkRotated asserts one rotation, not more: each entry has a second generation
-// of the same age that opens with the new key alone, and the workloads are as
-// they were.
+// checkRotated asserts one rotation, not more, and that the workloads are as they were.
 func (s *site) checkRotated() {
+	s.t.Helper()
+	s.checkNextGeneration()
+	s.untouched()
+}
+
+// checkNextGeneration asserts that each entry has a second generation of the same age that
+// opens with the new key alone.
+func (s *site) checkNextGeneration() {
 	s.t.Helper()
 	k := s.keys()
 	if k.primary == testKey || k.next != "" || !slices.Equal(k.previous, []string{testKey}) {
@@ -595,19 +626,35 @@ func (s *site) checkRotated() {
 			s.t.Errorf("Secret %s-g2 is not %s under the new key: %v", base, base, errors.Join(err, errWas, errIs))
 		}
 	}
-	s.untouched()
 }
 
-// deployed gives the Deployments as they are now, in the order of workloads.
-func (s *site) deployed() (now []appsv1.Deployment) {
+// deployed is a workload as the API server has it.
+type deployed struct {
+	Metadata struct {
+		Name       string
+		Generation int64
+	}
+	Spec   json.RawMessage
+	Status struct {
+		ObservedGeneration                           int64
+		Replicas, UpdatedReplicas, AvailableReplicas int32
+	}
+}
+
+// deployed gives the workloads as they are now, always in the same order.
+func (s *site) deployed() (now []deployed) {
 	s.t.Helper()
-	deployments := appsv1client.NewForConfigOrDie(testkube.RESTConfig(s.t)).Deployments(s.namespace)
-	for _, was := range s.workloads {
-		is, err := deployments.Get(s.t.Context(), was.Name, metav1.GetOptions{})
+	client := appsv1client.NewForConfigOrDie(testkube.RESTConfig(s.t)).RESTClient()
+	for _, kind := range []string{"deployments", "statefulsets"} {
+		raw, err := client.Get().Namespace(s.namespace).Resource(kind).SetHeader("Accept", "application/json").DoRaw(s.t.Context())
+		var list struct{ Items []deployed }
+		if err == nil {
+			err = json.Unmarshal(raw, &list)
+		}
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		now = append(now, *is)
+		now = append(now, list.Items...)
 	}
 	return now
 }
@@ -615,29 +662,35 @@ func (s *site) deployed() (now []appsv1.Deployment) {
 func (s *site) untouched() {
 	s.t.Helper()
 	for i, is := range s.deployed() {
-		if was := s.workloads[i]; !reflect.DeepEqual(is.Spec, was.Spec) || is.Generation != was.Generation {
-			s.t.Errorf("Deployment %s was changed", was.Name)
+		if was := s.workloads[i]; string(is.Spec) != string(was.Spec) || is.Metadata != was.Metadata {
+			s.t.Errorf("workload %s was changed", was.Metadata.Name)
 		}
 	}
 }
 
 var reference = regexp.MustCompile(`"secret-\d\d"`)
 
-// checkRolledOut asserts one patch of each Deployment that changed the names of
-// Secrets and nothing else, and that it has come to its end.
+// checkRolledOut asserts one patch of each workload that changed the names of Secrets and
+// nothing else, and that it has come to its end.
 func (s *site) checkRolledOut() {
 	s.t.Helper()
 	for i, is := range s.deployed() {
-		was, err1 := json.Marshal(s.workloads[i].Spec)
-		now, err2 := json.Marshal(is.Spec)
-		want := reference.ReplaceAllStringFunc(string(was), func(name string) string { return strings.TrimSuffix(name, `"`) + `-g2"` })
-		if errors.Join(err1, err2) != nil || string(now) != want || want == string(was) || is.Generation != s.workloads[i].Generation+1 {
-			s.t.Errorf("Deployment %s was not patched once, from old names to new ones: generation %d\n%s", is.Name, is.Generation, now)
+		was, name := s.workloads[i], is.Metadata.Name
+		want := reference.ReplaceAllStringFunc(string(was.Spec), func(name string) string { return strings.TrimSuffix(name, `"`) + `-g2"` })
+		if string(is.Spec) != want || want == string(was.Spec) || is.Metadata.Generation != was.Metadata.Generation+1 {
+			s.t.Errorf("workload %s was not patched once, from old names to new ones: generation %d\n%s", name, is.Metadata.Generation, is.Spec)
 		}
-		if st := is.Status; st.ObservedGeneration != is.Generation || st.UpdatedReplicas != s.replicas || st.AvailableReplicas != s.replicas {
-			s.t.Errorf("Deployment %s has not rolled out: %v", is.Name, st)
+		if st := is.Status; st.ObservedGeneration != is.Metadata.Generation || st.UpdatedReplicas != s.replicas || st.AvailableReplicas != s.replicas {
+			s.t.Errorf("workload %s has not rolled out: %v", name, st)
 		}
 	}
+}
+
+// checkRotatedAndRolledOut asserts both, of one command.
+func (s *site) checkRotatedAndRolledOut() {
+	s.t.Helper()
+	s.checkNextGeneration()
+	s.checkRolledOut()
 }
 
 // checkRetired asserts that the second generations are left, under a key that is

@@ -186,17 +186,27 @@ func namedBases(found referrers, held []keysecret.Held) (bases []string) {
 }
 
 // moveKeyring makes the newest generation of a keyring Secret the one to name, or the next
-// one, where that lacks something: KEY as its first key, the staged key, or with
-// --drop-previous the absence of the previous ones; or where a workload would lack a key.
+// one, where that would have what the newest lacks: KEY as its first key, the staged key, or
+// with --drop-previous the absence of the previous ones; or a key that a workload needs which
+// names the keyring.
 func (p *RolloutPlan) moveKeyring(namespace string, newest keysecret.Held, list []workload.Workload) {
-	keys, g := p.session.Project.Keys, p.generations[namespace]
+	g := p.generations[namespace]
 	g.MoveKeyring(newest.Name, newest.IDs)
-	lacks := slices.ContainsFunc(list, func(w workload.Workload) bool { return len(p.step(w).Lacking) > 0 })
-	if !p.verb.DropPrevious && newest.Current(keys) && !lacks || p.verb.DropPrevious && newest.Holds(p.ring()) {
+	lacks := slices.ContainsFunc(list, func(w workload.Workload) bool { return namesBase(w, newest.Base) && len(p.step(w).Lacking) > 0 })
+	serves := !p.verb.DropPrevious && newest.Current(p.session.Project.Keys) && !lacks
+	if serves || newest.Holds(p.ring()) {
 		return
 	}
 	p.keyrings = append(p.keyrings, keyringPlace{namespace, newest.Base})
 	g.MoveKeyring(names.Numbered(newest.Base, newest.Generation+1), p.ring().IDs())
+}
+
+// namesBase says whether a workload names any generation of a keyring Secret.
+func namesBase(w workload.Workload, keyring string) bool {
+	return slices.ContainsFunc(w.References(), func(ref workload.Reference) bool {
+		base, _, numbered := names.SplitNumbered(ref.Secret)
+		return numbered && base == keyring
+	})
 }
 
 // choose keeps the workloads that were asked for.

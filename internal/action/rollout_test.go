@@ -268,6 +268,23 @@ func TestRolloutKeepsTheKeyring(t *testing.T) {
 	}
 }
 
+// A workload that names no keyring, and so lacks a key whatever a keyring holds, makes
+// nobody write another one, and sends nobody to one that is not there.
+func TestKeyringBesideAWorkloadWithoutOne(t *testing.T) {
+	for _, more := range []string{"", "," + keyFresh} { // a previous key too many is no reason either
+		d := newDesk(t, threeEntries, "a")
+		d.changeKeys() // fernet-key-g2 has both keys
+		put(t, DefaultEnv, newValues.Replace(threeEntries)+"KEY_PREVIOUS="+keyBefore+more+"\n")
+		d.run("alone", "secret-a")
+		d.run("web", "fernet-key-g1", "secret-c")
+		_, err := d.rollout(t.Context(), Rollout{Values: true})
+		want := []string{"alone secret-a", "web fernet-key-g2", "web secret-c-g2"}
+		if !errors.Is(err, errStepsFailed) || !slices.Equal(d.reads(), want) || len(d.cluster.whole) != 2 {
+			t.Errorf("%q: %v, %v, %q, %d keyrings", more, err, d.fates, d.reads(), len(d.cluster.whole))
+		}
+	}
+}
+
 // A keyring that would lose the key of a token that stays is not moved to.
 func TestDropPreviousWhereATokenNeedsIt(t *testing.T) {
 	d := newDesk(t, threeEntries, "a")

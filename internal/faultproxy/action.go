@@ -171,13 +171,17 @@ func (e *exchange) forward() {
 	e.reply = reply
 }
 
-// deliver forwards the request and throws the reply away.
+// deliver forwards the request and throws the reply away. A watch is delivered when it has
+// begun, as its reply has no end.
 func (e *exchange) deliver() {
 	e.forward()
-	if e.reply != nil {
-		_, _ = io.Copy(io.Discard, e.reply.Body)
-		_ = e.reply.Body.Close()
+	if e.reply == nil {
+		return
 	}
+	if e.out.URL.Query().Get("watch") == "" {
+		_, _ = io.Copy(io.Discard, e.reply.Body)
+	}
+	_ = e.reply.Body.Close()
 }
 
 // relay gives the client the API server's reply; without one it cuts.

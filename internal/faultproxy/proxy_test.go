@@ -172,6 +172,23 @@ func TestWatchStreams(t *testing.T) {
 	}
 }
 
+// What comes after a watch comes when it has begun.
+func TestWatchIsDeliveredWhenItBegins(t *testing.T) {
+	finish := make(chan struct{})
+	p := start(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-finish
+	}, Options{}, All(StatusAfter(504, nil)))
+	release := time.AfterFunc(10*time.Second, func() { close(finish) })
+	if code, body, err := send(t, p, http.MethodGet, "/pods?watch=true", ""); code != 504 {
+		t.Errorf("got %d %q, %v", code, body, err)
+	}
+	if !release.Stop() {
+		t.Fatal("it waited until the watch ended")
+	}
+	close(finish)
+}
+
 func TestBrokenReplyDoesNotLookWhole(t *testing.T) {
 	p := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
