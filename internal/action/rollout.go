@@ -242,27 +242,48 @@ func (p *RolloutPlan) step(w workload.Workload) *Step {
 // foresee asks the API server about each patch, and tells what the user has to know before
 // the first one.
 func (p *RolloutPlan) foresee(ctx context.Context) error {
-	if p.session.Mode != Client {
-		var group errgroup.Group
-		group.SetLimit(sideBySide)
-		for _, step := range p.patches() {
-			group.Go(func() error {
-				_, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, true)
-				if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
-					step.fail(plan.Denied, err)
-				}
-				return nil
-			})
-		}
-		_ = group.Wait() // each step has an error of its own
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
+	p.ask(ctx, p.patches())
 	for _, step := range p.Steps {
 		p.foretell(step)
 	}
-	return nil
+	return ctx.Err()
+}
+
+// ask has the API server judge patches, as a dry run.
+func (p *RolloutPlan) ask(ctx context.Context, steps []*Step) {
+	if p.session.Mode == Client {
+		return
+	}
+	var group errgroup.Group
+	group.SetLimit(sideBySide)
+	for _, step := range steps {
+		group.Go(func() error {
+			_, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, true)
+			if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
+				step.fail(plan.Denied, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each step has an error of its own
+}
+
+// Accept lets what is gone and cannot be compared follow to the current values.
+func (p *RolloutPlan) Accept(ctx context.Context) error {
+	p.verb.Unproven = true
+	var accepted []*Step
+	for _, step := range p.Steps {
+		if len(step.Unproven) == 0 || step.root != "" {
+			continue
+		}
+		fields := step.fields
+		*step = *p.step(step.Workload)
+		if step.fields = fields; step.State == plan.Patched {
+			accepted = append(accepted, step)
+		}
+	}
+	p.ask(ctx, accepted)
+	return ctx.Err()
 }
 
 func (p *RolloutPlan) patches() (steps []*Step) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,11 +35,7 @@ func (p *RolloutPlan) ring() *keyring.Keyring {
 // Apply makes the keyrings, then patches the workloads and waits for them, a few at a time:
 // first those that are healthy. What fails holds nothing else up.
 func (p *RolloutPlan) Apply(ctx context.Context) error {
-	for _, place := range p.keyrings {
-		if err := p.session.ensureKeyring(ctx, place.namespace, place.base, p.ring(), true); err != nil {
-			return err
-		}
-	}
+	p.makeKeyrings(ctx)
 	r := &rollingOut{RolloutPlan: p, done: make([]bool, len(p.Steps)), tracker: newTracker(ctx, p.session.Cluster)}
 	defer r.tracker.stop()
 	for _, unhealthy := range []bool{false, true} {
@@ -59,6 +56,24 @@ func (p *RolloutPlan) Apply(ctx context.Context) error {
 		p.session.note("no workload in %s names a Secret of this .env", p.session.Target.Places())
 	}
 	return nil
+}
+
+// makeKeyrings makes the generations of keyring Secrets that patches are to name. Where one
+// cannot be made, these fail.
+func (p *RolloutPlan) makeKeyrings(ctx context.Context) {
+	for _, place := range p.keyrings {
+		naming := slices.DeleteFunc(p.patches(), func(step *Step) bool {
+			return step.Workload.Namespace != place.namespace || !namesBase(step.Workload, place.base)
+		})
+		if len(naming) == 0 {
+			continue
+		}
+		if err := p.session.ensureKeyring(ctx, place.namespace, place.base, p.ring(), true); err != nil {
+			for _, step := range naming {
+				step.fail(plan.Failed, err)
+			}
+		}
+	}
 }
 
 // rollingOut is a rollout that is under way.

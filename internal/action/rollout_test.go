@@ -362,3 +362,20 @@ func TestRolloutIsBounded(t *testing.T) {
 		s.Close()
 	}
 }
+
+// A keyring Secret that cannot be made fails what would name it, and nothing else.
+func TestKeyringThatCannotBeMade(t *testing.T) {
+	d := newDesk(t, threeEntries, "a")
+	d.changeKeys()
+	put(t, DefaultEnv, strings.ReplaceAll(threeEntries, testKey, keyFresh)+"KEY_PREVIOUS="+testKey+","+keyBefore+"\n")
+	d.run("alone", "secret-a-g2")
+	d.run("web", "fernet-key-g1", "secret-a-g2")
+	d.cluster.at, d.cluster.fault = d.cluster.writes+1, refused
+	if _, err := d.rollout(t.Context(), Rollout{Only: []string{"deployment/alone"}}); err != nil || d.fates["alone"] != plan.Unchanged || len(d.cluster.whole) != 2 {
+		t.Errorf("none is made where nothing that is patched names it: %v, %v, %d keyrings", err, d.fates, len(d.cluster.whole))
+	}
+	_, err := d.rollout(t.Context(), Rollout{})
+	if !errors.Is(err, errStepsFailed) || d.fates["web"] != plan.Failed || d.fates["alone"] != plan.Unchanged || !slices.Contains(d.reads(), "web fernet-key-g1") {
+		t.Errorf("%v, %v, %q", err, d.fates, d.reads())
+	}
+}

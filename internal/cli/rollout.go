@@ -183,8 +183,7 @@ func (a *app) rollout(ctx context.Context, s *action.Session, verb action.Rollou
 		err := a.confirm(ctx, yes, fmt.Sprintf("point %s to the current value all the same?", hint.Few(gone)))
 		switch {
 		case err == nil:
-			verb.Unproven = true
-			if p, err = verb.Plan(ctx, s); err != nil {
+			if err := p.Accept(ctx); err != nil {
 				return err
 			}
 		case !errors.Is(err, errNotConfirmed):
