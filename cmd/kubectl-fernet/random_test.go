@@ -345,7 +345,8 @@ func (f *fleet) putInOrder() {
 		broken := g.broken
 		g.broken, g.mentions = false, false
 		if !g.patchable() {
-			f.mustKubectl("", "delete", strings.ToLower(g.kind), g.name, "--ignore-not-found")
+			kind := map[bool]string{true: "widgets." + f.group, false: g.kind}[g.kind == "Widget"]
+			f.mustKubectl("", "delete", kind, g.name, "--ignore-not-found")
 			g.applied = nil
 		}
 		if g.kind != "Job" && g.kind != "ConfigMap" && !f.write(g, newest) {

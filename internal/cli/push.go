@@ -109,6 +109,7 @@ func (o *pushOptions) validate(namespace string) error {
 
 // push looks, decides, writes and reports; with --rollout the workloads follow.
 func (a *app) push(ctx context.Context, o *pushOptions) error {
+	o.output = *o.print.flags.OutputFormat // its objects stand alone on stdout
 	verb := action.Push{Update: o.update, Revert: o.revert, Keep: o.record}
 	needs := verb.Needs()
 	needs.Offline = o.dryRun == dryRunClient
@@ -129,5 +130,9 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 		return err
 	}
 	o.values = true
-	return a.rollout(ctx, s, o.rolloutOptions.verb(), true)
+	err = a.rollout(ctx, s, o.rolloutOptions.verb(), true)
+	if o.output == "name" {
+		a.changed()
+	}
+	return err
 }
