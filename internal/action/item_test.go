@@ -119,3 +119,35 @@ func TestUnwritten(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A keyring that workloads name is missing, unless exactly that one comes back.
+func TestAbsent(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		missing MissingKeyring
+		want    []string
+	}{
+		{"it comes back", MissingKeyring{Named: []string{"k-g1"}, Name: "k-g1", Wanted: true}, nil},
+		{"another generation comes back", MissingKeyring{Named: []string{"k-g1"}, Name: "k-g2", Wanted: true, Way: "rollout"}, []string{"k-g1 missing named by workloads, and not there: rollout"}},
+		{"nobody wants it", MissingKeyring{Named: []string{"k-g1", "k-g2"}, Name: "k-g2"}, []string{"k-g1 missing named by workloads, and not there: ", "k-g2 missing named by workloads, and not there: "}},
+		{"it cannot", MissingKeyring{Named: []string{"k-g1"}, Reason: "without the key"}, []string{"k-g1 missing without the key: "}},
+	} {
+		var got []string
+		for _, i := range (&RestorePlan{Keyrings: []*MissingKeyring{&tc.missing}}).Absent() {
+			got = append(got, fmt.Sprintf("%s %s %s: %s", i.Name, string(i.State), i.Reason, i.WayOut))
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// What cannot be patched has its kind as the API writes it.
+func TestKindIn(t *testing.T) {
+	found := referrers{findings: []usage.Finding{{Kind: "Pod", Name: "x"}, {Group: "example.com", Kind: "HTTPThing", Name: "x"}}}
+	for object, want := range map[string]string{"httpthing.example.com/x": "HTTPThing", "pod/x": "Pod", "widget.example.com/x": "widget"} {
+		if got := kindIn(found, object); got != want {
+			t.Errorf("%s: %s, want %s", object, got, want)
+		}
+	}
+}

@@ -90,20 +90,21 @@ func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decisio
 
 // results tells what became of Secrets: lines on stdout, or with -o items of the report.
 func (a *app) results(s *action.Session, o *workOptions, results []plan.Decision) error {
-	for _, d := range results {
-		a.report(secretItem(s, d))
-	}
+	a.report(secretItems(s, results)...)
 	if o.output != "" {
 		return nil
 	}
 	return a.lines(s, o.dryRun, results)
 }
 
-// secretItem is the item of a Secret, with the way out.
-func secretItem(s *action.Session, d plan.Decision) action.Item {
-	item := action.ItemOf(d)
-	item.WayOut = wayOut(s, d)
-	return item
+// secretItems gives the items of what became of Secrets, with the ways out.
+func secretItems(s *action.Session, results []plan.Decision) []action.Item {
+	items := make([]action.Item, len(results))
+	for i, d := range results {
+		items[i] = action.ItemOf(d)
+		items[i].WayOut = wayOut(s, d)
+	}
+	return items
 }
 
 // lines prints a line an object.

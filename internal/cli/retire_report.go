@@ -49,9 +49,7 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 	}
 	a.reportKeepers(o, s, p)
 	a.explain(s, p.Skipped)
-	for _, d := range p.Skipped {
-		a.report(secretItem(s, d))
-	}
+	a.report(secretItems(s, p.Skipped)...)
 	for _, namespace := range s.Target.Namespaces {
 		if kinds := p.Denied(namespace); len(kinds) > 0 {
 			a.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(kinds, ", "))

@@ -155,9 +155,7 @@ func (a *app) rotateIn(ctx context.Context, o *rotateOptions, s *action.Session)
 // blockedRotation says what keeps a rotation from being written.
 func (a *app) blockedRotation(s *action.Session, p *action.RotatePlan) error {
 	a.explain(s, p.Decisions())
-	for _, d := range p.Unwritten() {
-		a.report(secretItem(s, d))
-	}
+	a.report(secretItems(s, p.Unwritten())...)
 	if slices.ContainsFunc(p.Moves, func(m plan.Move) bool { return m.Outcome == plan.Blocked || m.Outcome == plan.Failed }) {
 		return errEntries
 	}
@@ -169,9 +167,7 @@ func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.
 	if err := p.Confirm(); err != nil {
 		return err
 	}
-	for _, d := range p.Decisions() {
-		a.report(secretItem(s, d))
-	}
+	a.report(secretItems(s, p.Decisions())...)
 	if o.rollout || o.keySecret != "" {
 		return a.finishRotation(ctx, o, s)
 	}
