@@ -168,7 +168,7 @@ func (p *RolloutPlan) Lacking() (keys []string) {
 
 // Summary counts the workloads by what became of them; empty where there is one at most.
 func (p *RolloutPlan) Summary() string {
-	words := map[plan.State]string{plan.NotSent: "not patched"}
+	words := map[plan.State]string{plan.NotSent: "not patched", plan.Restart: "to restart", plan.LacksKey: "without the key", plan.Differs: "differ"}
 	if p.session.Mode != Live {
 		words[plan.Patched] = "to patch"
 	}
