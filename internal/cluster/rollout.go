@@ -75,7 +75,7 @@ func (c *Client) afterPatch(ctx context.Context, w workload.Workload, rename map
 	switch sight := w.Compare(now, rename); {
 	case sight == workload.Repointed:
 		return now, nil
-	case sight == workload.Otherwise, refused && apierrors.IsInvalid(cause) && w.Changed(now): // a test of the patch failed
+	case sight == workload.Otherwise, refused && apierrors.IsInvalid(cause) && w.Changed(now, rename): // a test of the patch failed
 		return workload.Workload{}, ErrStale
 	case refused:
 		return workload.Workload{}, explainWorkload(cause)

@@ -64,3 +64,17 @@ func TestReverted(t *testing.T) {
 		}
 	}
 }
+
+// Only a patch that writes the first annotation depends on the very object.
+func TestChanged(t *testing.T) {
+	name := field(inTemplate(`"f:volumes"`, tokens, `"f:secret"`, `"f:secretName"`)...)
+	rename := map[string]string{"secret-a": "secret-a-g3"}
+	w := Workload{Kind: Deployment, Generation: 1, ResourceVersion: "7", Template: web("secret-a", "k")}
+	applied := w
+	applied.ManagedFields = []metav1.ManagedFieldsEntry{entry("ci", apply, name)}
+	status, scaled := w, w
+	status.ResourceVersion, scaled.Generation = "8", 2
+	if w.Changed(w, rename) || w.Changed(status, rename) || !w.Changed(scaled, rename) || !applied.Changed(status, rename) {
+		t.Error("what a patch tests is not what counts as a change")
+	}
+}

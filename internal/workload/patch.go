@@ -132,9 +132,10 @@ func foreignApply(e metav1.ManagedFieldsEntry) bool {
 	return e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.Manager != manifest.FieldManager
 }
 
-// Changed says whether a later state is not the one that Patch was made for.
-func (w Workload) Changed(now Workload) bool {
-	return now.Generation != w.Generation || len(w.Annotations) == 0 && now.ResourceVersion != w.ResourceVersion
+// Changed says whether a later state is not the one that Patch was made for, by what it tests.
+func (w Workload) Changed(now Workload, rename map[string]string) bool {
+	version := slices.ContainsFunc(w.recording(w.changes(rename)), func(o operation) bool { return o.Op == "test" })
+	return now.Generation != w.Generation || version && now.ResourceVersion != w.ResourceVersion
 }
 
 // Sight says how a workload looks beside what a renaming makes of it.
