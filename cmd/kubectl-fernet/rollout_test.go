@@ -234,7 +234,9 @@ func TestInterruptedRollout(t *testing.T) {
 	p.kubectl("", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=2m")
 	p.kubectl(`{"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "huge"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "1001"}}]}}`, "create", "-f", "-") // new pods fit on no node
 	run := start(p.command(proxyKubeconfig(t, proxy), "rollout", "--yes", "--max-progressing", "1", "--apps-have-key", nextKeyID))
-	run.await(t, func() bool { return asked(proxy, http.MethodPatch, "/deployments/a-web") == 1 && p.names("a-web") == "secret-00-g2" })
+	run.await(t, func() bool {
+		return asked(proxy, http.MethodPatch, "/deployments/a-web") == 1 && p.names("a-web") == "secret-00-g2"
+	})
 	interrupt(t, run)
 	code, out := run.ended(t)
 	if code != 130 || !strings.HasSuffix(out, "interrupted: the same command finishes the work\n") {
@@ -248,5 +250,33 @@ func TestInterruptedRollout(t *testing.T) {
 	out = p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
 	if !strings.Contains(out, "deployment/a-web unchanged") || !strings.Contains(out, "deployment/b-web patched and rolled out\n") {
 		t.Errorf("the next run:\n%s", out)
+	}
+}
+
+// The manifest of a server-side apply still names the old Secret after kubectl rollout undo,
+// or another one's change of the list that the reference is in, took the reference over; a
+// retire after the next rollout keeps the Secret.
+func TestManifestBehindAfterOthersTookTheReference(t *testing.T) {
+	for _, tc := range []struct {
+		name, manifest string
+		change         func(p rotatedPlace)
+	}{
+		{"undo", web("web", "secret-00"), func(p rotatedPlace) {
+			p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
+			p.kubectl("", "rollout", "undo", "deployment/web")
+		}},
+		{"a list changed by hand", strings.Replace(web("web", "secret-00"), "image: i}", "image: i, envFrom: [{secretRef: {name: secret-00}}]}", 1), func(p rotatedPlace) {
+			p.kubectl("", "patch", "deployment", "web", "--type=json", "-p", `[{"op":"remove","path":"/spec/template/spec/volumes"},{"op":"add","path":"/spec/template/spec/containers/0/envFrom/-","value":{"secretRef":{"name":"somebodys"}}}]`)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newRotatedPlace(t, 1)
+			p.kubectl(tc.manifest, "apply", "--server-side", "--field-manager=team", "-f", "-")
+			tc.change(p)
+			p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
+			if code, out := p.fernet(nil, "retire", "--skip-cluster-check", "--ignore", "history", "--yes"); code != 1 || p.uid("secret-00") == "" {
+				t.Errorf("exit code %d\n%s", code, out)
+			}
+		})
 	}
 }
