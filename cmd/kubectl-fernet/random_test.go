@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	fleetSeeds = 6 // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
+	fleetSeeds = 8 // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
 	fleetSteps = 8 // of each world
 )
 
