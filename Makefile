@@ -32,7 +32,7 @@ test: tools build localkube vet ## everything: all modules, one control plane, r
 	@hack/test.sh
 
 sweep: tools build localkube ## kill -9 before and after each request and each file call of the writing verbs
-	@set -o pipefail; $(KUBE) go test -timeout 45m -parallel 2 -run '^TestSweep' -v ./cmd/kubectl-fernet | grep -vE '^ *(=== |--- PASS)'
+	@set -o pipefail; $(KUBE) go test -timeout 45m -parallel 4 -run '^TestSweep' -v ./cmd/kubectl-fernet | grep -vE '^ *(=== |--- PASS)'
 
 tools: ## what the tests need beside Go, installed where it may be
 	@hack/test-tools.sh

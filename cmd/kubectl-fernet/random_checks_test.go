@@ -248,6 +248,9 @@ func (f *fleet) writes(g *thing) (names []string) {
 	for _, ref := range g.refs {
 		names = append(names, g.applied[ref.base])
 	}
+	if g.kind == "Widget" || g.kind == "ConfigMap" {
+		return names[:1]
+	}
 	return names
 }
 

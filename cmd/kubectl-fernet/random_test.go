@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	fleetSeeds = 6  // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
-	fleetSteps = 10 // of each world
+	fleetSeeds = 8 // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
+	fleetSteps = 8 // of each world
 )
 
 // Worlds of all kinds of objects, whatever people and the verbs do to them in whatever
@@ -75,8 +75,9 @@ func newFleet(t *testing.T, seed uint64, group string) *fleet {
 	f.mustKubectl(`{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "`+somebodys+`"}, "stringData": {"a": "b"}}`, "create", "-f", "-")
 	f.mustKubectl(`{"apiVersion": "`+group+`/v1", "kind": "Widget", "metadata": {"name": "owner"}}`, "create", "-f", "-")
 	f.owner = f.mustKubectl("", "get", "widgets."+group, "owner", "-o", "jsonpath={.metadata.uid}")
+	kinds := [][]string{patchables, anything}[f.random.IntN(2)]
 	for i := range 5 + f.random.IntN(4) {
-		g := randomThing(f.random, i)
+		g := randomThing(f.random, i, kinds)
 		f.things = append(f.things, g)
 		if !f.write(g, f.snapshot().newest()) {
 			f.fatalf("%s cannot be made: %s", g, f.said)
@@ -145,7 +146,7 @@ func everything(*thing) bool { return true }
 // step does one thing.
 func (f *fleet) step() {
 	f.t.Helper()
-	switch f.random.IntN(18) {
+	switch f.random.IntN(24) {
 	case 0:
 		f.verb(nothing, "push")
 	case 1, 2:
@@ -161,9 +162,25 @@ func (f *fleet) step() {
 		f.rollout()
 	case 10, 11, 12:
 		f.verb(nothing, "retire", "--ignore", "history", "--yes")
+	case 13, 14, 15, 16:
+		f.round()
 	default:
 		f.byOthers()
 	}
+}
+
+// round is all that follows from a rotation.
+func (f *fleet) round() {
+	f.t.Helper()
+	f.rotate()
+	if f.often(30) {
+		f.byOthers()
+	}
+	f.rollOutAll()
+	if f.often(30) {
+		f.byOthers()
+	}
+	f.verb(nothing, "retire", "--ignore", "history", "--yes")
 }
 
 func (f *fleet) rotate() {
@@ -192,13 +209,18 @@ func (f *fleet) rollout() {
 	case 3:
 		args = append(args, "--max-progressing", "1")
 	default:
-		args = append(args, "--update", "--apps-have-key", f.keys().ring(f.t).KeyIDs()[0])
-		if f.verb(touched, args...) {
-			f.checkCurrent(f.snapshot())
-		}
+		f.rollOutAll()
 		return
 	}
 	f.verb(touched, args...)
+}
+
+// rollOutAll is a rollout that leaves nothing behind, if nothing disturbs it.
+func (f *fleet) rollOutAll() {
+	f.t.Helper()
+	if f.verb(everything, "rollout", "--yes", "--workload-timeout", "4s", "--update", "--apps-have-key", f.keys().ring(f.t).KeyIDs()[0]) {
+		f.checkCurrent(f.snapshot())
+	}
 }
 
 // verb runs the plugin, perhaps disturbed, and checks what came of it.

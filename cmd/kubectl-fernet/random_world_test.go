@@ -53,27 +53,28 @@ const (
 var (
 	tokenBases = []string{"secret-00", "secret-01", "secret-02"}
 	shapes     = []string{"volume", "volume called like its Secret", "projected", "env", "envFrom", "init env", "init envFrom", "pull"}
-	things     = []string{"Deployment", "Deployment", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod", "ReplicaSet", "Widget", "ConfigMap"}
+	patchables = []string{"Deployment", "Deployment", "StatefulSet", "DaemonSet", "CronJob"}
+	anything   = append([]string{"Job", "Pod", "ReplicaSet", "Widget", "ConfigMap"}, patchables...)
 )
 
 // patchable says whether rollout may change it.
 func (g *thing) patchable() bool {
-	return !g.owned && slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet", "CronJob"}, g.kind)
+	return !g.owned && slices.Contains(patchables, g.kind)
 }
 
 func (g *thing) String() string { return strings.ToLower(g.kind) + "/" + g.name }
 
 // randomThing makes one thing of a world. The first two are Deployments, so that there is
 // always something to roll out.
-func randomThing(r *rand.Rand, i int) *thing {
-	kind := things[r.IntN(len(things))]
+func randomThing(r *rand.Rand, i int, kinds []string) *thing {
+	kind := kinds[r.IntN(len(kinds))]
 	if i < 2 {
 		kind = "Deployment"
 	}
 	often := func(percent int) bool { return r.IntN(100) < percent }
 	g := &thing{
 		kind: kind, name: fmt.Sprintf("thing-%d", i), apply: []applying{plainCreate, clientSide, serverSide}[r.IntN(3)],
-		foreign: often(30), mentions: often(10), broken: often(8), owned: i > 1 && kind == "Deployment" && often(30),
+		foreign: often(30), mentions: often(10), broken: often(8), owned: i > 1 && kind == "Deployment" && len(kinds) == len(anything) && often(30),
 		patched: map[string]string{},
 	}
 	if often(85) {

@@ -252,3 +252,31 @@ func TestInterruptedRollout(t *testing.T) {
 		t.Errorf("the next run:\n%s", out)
 	}
 }
+
+// The manifest of a server-side apply still names the old Secret after kubectl rollout undo,
+// or another one's change of the list that the reference is in, took the reference over; a
+// retire after the next rollout keeps the Secret.
+func TestManifestBehindAfterOthersTookTheReference(t *testing.T) {
+	for _, tc := range []struct {
+		name, manifest string
+		change         func(p rotatedPlace)
+	}{
+		{"undo", web("web", "secret-00"), func(p rotatedPlace) {
+			p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
+			p.kubectl("", "rollout", "undo", "deployment/web")
+		}},
+		{"a list changed by hand", strings.Replace(web("web", "secret-00"), "image: i}", "image: i, envFrom: [{secretRef: {name: secret-00}}]}", 1), func(p rotatedPlace) {
+			p.kubectl("", "patch", "deployment", "web", "--type=json", "-p", `[{"op":"remove","path":"/spec/template/spec/volumes"},{"op":"add","path":"/spec/template/spec/containers/0/envFrom/-","value":{"secretRef":{"name":"somebodys"}}}]`)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := newRotatedPlace(t, 1)
+			p.kubectl(tc.manifest, "apply", "--server-side", "--field-manager=team", "-f", "-")
+			tc.change(p)
+			p.must("rollout", "--yes", "--apps-have-key", nextKeyID)
+			if code, out := p.fernet(nil, "retire", "--skip-cluster-check", "--ignore", "history", "--yes"); code != 1 || p.uid("secret-00") == "" {
+				t.Errorf("exit code %d\n%s", code, out)
+			}
+		})
+	}
+}

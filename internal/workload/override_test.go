@@ -30,6 +30,9 @@ func TestPatchRecordsWhoApplied(t *testing.T) {
 		{"nobody applied it", "secret-a", nil, nil, ""},
 		{"no annotation yet", "secret-a", []metav1.ManagedFieldsEntry{entry("ci", apply, name)}, nil,
 			`{"op":"test","path":"/metadata/resourceVersion","value":"7"},{"op":"add","path":"/metadata/annotations","value":{"kubectl-fernet.github.io/manifest":"` + record + `"}}`},
+		{"another took it over", "secret-a", []metav1.ManagedFieldsEntry{at(1, entry("ci", apply, item)), at(2, entry("kubectl-rollout", update, name))}, map[string]string{"a": "b"}, `{"op":"add",` + path + `,"value":"` + record + `"}`},
+		{"another had it before", "secret-a", []metav1.ManagedFieldsEntry{at(2, entry("ci", apply, item)), at(1, entry("kubectl-create", update, name))}, nil, ""},
+		{"we took it over", "secret-a", []metav1.ManagedFieldsEntry{at(1, entry("ci", apply, item)), at(2, entry(manifest.FieldManager, update, name))}, nil, ""},
 		{"other annotations", "secret-a", []metav1.ManagedFieldsEntry{entry("ci", apply, name)}, map[string]string{"a": "b"}, `{"op":"add",` + path + `,"value":"` + record + `"}`},
 		{"one that still stands", "secret-a-g2", []metav1.ManagedFieldsEntry{entry("ci", apply, item)}, map[string]string{manifest.AnnotationManifest: standing}, ""},
 		{"one that is settled", "secret-a", []metav1.ManagedFieldsEntry{entry("ci", apply, field(inTemplate(`"f:containers"`)...))}, map[string]string{manifest.AnnotationManifest: standing}, `{"op":"remove",` + path + `,"value":null}`},
@@ -43,10 +46,14 @@ func TestPatchRecordsWhoApplied(t *testing.T) {
 	}
 }
 
+func at(second int64, e metav1.ManagedFieldsEntry) metav1.ManagedFieldsEntry {
+	e.Time = &metav1.Time{Time: time.Unix(second, 0)}
+	return e
+}
+
 func TestReverted(t *testing.T) {
 	name := field(inTemplate(`"f:volumes"`, tokens, `"f:secret"`, `"f:secretName"`)...)
-	early, late := entry("kubectl", update, name), entry("argocd-controller", apply, name)
-	early.Time, late.Time = &metav1.Time{Time: time.Unix(1, 0)}, &metav1.Time{Time: time.Unix(2, 0)}
+	early, late := at(1, entry("kubectl", update, name)), at(2, entry("argocd-controller", apply, name))
 	rename := map[string]string{"secret-a": "secret-a-g2"}
 	for _, tc := range []struct {
 		name, secret, manager string

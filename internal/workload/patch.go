@@ -112,7 +112,8 @@ func (w Workload) recording(list []change) []operation {
 	}
 }
 
-// appliers returns the field managers whose server-side apply owns a reference.
+// appliers returns the field managers whose manifest may name a reference: those whose
+// server-side apply owns it, or owned what it is in when another took it over.
 func (w Workload) appliers(c change) (managers []string) {
 	for _, e := range w.ManagedFields {
 		if !foreignApply(e) {
@@ -120,12 +121,24 @@ func (w Workload) appliers(c change) (managers []string) {
 		}
 		owns := w.owned(e)
 		for _, r := range w.References() {
-			if field, _ := owns(r); field && r.Where == c.where && r.Secret == c.from {
+			if r.Where != c.where || r.Secret != c.from {
+				continue
+			}
+			if field, item := owns(r); field || item && w.taken(e, r) {
 				managers = append(managers, e.Manager)
 			}
 		}
 	}
 	return managers
+}
+
+// taken says that a field manager, but for ours, changed a reference since the apply e: a
+// kubectl rollout undo, or who changed the list that it is in.
+func (w Workload) taken(e metav1.ManagedFieldsEntry, r Reference) bool {
+	return slices.ContainsFunc(w.ManagedFields, func(other metav1.ManagedFieldsEntry) bool {
+		field, _ := w.owned(other)(r)
+		return field && other.Manager != manifest.FieldManager && other.Subresource == "" && !other.Time.Before(e.Time)
+	})
 }
 
 func foreignApply(e metav1.ManagedFieldsEntry) bool {
