@@ -340,12 +340,13 @@ var (
 	progressLines = regexp.MustCompile(`(?m)(^|\[y/N\] )(?:[a-z]+/[a-z-]+: PROGRESS\n)+`)
 	// Other tests define kinds of their own, which retire would look at.
 	otherKinds = regexp.MustCompile(`(?:, )?[a-z]+\.t-[a-z0-9]{12}\.example\.com`)
+	noKinds    = regexp.MustCompile(`(?m)^note: namespace "[^"]*": not allowed to look at \n`)
 )
 
 // of replaces all that differs from run to run.
 func (n *stableNames) of(text string) string {
 	text = strings.NewReplacer(n.fixed...).Replace(text)
-	text = otherKinds.ReplaceAllString(text, "")
+	text = noKinds.ReplaceAllString(otherKinds.ReplaceAllString(text, ""), "")
 	text = progressLines.ReplaceAllString(progress.ReplaceAllString(text, "PROGRESS"), "$1")
 	var out strings.Builder
 	last := 0

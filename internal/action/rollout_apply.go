@@ -58,12 +58,12 @@ func (p *RolloutPlan) Apply(ctx context.Context) error {
 	return nil
 }
 
-// makeKeyrings makes the generations of keyring Secrets that patches are to name. Where one
-// cannot be made, these fail.
+// makeKeyrings makes the generations of keyring Secrets that workloads are to name, by a
+// patch or at their source. Where one cannot be made, these fail.
 func (p *RolloutPlan) makeKeyrings(ctx context.Context) {
 	for _, place := range p.keyrings {
-		naming := slices.DeleteFunc(p.patches(), func(step *Step) bool {
-			return step.Workload.Namespace != place.namespace || !namesBase(step.Workload, place.base)
+		naming := slices.DeleteFunc(slices.Clone(p.Steps), func(step *Step) bool {
+			return step.Workload.Namespace != place.namespace || !namesBase(step.Workload, place.base) || step.State != plan.Patched && step.State != plan.Left
 		})
 		if len(naming) == 0 {
 			continue
