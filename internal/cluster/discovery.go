@@ -5,14 +5,12 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
@@ -164,26 +162,4 @@ func (c *Client) resources(ctx context.Context, groupVersion string) ([]metav1.A
 func (c *Client) hasRollouts(ctx context.Context) bool {
 	resources, err := c.resources(ctx, workload.Rollouts.GroupVersion().String())
 	return err != nil || slices.ContainsFunc(resources, func(r metav1.APIResource) bool { return r.Name == workload.Rollouts.Resource })
-}
-
-// Object gives the object that an owner reference names, in the version of its API group
-// that the reference says.
-func (c *Client) Object(ctx context.Context, namespace, apiVersion, kind, name string) (*unstructured.Unstructured, error) {
-	gv, err := schema.ParseGroupVersion(apiVersion)
-	if err != nil {
-		return nil, errors.New(outside(err.Error()))
-	}
-	resources, err := c.resources(ctx, gv.String())
-	if err != nil {
-		return nil, explain(err)
-	}
-	at := slices.IndexFunc(resources, func(r metav1.APIResource) bool { return r.Kind == kind && slices.Contains(r.Verbs, "get") })
-	if at < 0 {
-		return nil, fmt.Errorf("the API server has no kind %s in %s that can be looked at", outside(kind), outside(gv.String()))
-	}
-	if !resources[at].Namespaced {
-		namespace = ""
-	}
-	object, err := c.dynamic.Resource(gv.WithResource(resources[at].Name)).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
-	return object, explain(err)
 }

@@ -257,32 +257,6 @@ func TestDiscoveryIsAskedOnce(t *testing.T) {
 	}
 }
 
-// The object of an owner reference is found by discovery's name of its kind.
-func TestObject(t *testing.T) {
-	l := newLab(t)
-	uid := l.make(t, "networking.k8s.io/v1/ingresses", `{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {name: in}, spec: {defaultBackend: {service: {name: s, port: {number: 80}}}}}`).GetUID()
-	for range 2 {
-		object, err := l.client.Object(t.Context(), l.namespace, "networking.k8s.io/v1", "Ingress", "in")
-		if err != nil || object.GetUID() != uid {
-			t.Errorf("got %v, %v", object, err)
-		}
-	}
-	if n := len(l.proxy.Requests()); n != 3 {
-		t.Errorf("%d requests, want one of discovery and two of the object", n)
-	}
-	if node, err := l.client.Object(t.Context(), l.namespace, "v1", "Namespace", l.namespace); err != nil || node.GetName() != l.namespace {
-		t.Errorf("of the whole cluster: %v, %v", node, err)
-	}
-	for _, tc := range [][3]string{
-		{"networking.k8s.io/v1", "Ingress", "missing"}, {"networking.k8s.io/v1", "Nothing", "in"},
-		{"example.com/v1", "Ingress", "in"}, {"a/b/c", "Ingress", "in"},
-	} {
-		if object, err := l.client.Object(t.Context(), l.namespace, tc[0], tc[1], tc[2]); err == nil {
-			t.Errorf("%v: got %v", tc, object)
-		}
-	}
-}
-
 // No more requests are under way at once than Connect was told; who does not want to wait
 // for a slot any more gets none.
 func TestRequestsAreBounded(t *testing.T) {
