@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
@@ -21,12 +23,17 @@ func (s *Session) keyrings(ctx context.Context, namespace string) (all []keysecr
 	if err != nil {
 		return nil, err
 	}
+	return s.held(secrets), nil
+}
+
+// held gives what Secrets hold that are keyrings with a key of ours.
+func (s *Session) held(secrets []corev1.Secret) (all []keysecret.Held) {
 	for i := range secrets {
 		if held, ok := keysecret.Read(&secrets[i]); ok && held.Ours(s.Project.Keys) {
 			all = append(all, held)
 		}
 	}
-	return all, nil
+	return all
 }
 
 // keyringsShown gives the keyring Secrets that a view shows: with a key those that hold a

@@ -119,12 +119,7 @@ func (s *Session) keyringsSeen(ctx context.Context, namespace string) (all []key
 	if s.Unlisted[namespace] {
 		return s.keyrings(ctx, namespace)
 	}
-	for i := range s.rings[namespace] {
-		if held, ok := keysecret.Read(&s.rings[namespace][i]); ok && held.Ours(s.Project.Keys) {
-			all = append(all, held)
-		}
-	}
-	return all, nil
+	return s.held(s.rings[namespace]), nil
 }
 
 // sight looks at one namespace, in the cluster or, where there is none, in the ledger alone.

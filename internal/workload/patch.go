@@ -64,18 +64,11 @@ func renames(list []change) (steps []operation) {
 	return steps
 }
 
-func encode(steps []operation) []byte {
-	text, err := json.Marshal(steps)
-	if err != nil {
-		panic("strings and numbers always have a JSON form: " + err.Error())
-	}
-	return text
-}
-
-func encodeOverrides(list []Override) []byte {
+// encode writes steps of a patch, or overrides.
+func encode[T operation | Override](list []T) []byte {
 	text, err := json.Marshal(list) // #nosec G117 -- the names of Secrets are no secret
 	if err != nil {
-		panic("strings always have a JSON form: " + err.Error())
+		panic("strings and numbers always have a JSON form: " + err.Error())
 	}
 	return text
 }
@@ -96,7 +89,7 @@ func (w Workload) recording(list []change) []operation {
 			}
 		}
 	}
-	text := string(encodeOverrides(records))
+	text := string(encode(records))
 	switch _, has := w.Annotations[manifest.AnnotationManifest]; {
 	case len(records) == 0 && has:
 		return []operation{{"remove", recordPath, nil}}
