@@ -96,7 +96,7 @@ func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, rin
 	return err
 }
 
-// createKeyring makes a generation of a keyring Secret, and tells it.
+// createKeyring creates a generation of a keyring Secret and reports it.
 func (s *Session) createKeyring(ctx context.Context, namespace, base string, ring *keyring.Keyring, generation int) error {
 	name := names.Numbered(base, generation)
 	if s.Mode == Live {

@@ -90,7 +90,7 @@ func forbidden(err error) bool {
 	return errors.As(err, &refused) && refused.Rights
 }
 
-// unseen tells what could not be looked at in a namespace. The run goes on, and what it
+// unseen reports what could not be looked at in a namespace. The run goes on, and what it
 // says is not the whole.
 func (s *Session) unseen(namespace, what string) {
 	s.Unseen = append(s.Unseen, Unseen{Namespace: namespace, What: what})

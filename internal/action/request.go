@@ -132,7 +132,7 @@ func (s *Session) hint(way hint.Text) {
 	}
 }
 
-// did tells what was done, with the namespace where there are several.
+// did reports what was done, with the namespace where there are several.
 func (s *Session) did(item Item, text string) {
 	if len(s.Target.Namespaces) > 1 {
 		text += " in " + item.Namespace

@@ -22,7 +22,7 @@ type MissingKeyring struct {
 	Name            string   // of what restore creates; empty: nothing
 	Reason          string   // why nothing is created
 	Way             hint.Text
-	Wanted          bool // somebody has said that the keyring is to be in the cluster
+	Wanted          bool // the operator has said that the keyring is to be in the cluster
 
 	generation int
 }

@@ -239,7 +239,7 @@ func (p *RolloutPlan) step(w workload.Workload) *Step {
 	return step
 }
 
-// foresee asks the API server about each patch, and tells what the user has to know before
+// foresee asks the API server about each patch, and reports what the user has to know before
 // the first one.
 func (p *RolloutPlan) foresee(ctx context.Context) error {
 	p.ask(ctx, p.patches())
@@ -347,7 +347,7 @@ func (p *RolloutPlan) foretell(step *Step) {
 	p.behind(step)
 }
 
-// behind tells the change to make where a workload is applied from: in the source of who
+// behind reports the change to make where a workload is applied from: in the source of who
 // keeps it, or else in a file.
 func (p *RolloutPlan) behind(step *Step) {
 	s, w, g := p.session, step.Workload, p.generations[step.Workload.Namespace]

@@ -84,10 +84,10 @@ type rollingOut struct {
 	mutex  sync.Mutex
 	failed bool
 	done   []bool // by step
-	told   int    // steps whose result was told
+	told   int    // steps whose result was reported
 }
 
-// finished tells the results in the order of the steps, each as soon as those before it are known.
+// finished reports the results in the order of the steps, each as soon as those before it are known.
 func (r *rollingOut) finished(i int) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()

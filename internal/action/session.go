@@ -36,7 +36,7 @@ type Session struct {
 
 	Unlisted map[string]bool            // namespaces in which Secrets may not be listed
 	rings    map[string][]corev1.Secret // keyring Secrets, by namespace, as the last look at it saw them
-	Unseen   []Unseen                   // what could not be looked at, and was told
+	Unseen   []Unseen                   // what could not be looked at, and was reported
 	Again    hint.Text                  // the command that puts back what was deleted
 	Update   hint.Text                  // the command that publishes changed values
 

@@ -169,7 +169,7 @@ func (r *StatusReport) keyringBases() map[string]bool {
 	return plan.KeyringBases(held, list, entries)
 }
 
-// longStaged is after what time somebody has to be reminded of a staged key.
+// longStaged is the age from which a staged key is warned about.
 const longStaged = 7 * 24 * time.Hour
 
 // stagedForLong warns of a KEY_NEXT that is no news any more. When it was staged is not

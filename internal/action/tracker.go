@@ -32,7 +32,7 @@ type feedID struct {
 	namespace string
 }
 
-// feed is what a watch has told so far.
+// feed is what a watch has reported so far.
 type feed struct {
 	latest  map[string]workload.Workload // by name
 	gone    map[string]bool
@@ -81,7 +81,7 @@ func (t *tracker) change(f *feed, what func()) {
 }
 
 // look gives the state of a workload that is at least as new as w, which is w itself where
-// the watch has told of no newer one, and what is closed at the next change.
+// the watch has reported no newer one, and what is closed at the next change.
 func (t *tracker) look(f *feed, w workload.Workload) (now workload.Workload, changed <-chan struct{}, err error) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -100,7 +100,7 @@ func (t *tracker) look(f *feed, w workload.Workload) (now workload.Workload, cha
 
 // await waits until the rollout of w, which is as its patch left it, is done, has failed or
 // goes on only by hand, until its references are the old ones again, or until it makes no
-// progress for as long as patience says. It tells of each step and gives the last state.
+// progress for as long as patience says. It reports each step and returns the last state.
 func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.Duration, rename map[string]string, tell func(text string)) (now workload.Workload, err error) {
 	f := t.of(w)
 	// Until a controller has begun, its status may tell that the rollout before this one failed.
@@ -115,7 +115,7 @@ func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.
 		p := now.Progress()
 		reverted, _ := now.Reverted(rename)
 		if p.Text != said {
-			if said = p.Text; p.State != workload.Manual { // which is told as the result
+			if said = p.Text; p.State != workload.Manual { // which is reported as the result
 				tell(p.Text)
 			}
 			still.Reset(patience)

@@ -88,7 +88,7 @@ func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decisio
 	return a.lines(s, o.dryRun, results)
 }
 
-// results tells what became of Secrets: lines on stdout, or with -o items of the report.
+// results reports what became of Secrets: lines on stdout, or with -o items of the report.
 func (a *app) results(s *action.Session, o *workOptions, results []plan.Decision) error {
 	a.report(secretItems(s, results)...)
 	if o.output != "" {

@@ -61,7 +61,7 @@ func (o *workOptions) outputFlag(cmd *cobra.Command, formats ...string) {
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// did tells one result of a verb: a line on stdout, or with -o an item of its report.
+// did reports one result of a verb: a line on stdout, or with -o an item of its report.
 func (a *app) did(o *workOptions, item action.Item, text string) {
 	a.report(item)
 	if o.output == "" {

@@ -21,7 +21,7 @@ import (
 
 const (
 	// watchLimit is how long one watch lasts; the API server ends it then, and where
-	// its end does not come, the connection is taken for dead watchMargin later.
+	// its end does not come, the connection counts as dead watchMargin later.
 	watchLimit  = time.Minute
 	watchMargin = 15 * time.Second
 	// pollTick is how often is listed where watching is not allowed.
@@ -195,7 +195,7 @@ func (f *follower) take(change watch.Event) error {
 	return nil
 }
 
-// tell tells of an object in a state that is new.
+// tell reports an object in a new state.
 func (f *follower) tell(object runtime.Object) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
@@ -210,7 +210,7 @@ func (f *follower) tell(object runtime.Object) {
 	f.seen(w, false)
 }
 
-// forget tells that an object is gone.
+// forget reports that an object is gone.
 func (f *follower) forget(uid types.UID) {
 	if last, known := f.known[uid]; known {
 		delete(f.known, uid)

@@ -15,7 +15,7 @@ import (
 // KeyringBase is the base name of keyring Secrets that the documentation uses.
 const KeyringBase = "fernet-key"
 
-// Keyring is a keyring Secret that is there, told without its keys.
+// Keyring is a live keyring Secret, without its keys.
 type Keyring struct {
 	Name, Base string
 	Generation int
