@@ -24,6 +24,13 @@ func (d Diff) Needs() Needs { return Needs{Offline: d.Offline} }
 // are there.
 type Difference struct {
 	plan.Decision
+	Values []Sides
+}
+
+// Sides are the two values of an entry that differ; one that is not there, or cannot be
+// told, is nil.
+type Sides struct {
+	Name      string
 	Live, Env *envfile.Value
 }
 
@@ -38,12 +45,12 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 			return nil, err
 		}
 	}
-	wanted := func(string) []plan.Wanted { return s.Project.Wanted }
+	wanted := s.wanted
 	return all, s.views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
-		decisions, err := plan.Diff(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Project.Has)
+		decisions, err := plan.Diff(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Project.Has)
 		if err != nil {
 			return s.Project.located(err)
 		}
@@ -78,11 +85,22 @@ func (s *Session) reveal(view plan.View, all []Difference) {
 		if !d.Differs() {
 			continue
 		}
-		if value, err := s.Project.Sealer.Open(live[d.Row.Secret]); err == nil {
-			d.Live = &value
+		names := []string{d.Row.EnvKey}
+		if d.Row.Bundle() {
+			names = names[:0]
+			for _, c := range d.Changes {
+				names = append(names, c.Name)
+			}
 		}
-		if entry, ok := s.Project.File.Lookup(d.Row.EnvKey); ok {
-			d.Env = &entry.Value
+		for _, name := range names {
+			sides := Sides{Name: name}
+			if value, err := s.Project.Sealer.Open(live[d.Row.Secret].Entry(name)); err == nil {
+				sides.Live = &value
+			}
+			if entry, ok := s.Project.File.Lookup(name); ok {
+				sides.Env = &entry.Value
+			}
+			d.Values = append(d.Values, sides)
 		}
 	}
 }

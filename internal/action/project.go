@@ -184,7 +184,7 @@ func (s *Session) findAnyKeys() {
 // choose takes the entries that match, without a look at their values.
 func (p *Project) choose(match []string) {
 	for _, e := range p.File.Entries {
-		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] && matchesAny(match, e.Name) {
+		if base, err := names.Base(e.Name); (err == nil || p.bundle() != "") && !ours[e.Name] && matchesAny(match, e.Name) {
 			p.Wanted = append(p.Wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
 		}
 	}
@@ -198,10 +198,10 @@ func (p *Project) check(match []string, allowEmpty bool) error {
 			continue
 		}
 		base, err := names.Base(e.Name)
-		if err != nil {
+		if err != nil && p.bundle() == "" {
 			return p.at(e, err.Error(), "rename the entry")
 		}
-		if first, taken := lines[base]; taken {
+		if first, taken := lines[base]; taken && p.bundle() == "" {
 			return p.at(e, fmt.Sprintf("%s and %s (line %d) would both be Secret %s", e.Name, first.Name, first.Line, base), "rename one of them")
 		}
 		lines[base] = e

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -16,6 +17,7 @@ import (
 type Push struct {
 	Update bool     // the next generation of what differs
 	Revert []string // entries whose value is published although it was replaced once
+	Drop   bool     // entries of a bundle that the .env has not any more
 	Keep   bool     // in Client mode: the planned rows, so that another run sends these tokens
 }
 
@@ -31,7 +33,10 @@ type PushPlan struct {
 
 // Plan looks at each namespace and decides about each entry.
 func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
-	s.Again, s.Update = s.Command+" --same-cluster", s.Command+" --update"
+	s.Again, s.Update = s.Command+" --same-cluster", s.Command
+	if !p.Update {
+		s.Update += " --update"
+	}
 	if err := s.checkKeys(); err != nil {
 		return nil, err
 	}
@@ -49,7 +54,7 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
-		decisions, err := plan.Push(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, options)
+		decisions, err := plan.Push(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys, options)
 		if err != nil {
 			return s.located(err)
 		}
@@ -64,11 +69,11 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 // options refuses a name that is no entry of this run.
 func (p Push) options(s *Session) (plan.PushOptions, error) {
 	for _, name := range p.Revert {
-		if !slices.ContainsFunc(s.Project.Wanted, func(w plan.Wanted) bool { return w.EnvKey == name }) {
+		if !slices.ContainsFunc(s.Project.Entries, func(e envfile.Entry) bool { return e.Name == name }) {
 			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", s.Env), "kubectl fernet push --help")
 		}
 	}
-	return plan.PushOptions{Update: p.Update, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
+	return plan.PushOptions{Update: p.Update, Drop: p.Drop, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
 }
 
 // Apply creates what is to be created.

@@ -111,7 +111,7 @@ func (p *RestorePlan) heldBack(ctx context.Context, decisions []plan.Decision) e
 		}
 	}
 	for namespace := range created { // what is written beside may not be older than what the .env has there (R5)
-		created[namespace] = slices.Concat(s.Project.Wanted, created[namespace])
+		created[namespace] = slices.Concat(s.wanted(namespace), created[namespace])
 	}
 	wanted := func(namespace string) []plan.Wanted { return plan.Mine(s.recordsIn(namespace), created[namespace]) }
 	err := s.views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {

@@ -52,7 +52,7 @@ func (p *RestorePlan) missingKeyrings(ctx context.Context, keySecret string) err
 	var entries []plan.Wanted
 	for _, at := range places {
 		held, list = append(held, at.held...), append(list, at.workloads...)
-		entries = append(entries, plan.Mine(s.recordsIn(at.namespace), s.Project.Wanted)...)
+		entries = append(entries, s.mine(at.namespace)...)
 	}
 	chosen := s.keyringName(keySecret)
 	bases := plan.KeyringBases(held, list, entries, slices.DeleteFunc([]string{chosen}, func(b string) bool { return b == "" })...)

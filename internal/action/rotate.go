@@ -83,7 +83,7 @@ func (s *Session) rotatable(keySecret string) (Holder, error) {
 func (p *RotatePlan) decide(project *Project) error {
 	p.Moves, p.Key, p.Phase = nil, project.Keys.IDs()[0], RotateMoves
 	for _, view := range p.views {
-		moves, err := plan.Rotate(view, plan.Mine(view.Records, project.Wanted), project.Sealer.Judge, project.Keys, project.Sealer.SameValue, project.Has)
+		moves, err := plan.Rotate(view, plan.Mine(view.Records, view.Wanted), project.Sealer.Judge, project.Keys, project.Sealer.SameValue)
 		if err != nil {
 			return project.located(err)
 		}
@@ -202,7 +202,7 @@ func (p *RotatePlan) Decisions() []plan.Decision {
 func (p *RotatePlan) Differing() (names []string) {
 	for _, m := range p.Moves {
 		if m.Differs {
-			names = append(names, m.Row.EnvKey)
+			names = append(names, m.Name)
 		}
 	}
 	return names

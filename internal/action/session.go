@@ -338,7 +338,7 @@ func (s *Session) recordsIn(namespace string) []ledger.Record { return s.Known[n
 // mine gives the base names of this project in a namespace: those of the .env, and those
 // that the ledger's evidence has.
 func (s *Session) mine(namespace string) []plan.Wanted {
-	return plan.Mine(s.recordsIn(namespace), s.Project.Wanted)
+	return plan.Mine(s.recordsIn(namespace), s.wanted(namespace))
 }
 
 // located adds the place in the .env to an error about an entry.
