@@ -5,6 +5,7 @@ package action
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -172,7 +173,7 @@ func (s *Session) rightCluster(view plan.View) error {
 func (s *Session) rotatedAway(view plan.View, err error) bool {
 	var wrong *plan.WrongClusterError
 	return errors.As(err, &wrong) && wrong.Secret == "" && s.Project.Sealer != nil &&
-		plan.SupersededLive(plan.Rotated(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys))
+		plan.SupersededLive(plan.Rotated(view, s.wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys))
 }
 
 // lookAll gives the view of each namespace of the target, at what is ours there.
@@ -204,10 +205,21 @@ func (s *Session) lookAll(ctx context.Context) (views []plan.View, err error) {
 func (s *Session) confirmed(views ...plan.View) (rows []ledger.Row) {
 	now := s.Now().UTC()
 	for _, view := range views {
-		for _, row := range plan.Confirm(view, plan.Mine(view.Records, s.Project.Wanted), s.Project.Sealer.Judge, s.Project.Keys) {
+		for _, row := range plan.Confirm(view, plan.Mine(view.Records, s.wanted(view.Namespace)), s.Project.Sealer.Judge, s.Project.Keys) {
 			row.Time = now
 			rows = append(rows, row)
 		}
 	}
 	return rows
+}
+
+// orphans says of what is in the .env why it counts as not in it.
+func (s *Session) orphans(decisions []plan.Decision) []plan.Decision {
+	for i := range decisions {
+		d := &decisions[i]
+		if _, there := s.Project.File.Lookup(d.Row.EnvKey); there && d.Outcome == plan.Orphan {
+			d.Reason = fmt.Sprintf("%s leaves out %s", VarMatch, d.Row.EnvKey)
+		}
+	}
+	return decisions
 }

@@ -20,7 +20,9 @@ type Push struct {
 }
 
 // Needs says what push needs of its session.
-func (p Push) Needs() Needs { return Needs{Writes: true, Recorded: p.Keep, AimFirst: true} }
+func (p Push) Needs() Needs {
+	return Needs{Writes: true, Recorded: p.Keep, AimFirst: true, Selects: true, Stays: true}
+}
 
 // PushPlan is what push is about to do; after Apply it is what came of it.
 type PushPlan struct {
@@ -39,7 +41,7 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Mode != Client && len(s.Project.Wanted) > 0 {
+	if s.Mode != Client {
 		if err := s.dial(); err != nil {
 			return nil, err
 		}
@@ -49,14 +51,14 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
-		decisions, err := plan.Push(view, s.Project.Wanted, s.Project.Sealer.Judge, s.Project.Keys, options)
+		decisions, err := plan.Push(view, s.wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, options)
 		if err != nil {
 			return s.located(err)
 		}
 		if !plan.SupersededLive(decisions) {
 			out.confirmed = append(out.confirmed, s.confirmed(view)...)
 		}
-		out.Decisions = slices.Concat(out.Decisions, decisions, plan.Orphans(view, s.Project.Has))
+		out.Decisions = slices.Concat(out.Decisions, decisions, s.orphans(plan.Orphans(view, s.Project.Has)))
 		return nil
 	})
 }
@@ -64,8 +66,8 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 // options refuses a name that is no entry of this run.
 func (p Push) options(s *Session) (plan.PushOptions, error) {
 	for _, name := range p.Revert {
-		if !slices.ContainsFunc(s.Project.Wanted, func(w plan.Wanted) bool { return w.EnvKey == name }) {
-			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", s.Env), "kubectl fernet push --help")
+		if !s.Project.takes(name) {
+			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or it is left out by name", s.Env), "kubectl fernet push --help")
 		}
 	}
 	return plan.PushOptions{Update: p.Update, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil

@@ -187,7 +187,7 @@ func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err
 		if slices.Contains(p.verb.ForgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
 			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)
 		}
-		mine := plan.Mine(view.Records, s.Project.Wanted)
+		mine := plan.Mine(view.Records, s.wanted(view.Namespace))
 		if len(p.verb.Names) > 0 {
 			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !chosen(w.EnvKey) })
 		}

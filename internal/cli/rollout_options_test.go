@@ -60,7 +60,7 @@ func wantRefused[T any](t *testing.T, verb func(*app, func(context.Context, *T) 
 }
 
 func noWorkOptions() (o workOptions) {
-	o.env, o.ledger, o.match = action.DefaultEnv, action.DefaultLedger, []string{defaultMatch}
+	o.env, o.ledger = action.DefaultEnv, action.DefaultLedger
 	o.parallel = defaultParallel
 	return o
 }
