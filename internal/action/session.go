@@ -367,7 +367,7 @@ func (s *Session) knownElsewhere() []string {
 // says that it is meant, where the ledger knows this .env in others alone.
 func (s *Session) stay() error {
 	here := s.Target.Namespaces[0]
-	if s.Target.Chosen || len(s.pushed(here)) > 0 {
+	if s.Target.Chosen || s.SeveralClusters || len(s.pushed(here)) > 0 { // several contexts were named with theirs
 		return nil
 	}
 	known := s.knownElsewhere()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -157,6 +158,67 @@ func (s Settings) applied(r Request) (Settings, error) {
 		s.Match = []string{DefaultMatch}
 	}
 	return s, s.distinct()
+}
+
+// NewSettings makes settings of flags.
+func NewSettings(namespaces, match []string, bundle, keySecret string) (Settings, error) {
+	s := Settings{places: map[string]string{VarBundle: "--bundle", VarKeySecret: "--key-secret"}}
+	for _, flag := range []struct{ name, variable, value string }{
+		{"-n", VarNamespace, strings.Join(namespaces, ",")}, {"--match", VarMatch, strings.Join(match, ",")},
+		{"--bundle", VarBundle, bundle}, {"--key-secret", VarKeySecret, keySecret},
+	} {
+		if flag.value == "" {
+			continue
+		}
+		if err := setters[flag.variable](&s, flag.value); err != nil {
+			return s, fmt.Errorf("%s: %w", flag.name, err)
+		}
+	}
+	return s, s.distinct()
+}
+
+// entries gives the settings as variables, those that say something.
+func (s Settings) entries() (entries []envfile.Entry) {
+	for _, e := range []struct{ name, value string }{
+		{VarNamespace, strings.Join(s.Namespaces, ",")}, {VarMatch, strings.Join(s.Match, ",")},
+		{VarBundle, s.Bundle}, {VarKeySecret, s.KeySecret},
+	} {
+		if e.value != "" {
+			entries = append(entries, envfile.Entry{Name: e.name, Value: envfile.NewValue(e.value)})
+		}
+	}
+	return entries
+}
+
+// missing gives those of the settings that a file lacks, and refuses one that it has with
+// another value.
+func (s Settings) missing(file *envfile.File) (missing []envfile.Entry, err error) {
+	for _, e := range s.entries() {
+		there, _ := file.Lookup(e.Name)
+		has := strings.TrimSpace(there.Value.Reveal())
+		switch {
+		case has == "":
+			missing = append(missing, e)
+		case !slices.Equal(split(has), split(e.Value.Reveal())):
+			return nil, &envfile.Error{Path: file.Path, Line: there.Line, Message: e.Name + " has another value already; nothing was written", Way: "change it there, or leave out its flag"}
+		}
+	}
+	return missing, nil
+}
+
+var notInBase = regexp.MustCompile(`[^a-z0-9.]+`)
+
+// FolderName makes a base name of the name of the folder that a .env is in.
+func FolderName(env string) (string, error) {
+	folder, err := filepath.Abs(filepath.Dir(env))
+	if err != nil {
+		return "", err
+	}
+	name := strings.Trim(notInBase.ReplaceAllString(strings.ToLower(filepath.Base(folder)), "-"), "-.")
+	if err := CheckBaseName(name); err != nil {
+		return "", hint.With(fmt.Errorf("the folder's name gives no name for a Secret: %w", err), "name it: --bundle NAME")
+	}
+	return name, nil
 }
 
 // chooses says whether an entry is one of this run by its name alone.

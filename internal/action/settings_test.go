@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
-func settingsOf(t *testing.T, env string) (Settings, error) {
+func parsedSettings(t *testing.T, env string) (Settings, error) {
 	t.Helper()
 	file, err := envfile.Parse(".env", []byte(env))
 	if err != nil {
@@ -32,7 +32,7 @@ func TestSettingsAreRead(t *testing.T) {
 		"FERNET_BUNDLE=\nFERNET_NAMESPACE=''\nFERNET_MATCH=\"\"": "[] [] '' ''",
 		"FERNET_BUNDLE=' '\nFERNET_KEY_SECRET=":                  "[] [] '' ''",
 	} {
-		s, err := settingsOf(t, env)
+		s, err := parsedSettings(t, env)
 		got := "[" + strings.Join(s.Namespaces, " ") + "] [" + strings.Join(s.Match, " ") + "] '" + s.Bundle + "' '" + s.KeySecret + "'"
 		if err != nil || got != want {
 			t.Errorf("%q: %s, %v, want %s", env, got, err, want)
@@ -60,7 +60,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		"FERNET_KEY_SECRET=" + testKey:                              ".env:1: FERNET_KEY_SECRET" + noBase,
 		"FERNET_BUNDLE=a\n#\nFERNET_KEY_SECRET=a":                   ".env:3: FERNET_KEY_SECRET is the name of the bundle too (.env:1: FERNET_BUNDLE)",
 	} {
-		_, err := settingsOf(t, env)
+		_, err := parsedSettings(t, env)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s…", env, err, want)
 		}
@@ -71,7 +71,7 @@ func TestSettingsAreRefused(t *testing.T) {
 }
 
 func TestFlagsOverrideSettings(t *testing.T) {
-	s, err := settingsOf(t, "FERNET_NAMESPACE=a,b\nFERNET_MATCH=API_*\nFERNET_BUNDLE=web\nFERNET_KEY_SECRET=ring\n")
+	s, err := parsedSettings(t, "FERNET_NAMESPACE=a,b\nFERNET_MATCH=API_*\nFERNET_BUNDLE=web\nFERNET_KEY_SECRET=ring\n")
 	if err != nil {
 		t.Fatal(err)
 	}
