@@ -73,6 +73,35 @@ func (p Push) options(s *Session) (plan.PushOptions, error) {
 	return plan.PushOptions{Update: p.Update, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
 }
 
+// KeepKeyrings makes or follows the keyring Secret of each namespace, if it is kept in the
+// cluster. It comes after the tokens, whatever became of them, and not where a newer keyring
+// is in use.
+func (p *PushPlan) KeepKeyrings(ctx context.Context) error {
+	s := p.session
+	for _, namespace := range s.Target.Namespaces {
+		switch here := p.in(namespace); {
+		case s.Settings.KeySecret == "" || ctx.Err() != nil || plan.SupersededLive(here):
+		case s.Mode == Client:
+			s.foreseeKeyring(namespace)
+		default:
+			if err := s.ensureKeyring(ctx, namespace, s.Settings.KeySecret, s.Project.Keys, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// in gives the decisions about a namespace.
+func (p *PushPlan) in(namespace string) (decisions []plan.Decision) {
+	for _, d := range p.Decisions {
+		if d.Row.Namespace == namespace {
+			decisions = append(decisions, d)
+		}
+	}
+	return decisions
+}
+
 // Apply creates what is to be created.
 func (p *PushPlan) Apply(ctx context.Context) error {
 	s := p.session

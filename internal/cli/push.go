@@ -128,7 +128,7 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 		return err
 	}
 	// What was created has to be told, also if it could not be recorded.
-	if err := cmp.Or(err, a.reportPush(ctx, o, s, p.Decisions)); err != nil || !o.rollout {
+	if err := cmp.Or(err, a.reportPush(ctx, o, s, p)); err != nil || !o.rollout {
 		return err
 	}
 	o.values = true

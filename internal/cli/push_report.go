@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -40,13 +41,15 @@ var summaryWords = []struct {
 
 // reportPush prints the products and the summary, and gives the error that makes
 // the exit code.
-func (a *app) reportPush(ctx context.Context, o *pushOptions, s *action.Session, results []plan.Decision) error {
+func (a *app) reportPush(ctx context.Context, o *pushOptions, s *action.Session, p *action.PushPlan) error {
+	results := p.Decisions
 	printErr := a.products(o, s, results)
+	keyringErr := a.keepKeyrings(ctx, o, p)
 	a.explain(s, results)
 	count := a.summary(results)
 	switch {
-	case printErr != nil:
-		return printErr
+	case printErr != nil || keyringErr != nil:
+		return cmp.Or(printErr, keyringErr)
 	case ctx.Err() != nil:
 		return errInterrupted
 	case count[plan.Failed] > 0:
@@ -86,6 +89,26 @@ func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decisio
 		return o.print.objects(a.product, objects)
 	}
 	return a.lines(s, o.dryRun, results)
+}
+
+// keepKeyrings makes or follows the keyrings and prints them. They hold keys, so of the forms
+// of -o, which are made for committing, only the names have them.
+func (a *app) keepKeyrings(ctx context.Context, o *pushOptions, p *action.PushPlan) error {
+	before := len(a.items)
+	err := p.KeepKeyrings(ctx)
+	var kept []string
+	for _, item := range a.items[before:] {
+		kept = append(kept, item.Object)
+	}
+	a.items = a.items[:before]
+	switch {
+	case o.output == "" || len(kept) == 0:
+	case o.output == "name":
+		fmt.Fprintln(a.product, strings.Join(kept, "\n"))
+	default:
+		a.console.note("left out of -o, because it holds the key: %s", strings.Join(kept, ", "))
+	}
+	return err
 }
 
 // results reports what became of Secrets: lines on stdout, or with -o items of the report.
