@@ -66,7 +66,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 
 // Differs says whether the two sides have different values, or may have.
 func (d Difference) Differs() bool {
-	return d.Outcome != plan.Same && d.Outcome != plan.Reencrypted
+	return d.Outcome != plan.Same && d.Outcome != plan.Reencrypted && d.Outcome != plan.Replaced
 }
 
 // reveal adds the two values of what differs in a view.
