@@ -181,6 +181,13 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 			cells = append(cells, ageOf(s.ValueSince, now), list(s.UsedBy), older(s))
 		}
 		row(s.Namespace, cells...)
+		for _, entry := range s.Entries {
+			cells := []string{"  " + entry.EnvKey, "", "", "", ""}
+			if wide {
+				cells = append(cells, ageOf(entry.ValueSince, now), "", "")
+			}
+			row(s.Namespace, cells...)
+		}
 	}
 	return w.Flush()
 }

@@ -211,6 +211,8 @@ func (p *pusher) misplacedReason(o manifest.Object, v token.Verdict) string {
 		return renamedReason(o)
 	case v.Binding == token.BindingAbsent:
 		return "its token opens, but nothing says that it was made for this place"
+	case o.Bundle():
+		return "its tokens open, but they are not the set that was made for this place"
 	default:
 		return "its token opens, but it was made for another place"
 	}
