@@ -4,6 +4,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -35,6 +36,9 @@ type AdoptPlan struct {
 
 // Plan looks at the Secret and refuses what cannot be taken over.
 func (a Adopt) Plan(ctx context.Context, s *Session) (*AdoptPlan, error) {
+	if n := s.Target.Namespaces; len(n) > 1 {
+		return nil, hint.With(errors.New("adopt takes one Secret of one namespace"), "name it: -n %s", n[0])
+	}
 	if err := s.Start(); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (p *RetirePlan) DropKeys(ctx context.Context) (*KeyDrop, error) {
 		return nil, err
 	}
 	if d.Reasons = slices.Compact(d.Reasons); len(d.Reasons) == 0 && s.Mode == Live {
-		d.edit, err = holder.Edit(keyring.Drop())
+		d.edit, err = holder.Edit(keyring.Drop(holder.File))
 	}
 	return d, err
 }

@@ -118,7 +118,7 @@ func existing(env string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	for _, name := range []string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext} {
+	for _, name := range keyring.Variables {
 		if e, ok := file.Lookup(name); ok {
 			return nil, hint.With(fmt.Errorf("%s:%d: it has a %s already; nothing was written", env, e.Line, name), "kubectl fernet push --env %s", env)
 		}

@@ -136,7 +136,7 @@ func (p *PullPlan) merge(file *envfile.File, values []Value) error {
 	there, spelled := map[string]envfile.Entry{}, map[string]envfile.Entry{}
 	for _, e := range file.Entries {
 		there[e.Name] = e
-		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] {
+		if base, err := names.Base(e.Name); err == nil && !ours(e.Name) {
 			spelled[base] = e
 		}
 	}
@@ -176,8 +176,7 @@ func changesTo(entries []envfile.Entry) (changes []envfile.Change) {
 // are not kept in a --key-file, and CLUSTER_NAME, if there is just one.
 func missingVariables(file *envfile.File, keyFile, cluster string, s *Project) (missing []envfile.Entry) {
 	inKeyFile := slices.ContainsFunc(s.Holders, func(h Holder) bool { return h.Path == keyFile })
-	keyless := !slices.ContainsFunc(file.Entries, func(e envfile.Entry) bool { return ours[e.Name] && e.Name != VarCluster })
-	if keyless && !inKeyFile {
+	if !keyring.Holds(file) && !inKeyFile {
 		missing = keyEntries(s)
 	}
 	if _, has := file.Lookup(VarCluster); !has && cluster != "" {

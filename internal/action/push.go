@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -22,7 +21,9 @@ type Push struct {
 }
 
 // Needs says what push needs of its session.
-func (p Push) Needs() Needs { return Needs{Writes: true, Recorded: p.Keep, AimFirst: true} }
+func (p Push) Needs() Needs {
+	return Needs{Writes: true, Recorded: p.Keep, AimFirst: true, Selects: true, Stays: true}
+}
 
 // PushPlan is what push is about to do; after Apply it is what came of it.
 type PushPlan struct {
@@ -44,7 +45,7 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Mode != Client && len(s.Project.Wanted) > 0 {
+	if s.Mode != Client {
 		if err := s.dial(); err != nil {
 			return nil, err
 		}
@@ -61,7 +62,7 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		if !plan.SupersededLive(decisions) {
 			out.confirmed = append(out.confirmed, s.confirmed(view)...)
 		}
-		out.Decisions = slices.Concat(out.Decisions, decisions, plan.Orphans(view, s.Project.Has))
+		out.Decisions = slices.Concat(out.Decisions, decisions, s.orphans(plan.Orphans(view, s.Project.Has)))
 		return nil
 	})
 }
@@ -69,8 +70,8 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 // options refuses a name that is no entry of this run.
 func (p Push) options(s *Session) (plan.PushOptions, error) {
 	for _, name := range p.Revert {
-		if !slices.ContainsFunc(s.Project.Entries, func(e envfile.Entry) bool { return e.Name == name }) {
-			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", s.Env), "kubectl fernet push --help")
+		if !s.Project.takes(name) {
+			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or it is left out by name", s.Env), "kubectl fernet push --help")
 		}
 	}
 	return plan.PushOptions{Update: p.Update, Drop: p.Drop, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil

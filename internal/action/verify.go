@@ -23,7 +23,7 @@ type Verify struct {
 
 // Needs says what verify needs of its session.
 func (v Verify) Needs() Needs {
-	return Needs{Read: EntriesIfAny, Offline: v.Offline, Spreads: true, InPart: true}
+	return Needs{Read: EntriesIfAny, Offline: v.Offline, Spreads: true, Selects: true, InPart: true}
 }
 
 // VerifyReport is what verify found.

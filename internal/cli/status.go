@@ -104,7 +104,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 	f := cmd.Flags()
 	f.StringVar(&o.env, "env", action.DefaultEnv, "the .env file; it may be missing")
 	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+action.DefaultLedger+" beside the .env)")
-	f.StringArrayVar(&o.match, "match", []string{defaultMatch}, "which entries are secrets: a glob over their names, repeatable")
+	f.StringArrayVar(&o.match, "match", nil, matchUsage)
 	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
 	o.contextsFlag(f)
 	f.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "every namespace of the cluster")
