@@ -24,6 +24,13 @@ func (d Diff) Needs() Needs { return Needs{Offline: d.Offline, Selects: true, St
 // are there.
 type Difference struct {
 	plan.Decision
+	Values []Sides
+}
+
+// Sides are the two values of an entry that differ; one that is not there, or cannot be
+// told, is nil.
+type Sides struct {
+	Name      string
 	Live, Env *envfile.Value
 }
 
@@ -42,7 +49,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
-		decisions, err := plan.Diff(view, s.wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Has)
+		decisions, err := plan.Diff(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Project.Has)
 		if err != nil {
 			return s.Project.located(err)
 		}
@@ -58,7 +65,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 
 // Differs says whether the two sides have different values, or may have.
 func (d Difference) Differs() bool {
-	return d.Outcome != plan.Same && d.Outcome != plan.Reencrypted
+	return d.Outcome != plan.Same && d.Outcome != plan.Reencrypted && d.Outcome != plan.Replaced
 }
 
 // reveal adds the two values of what differs in a view.
@@ -77,11 +84,22 @@ func (s *Session) reveal(view plan.View, all []Difference) {
 		if !d.Differs() {
 			continue
 		}
-		if value, err := s.Project.Sealer.Open(live[d.Row.Secret]); err == nil {
-			d.Live = &value
+		names := []string{d.Row.EnvKey}
+		if d.Row.Bundle() {
+			names = names[:0]
+			for _, c := range d.Changes {
+				names = append(names, c.Name)
+			}
 		}
-		if entry, ok := s.Project.File.Lookup(d.Row.EnvKey); ok {
-			d.Env = &entry.Value
+		for _, name := range names {
+			sides := Sides{Name: name}
+			if value, err := s.Project.Sealer.Open(live[d.Row.Secret].Entry(name)); err == nil {
+				sides.Live = &value
+			}
+			if entry, ok := s.Project.File.Lookup(name); ok {
+				sides.Env = &entry.Value
+			}
+			d.Values = append(d.Values, sides)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type Item struct {
 	Reason    string     `json:"reason,omitempty"`
 	WayOut    hint.Text  `json:"wayOut,omitempty"`
 
-	EnvKey     string `json:"envKey,omitempty"` // of a Secret
+	EnvKey     string `json:"envKey,omitempty"` // of a Secret that holds one token
 	Generation int    `json:"generation,omitempty"`
 	KeyID      string `json:"keyID,omitempty"`
 
@@ -98,6 +98,8 @@ func (s *Step) why() string {
 	switch {
 	case s.State == plan.LacksKey:
 		return "its pods are not known to have key " + strings.Join(s.Lacking, ", ")
+	case s.State == plan.LacksEntry:
+		return s.absent()
 	case s.State == plan.ChangedBack:
 		return "changed back by " + s.Reason
 	case s.Reason != "":

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
@@ -110,7 +111,7 @@ func (s *Session) drafts(decisions []plan.Decision) (drafts []draft, durable []l
 			continue
 		}
 		if d.Row.Token == "" {
-			if d.Row, err = s.Project.Sealer.Seal(d.Row); err != nil {
+			if d.Row, err = s.Project.Sealer.Seal(d.Row, d.Entries...); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -193,13 +194,18 @@ func taken(d *plan.Decision, o manifest.Object, judge token.Judge) {
 	case !v.Opens || v.Binding != token.BindingHolds || o.EnvKey != d.Row.EnvKey:
 		d.Outcome, d.Reason = plan.Foreign, "somebody created a Secret of that name at the same moment"
 		d.Row.UID = o.UID
-	case !v.Same:
+	case !v.Same || !sameEntries(o, d.Row):
 		d.Outcome, d.Reason = plan.Differs, "somebody pushed another value at the same moment"
 	default:
 		d.Outcome, d.Complete = plan.Unchanged, true
 		d.Row.Operation, d.Row.State = ledger.Learn, ledger.Created
 		d.Row.KeyID, d.Row.Token, d.Row.Binding, d.Row.UID, d.Row.Since = v.KeyID, o.Token, o.Binding, o.UID, d.Row.Generation
 	}
+}
+
+// sameEntries says whether a Secret has the entries of a row, and no other.
+func sameEntries(o manifest.Object, row ledger.Row) bool {
+	return slices.EqualFunc(o.Placed().Entries(), row.Placed().Entries(), func(a, b token.Entry) bool { return a.Name == b.Name })
 }
 
 // outcome gives the ledger row that a result deserves. What was not sent stays

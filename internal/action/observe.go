@@ -149,7 +149,7 @@ func (s *Session) sight(ctx context.Context, namespace string, wanted []plan.Wan
 
 // completed adds to a view what the whole run knows.
 func (s *Session) completed(view plan.View) plan.View {
-	view.Ledger, view.Ignore = s.Ledger, s.IgnoreKeys
+	view.Ledger, view.Ignore, view.Wanted = s.Ledger, s.IgnoreKeys, s.wanted(view.Namespace)
 	if s.Project.Keys != nil {
 		view.Older = s.Book.OlderKeys(s.Project.Keys.IDs()[0])
 	}
@@ -173,7 +173,7 @@ func (s *Session) rightCluster(view plan.View) error {
 func (s *Session) rotatedAway(view plan.View, err error) bool {
 	var wrong *plan.WrongClusterError
 	return errors.As(err, &wrong) && wrong.Secret == "" && s.Project.Sealer != nil &&
-		plan.SupersededLive(plan.Rotated(view, s.wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys))
+		plan.SupersededLive(plan.Rotated(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys))
 }
 
 // lookAll gives the view of each namespace of the target, at what is ours there.
@@ -205,7 +205,7 @@ func (s *Session) lookAll(ctx context.Context) (views []plan.View, err error) {
 func (s *Session) confirmed(views ...plan.View) (rows []ledger.Row) {
 	now := s.Now().UTC()
 	for _, view := range views {
-		for _, row := range plan.Confirm(view, plan.Mine(view.Records, s.wanted(view.Namespace)), s.Project.Sealer.Judge, s.Project.Keys) {
+		for _, row := range plan.Confirm(view, plan.Mine(view.Records, view.Wanted), s.Project.Sealer.Judge, s.Project.Keys) {
 			row.Time = now
 			rows = append(rows, row)
 		}

@@ -59,6 +59,7 @@ type Project struct {
 	raw     []byte                 // of File; nil where there is none
 	names   map[string]bool        // of the entries of File
 	belongs func(name string) bool // of an entry: FERNET_MATCH does not leave it out
+	bundled bool                   // the entries go into one bundle
 }
 
 // WithKeys gives the project as it is with another keyring.
@@ -213,7 +214,7 @@ func (s *Session) findAnyKeys() {
 func (p *Project) choose(chosen func(name string) bool) {
 	p.Wanted = nil
 	for _, e := range p.File.Entries {
-		if base, err := names.Base(e.Name); err == nil && chosen(e.Name) {
+		if base, err := names.Base(e.Name); (err == nil || p.bundled) && chosen(e.Name) {
 			p.Wanted = append(p.Wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
 		}
 	}
@@ -228,10 +229,10 @@ func (p *Project) take(chosen func(name string) bool, allowEmpty bool) error {
 			continue
 		}
 		base, err := names.Base(e.Name)
-		if err != nil {
+		if err != nil && !p.bundled {
 			return p.at(e, err.Error(), "rename the entry")
 		}
-		if first, taken := lines[base]; taken {
+		if first, taken := lines[base]; taken && !p.bundled {
 			return p.at(e, fmt.Sprintf("%s and %s (line %d) would both be Secret %s", e.Name, first.Name, first.Line, base), "rename one of them")
 		}
 		lines[base] = e
@@ -332,14 +333,12 @@ func (s *Session) leftOut() (names []string) {
 
 // ownNames refuses names of the bundle and of the keyring that the Secret of an entry has.
 func (s *Session) ownNames() error {
-	for _, w := range s.Project.Wanted {
-		if w.Base == s.Settings.Bundle {
+	for _, w := range slices.Concat(s.Project.Wanted, plan.Mine(s.Records, nil)) {
+		switch {
+		case w.Base == s.Settings.Bundle && !w.Bundle():
 			return hint.With(fmt.Errorf("%s: %s is the Secret of %s", s.Settings.places[VarBundle], w.Base, w.EnvKey), "choose another name, such as app")
-		}
-	}
-	for _, w := range plan.Mine(s.Records, s.Project.Wanted) {
-		if w.Base == s.Settings.KeySecret {
-			return hint.With(fmt.Errorf("%s: %s is the Secret of %s", s.Settings.places[VarKeySecret], w.Base, w.EnvKey), "choose another name, such as fernet-key")
+		case w.Base == s.Settings.KeySecret:
+			return hint.With(fmt.Errorf("%s: %s is the Secret of %s", s.Settings.places[VarKeySecret], w.Base, w.Name()), "choose another name, such as fernet-key")
 		}
 	}
 	return nil
@@ -434,5 +433,5 @@ func (p *Project) ledgerKeys() ledger.Keys {
 	if p.Keys == nil {
 		return ledger.Keys{}
 	}
-	return p.Sealer.Ledger()
+	return seal.New(p.Keys, p.File.Entries).Ledger() // what is pushed is known only after it was read
 }

@@ -149,7 +149,7 @@ func (p *PullPlan) merge(file *envfile.File, values []Value) error {
 			p.Unchanged++
 		case ok:
 			p.Differ = append(p.Differ, v)
-		case near:
+		case near && !v.Bundled():
 			return &envfile.Error{Path: file.Path, Line: other.Line, Message: other.Name + " was pushed as " + v.Entry.Name, Way: hint.Format("spell it as it was pushed: %s", v.Entry.Name)}
 		default:
 			p.Added = append(p.Added, v)

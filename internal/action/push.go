@@ -16,6 +16,7 @@ import (
 type Push struct {
 	Update bool     // the next generation of what differs
 	Revert []string // entries whose value is published although it was replaced once
+	Drop   bool     // entries of a bundle that the .env has not any more
 	Keep   bool     // in Client mode: the planned rows, so that another run sends these tokens
 }
 
@@ -33,7 +34,10 @@ type PushPlan struct {
 
 // Plan looks at each namespace and decides about each entry.
 func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
-	s.Again, s.Update = s.Command+" --same-cluster", s.Command+" --update"
+	s.Again, s.Update = s.Command+" --same-cluster", s.Command
+	if !p.Update {
+		s.Update += " --update"
+	}
 	if err := s.checkKeys(); err != nil {
 		return nil, err
 	}
@@ -51,7 +55,7 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
-		decisions, err := plan.Push(view, s.wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, options)
+		decisions, err := plan.Push(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys, options)
 		if err != nil {
 			return s.located(err)
 		}
@@ -70,7 +74,7 @@ func (p Push) options(s *Session) (plan.PushOptions, error) {
 			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or it is left out by name", s.Env), "kubectl fernet push --help")
 		}
 	}
-	return plan.PushOptions{Update: p.Update, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
+	return plan.PushOptions{Update: p.Update, Drop: p.Drop, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
 }
 
 // KeepKeyrings makes or follows the keyring Secret of each namespace, if it is kept in the

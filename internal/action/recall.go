@@ -33,6 +33,9 @@ type Value struct {
 	Entry envfile.Entry
 }
 
+// Bundled says whether it was in a bundle.
+func (v Value) Bundled() bool { return token.Joined(v.Token.Token) }
+
 // Place says where it was.
 func (v Value) Place() string {
 	return fmt.Sprintf("namespace %q of cluster %q", v.Token.Namespace, v.Cluster)
@@ -108,7 +111,7 @@ func openAll(found []plan.Recalled, p *Project) (values []Value, err error) {
 // recorded gives what the ledger has. It needs no cluster.
 func (r *recalling) recorded(ctx context.Context) ([]plan.Recalled, error) {
 	keys := seal.New(r.Project.Keys, nil).Ledger()
-	keys.Keep = func(row ledger.Row) bool { return r.Generation > 0 && row.Generation == r.Generation }
+	keys.Keep = func(record ledger.Record) bool { return r.Generation > 0 && record.Generation == r.Generation }
 	book, err := ledger.Read(r.Files, r.Ledger, keys)
 	if err != nil {
 		return nil, err
@@ -142,18 +145,20 @@ func (r *recalling) recorded(ctx context.Context) ([]plan.Recalled, error) {
 // warnRotated warns of values that may be old: rows signed by a key that this keyring
 // lacks have newer generations of them. Such rows prove nothing, so they change nothing.
 func (r *recalling) warnRotated(records []ledger.Record, found []plan.Recalled) bool {
-	type entry struct{ cluster, namespace, envKey string }
-	newest := map[entry]ledger.Record{}
+	type place struct{ cluster, namespace, base string }
+	newest := map[place]ledger.Record{}
 	for _, r := range records {
-		at := entry{r.Cluster, r.Namespace, r.EnvKey}
+		base, _ := names.Split(r.Secret)
+		at := place{r.Cluster, r.Namespace, base}
 		if r.Hint && r.State == ledger.Created && r.Generation > newest[at].Generation {
 			newest[at] = r
 		}
 	}
 	var list []string
 	for _, f := range found {
-		if r := newest[entry{f.Cluster, f.Token.Namespace, f.Token.EnvKey}]; r.Generation > f.Generation {
-			list = append(list, fmt.Sprintf("%s (%s in namespace %q, under key %s)", r.EnvKey, r.Secret, r.Namespace, r.KeyID))
+		base, _ := names.Split(f.Token.Secret)
+		if r := newest[place{f.Cluster, f.Token.Namespace, base}]; r.Generation > f.Generation {
+			list = append(list, fmt.Sprintf("%s (%s in namespace %q, under key %s)", f.Token.EnvKey, r.Secret, r.Namespace, r.KeyID))
 		}
 	}
 	if len(list) > 0 {
@@ -337,20 +342,24 @@ func (s *Session) nothing(views []plan.View) error {
 // Agreed gives one value for each name, and refuses where places differ, be it in
 // the spelling of a name: nobody but the user can say which is meant.
 func Agreed(values []Value) ([]Value, error) {
-	first := map[string]Value{} // by base name
+	first, single := map[string]Value{}, map[string]Value{} // by name; by base name
 	var chosen []Value
 	var differing, spelled []string
 	for _, v := range values {
 		base, _ := names.Split(v.Token.Secret)
-		was, seen := first[base]
+		other, near := single[base]
+		was, seen := first[v.Entry.Name]
 		switch {
+		case near && !v.Bundled() && other.Entry.Name != v.Entry.Name:
+			spelled = append(spelled, fmt.Sprintf("%s in %s and %s in %s", other.Entry.Name, other.Place(), v.Entry.Name, v.Place()))
 		case !seen:
-			first[base] = v
+			first[v.Entry.Name] = v
 			chosen = append(chosen, v)
-		case was.Entry.Name != v.Entry.Name:
-			spelled = append(spelled, fmt.Sprintf("%s in %s and %s in %s", was.Entry.Name, was.Place(), v.Entry.Name, v.Place()))
 		case !was.Entry.Value.Equal(v.Entry.Value):
 			differing = append(differing, fmt.Sprintf("%s in %s and in %s", v.Entry.Name, was.Place(), v.Place()))
+		}
+		if !near && !v.Bundled() {
+			single[base] = v
 		}
 	}
 	const choose = "choose one: -n NAMESPACE, --from-cluster NAME"

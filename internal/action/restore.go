@@ -214,7 +214,7 @@ func (s *Session) rebind(records []ledger.Record, namespace string) ([]ledger.Re
 	records = slices.DeleteFunc(records, func(record ledger.Record) bool { return record.Hint })
 	for i := range records {
 		t := records[i].Placed()
-		if !s.Project.Sealer.Judge(t).Opens {
+		if !s.Project.Sealer.Judge(t).Opens || records[i].Incomplete {
 			continue // it is listed as unproven
 		}
 		t.Namespace = namespace

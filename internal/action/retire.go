@@ -11,9 +11,11 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 )
 
@@ -135,35 +137,58 @@ func (p *RetirePlan) Denied(namespace string) (kinds []string) {
 	return kinds
 }
 
-// chosen says of an entry whether it is removed altogether: those that were named are.
-func (p *RetirePlan) chosen() (func(envKey string) bool, error) {
-	s, chosen := p.session, map[string]bool{}
+// chosen says of a Secret whether it is removed altogether: those that were named are.
+func (p *RetirePlan) chosen() (func(plan.Wanted) bool, error) {
+	s, chosen := p.session, map[string]bool{} // base names
 	for _, name := range p.verb.Names {
-		envKey := s.entryOf(name)
+		w, found := s.recordedAs(name)
 		switch {
-		case envKey == "" && s.wasRecorded(name):
+		case !found && s.bundleOf(name) != "":
+			return nil, hint.With(fmt.Errorf("%s is an entry of the bundle %s, which goes as a whole", name, s.bundleOf(name)),
+				"take it out of %s; then: kubectl fernet push --update --drop-entries%s", s.Env, EnvFlag(s.Env))
+		case !found && s.wasRecorded(name):
 			s.note("%s: every Secret of it that the ledger has was deleted", name)
 			continue
-		case envKey == "":
+		case !found:
 			return nil, hint.With(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", EnvFlag(s.Env))
-		case s.Project.Has(envKey):
-			return nil, hint.With(fmt.Errorf("%s is still in %s: its older generations go without naming it", envKey, s.Env), "remove it there first, if it is to go altogether")
+		case w.Bundle() && s.wants(w.Base):
+			return nil, hint.With(fmt.Errorf("%s is the bundle of %s: its older generations go without naming it", w.Base, s.Env), "remove FERNET_BUNDLE there first, if it is to go altogether")
+		case !w.Bundle() && s.Project.Has(w.EnvKey):
+			return nil, hint.With(fmt.Errorf("%s is still in %s: its older generations go without naming it", w.EnvKey, s.Env), "remove it there first, if it is to go altogether")
 		}
-		chosen[envKey] = true
+		chosen[w.Base] = true
 	}
-	return func(envKey string) bool { return chosen[envKey] }, nil
+	return func(w plan.Wanted) bool { return chosen[w.Base] }, nil
 }
 
-// entryOf gives the entry that the evidence has under a name: its own, or that of one of
-// its Secrets.
-func (s *Session) entryOf(name string) (envKey string) {
+// wants says whether the .env wants a base name in some namespace of the target.
+func (s *Session) wants(base string) bool {
+	return slices.ContainsFunc(s.Target.Namespaces, func(namespace string) bool {
+		return slices.ContainsFunc(s.wanted(namespace), func(w plan.Wanted) bool { return w.Base == base })
+	})
+}
+
+// recordedAs gives the entry or the bundle that the evidence has under a name: its own, or
+// that of one of its Secrets.
+func (s *Session) recordedAs(name string) (w plan.Wanted, found bool) {
 	for _, record := range s.Records {
 		base, _ := names.Split(record.Secret)
 		if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
-			envKey = record.EnvKey
+			w, found = plan.Wanted{EnvKey: record.EnvKey, Base: base}, true
 		}
 	}
-	return envKey
+	return w, found
+}
+
+// bundleOf gives the bundle that the evidence has an entry in.
+func (s *Session) bundleOf(name string) (base string) {
+	for _, record := range s.Records {
+		isEntry := slices.ContainsFunc(record.Placed().Entries(), func(e token.Entry) bool { return e.Name == name })
+		if record.Bundle() && !record.Hint && record.State == ledger.Created && isEntry {
+			base, _ = names.Split(record.Secret)
+		}
+	}
+	return base
 }
 
 // wasRecorded says whether the ledger's evidence ever had an entry, or a base name.
@@ -178,7 +203,7 @@ func (s *Session) wasRecorded(name string) bool {
 }
 
 // collect finds what could be deleted: tokens and keyrings.
-func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err error) {
+func (p *RetirePlan) collect(ctx context.Context, chosen func(plan.Wanted) bool) (err error) {
 	s := p.session
 	if p.views, err = s.lookAll(ctx); err != nil {
 		return err
@@ -187,9 +212,9 @@ func (p *RetirePlan) collect(ctx context.Context, chosen func(string) bool) (err
 		if slices.Contains(p.verb.ForgetNamespaces, view.Namespace) && len(view.Objects) > 0 {
 			return fmt.Errorf("--forget-namespace %s: Secrets that the ledger recorded are there", view.Namespace)
 		}
-		mine := plan.Mine(view.Records, s.wanted(view.Namespace))
+		mine := plan.Mine(view.Records, view.Wanted)
 		if len(p.verb.Names) > 0 {
-			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !chosen(w.EnvKey) })
+			mine = slices.DeleteFunc(mine, func(w plan.Wanted) bool { return !chosen(w) })
 		}
 		candidates, skipped := plan.Retire(view, mine, s.Project.Sealer.Judge, s.Project.Keys, chosen)
 		for _, c := range candidates {

@@ -336,6 +336,9 @@ func (p *RolloutPlan) foretell(step *Step) {
 		s.line("%s in namespace %q names %s: %s %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), step.byHand(), hint.Few(step.Successors()))
 	case plan.LacksKey:
 		s.line("lacks key %s: %s in namespace %q is not patched: nobody has said that its pods have that key", strings.Join(step.Lacking, ", "), w, w.Namespace)
+	case plan.LacksEntry:
+		s.line("error: %s in namespace %q is not patched: %s", w, w.Namespace, step.absent())
+		s.hint("take those names out of its template, or the entries back into the .env and push --update")
 	case plan.Denied:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))
 		s.hint(step.Way)
@@ -343,6 +346,9 @@ func (p *RolloutPlan) foretell(step *Step) {
 		if step.Unhealthy {
 			s.line("unhealthy already: %s in namespace %q: %s; it is patched last", w, w.Namespace, w.Progress().Text)
 		}
+	}
+	for _, name := range step.Replaced {
+		s.warn("%s in namespace %q names %s, whose entries are in %s now: change it there; the names of the data keys stay", w, w.Namespace, name, p.generations[w.Namespace].Replaced[name])
 	}
 	p.behind(step)
 }

@@ -71,10 +71,9 @@ func (s *Session) rotatable() (Holder, error) {
 
 // decide plans the rotation of what the views show, under the keyring of a project.
 func (p *RotatePlan) decide(project *Project) error {
-	s := p.session
 	p.Moves, p.Key, p.Phase = nil, project.Keys.IDs()[0], RotateMoves
 	for _, view := range p.views {
-		moves, err := plan.Rotate(view, plan.Mine(view.Records, s.wanted(view.Namespace)), project.Sealer.Judge, project.Keys, project.Sealer.SameValue, project.takes)
+		moves, err := plan.Rotate(view, plan.Mine(view.Records, view.Wanted), project.Sealer.Judge, project.Keys, project.Sealer.SameValue)
 		if err != nil {
 			return project.located(err)
 		}
@@ -193,7 +192,7 @@ func (p *RotatePlan) Decisions() []plan.Decision {
 func (p *RotatePlan) Differing() (names []string) {
 	for _, m := range p.Moves {
 		if m.Differs {
-			names = append(names, m.Row.EnvKey)
+			names = append(names, m.Name)
 		}
 	}
 	return names

@@ -404,16 +404,17 @@ func (s *Session) recordedNamespaces() []string {
 // recordsIn gives what the ledger had of one namespace of the target's cluster.
 func (s *Session) recordsIn(namespace string) []ledger.Record { return s.Known[namespace].Records }
 
-// wanted gives the entries of the .env that are to be in a namespace: those that the globs
-// choose, and those that were pushed there.
-func (s *Session) wanted(namespace string) (wanted []plan.Wanted) {
+// wanted gives the Secrets that the .env wants in a namespace: those of the entries that the
+// globs choose, and of those that were pushed there; or the bundle that has them all.
+func (s *Session) wanted(namespace string) []plan.Wanted {
 	pushed := s.pushedBesides(namespace)
+	var entries []plan.Wanted
 	for _, w := range s.Project.Wanted {
 		if pushed[w.EnvKey] || s.Settings.chooses(w.EnvKey) {
-			wanted = append(wanted, w)
+			entries = append(entries, w)
 		}
 	}
-	return wanted
+	return plan.Bundling(entries, s.Settings.Bundle)
 }
 
 // pushedBesides names what was pushed to a namespace and is wanted there whatever the globs
@@ -429,8 +430,13 @@ func (s *Session) pushedBesides(namespace string) map[string]bool {
 func (s *Session) pushed(namespace string) map[string]bool {
 	pushed := map[string]bool{}
 	for _, r := range s.recordsIn(namespace) {
-		if !r.Hint && (r.State == ledger.Created || r.State == ledger.Planned) && s.Project.Has(r.EnvKey) {
-			pushed[r.EnvKey] = true
+		if r.Hint || r.State != ledger.Created && r.State != ledger.Planned {
+			continue
+		}
+		for _, e := range r.Placed().Entries() {
+			if s.Project.Has(e.Name) {
+				pushed[e.Name] = true
+			}
 		}
 	}
 	return pushed

@@ -120,7 +120,7 @@ func CheckGlobs(globs []string) error {
 
 // CheckBaseName refuses what cannot be the name, without its generation, of Secrets.
 func CheckBaseName(name string) error {
-	if base, err := names.Base(name); err != nil || base != name {
+	if names.CheckBase(name) != nil {
 		return fmt.Errorf("not the name of a Secret: up to %d lower-case letters, digits, \"-\" and \".\", and no ending like -g2", names.MaxBase)
 	}
 	return nil
@@ -314,7 +314,7 @@ func (s *Session) configure() error {
 	if s.Settings, err = read.applied(s.Request); err != nil {
 		return err
 	}
-	s.Project.belongs = s.Settings.belongs
+	s.Project.belongs, s.Project.bundled = s.Settings.belongs, s.Settings.Bundle != ""
 	s.strangeSettings()
 	return nil
 }

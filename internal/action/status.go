@@ -228,8 +228,10 @@ func (r *StatusReport) shown() func(base string) bool {
 		return func(string) bool { return true }
 	}
 	bases := map[string]bool{}
-	for _, w := range plan.Mine(s.Records, s.Project.Wanted) {
-		bases[w.Base] = true
+	for _, namespace := range append(SortedKeys(s.Known), s.Target.Namespaces...) {
+		for _, w := range s.mine(namespace) {
+			bases[w.Base] = true
+		}
 	}
 	return func(base string) bool { return bases[base] }
 }

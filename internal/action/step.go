@@ -54,6 +54,11 @@ func (s *Step) byHand() string {
 	}
 }
 
+// absent says what a workload names that the next generation of a bundle does not have.
+func (s *Step) absent() string {
+	return fmt.Sprintf("it names %s, which %s does not have", hint.Few(s.Absent), hint.Few(s.Successors()))
+}
+
 // concerns says whether the workload has anything to do with this project.
 func (s *Step) concerns() bool {
 	return len(s.Rename)+len(s.Changed)+len(s.Unproven) > 0 || s.Current
@@ -72,6 +77,8 @@ func (s *Step) first(force bool) plan.State {
 		return plan.ByHand
 	case s.Keeper() != "" && !force:
 		return plan.Left
+	case len(s.Absent) > 0:
+		return plan.LacksEntry
 	default:
 		return plan.LacksKey
 	}
@@ -79,7 +86,7 @@ func (s *Step) first(force bool) plan.State {
 
 // failed says that the rollout did not succeed.
 func (s *Step) failed() bool {
-	return s.State == plan.LacksKey || s.State == plan.Denied || s.State == plan.Failed
+	return s.State == plan.LacksKey || s.State == plan.LacksEntry || s.State == plan.Denied || s.State == plan.Failed
 }
 
 // left says that something is left to the user.
@@ -119,6 +126,8 @@ func (s *Step) Text() string {
 		return "cannot be patched"
 	case plan.LacksKey:
 		return "not patched, lacks key " + strings.Join(s.Lacking, ", ")
+	case plan.LacksEntry:
+		return "not patched, lacks " + hint.Few(s.Absent)
 	case plan.Denied:
 		return "not patched, denied"
 	case plan.Failed:
@@ -168,7 +177,7 @@ func (p *RolloutPlan) Lacking() (keys []string) {
 
 // Summary counts the workloads by what became of them; empty where there is one at most.
 func (p *RolloutPlan) Summary() string {
-	words := map[plan.State]string{plan.NotSent: "not patched", plan.Restart: "to restart", plan.LacksKey: "without the key", plan.Differs: "differ"}
+	words := map[plan.State]string{plan.NotSent: "not patched", plan.Restart: "to restart", plan.LacksKey: "without the key", plan.LacksEntry: "without an entry", plan.Differs: "differ"}
 	if p.session.Mode != Live {
 		words[plan.Patched] = "to patch"
 	}
@@ -177,7 +186,7 @@ func (p *RolloutPlan) Summary() string {
 		count[step.State]++
 	}
 	var parts []string
-	for _, state := range []plan.State{plan.RolledOut, plan.Patched, plan.Restart, plan.Unchanged, plan.Unhealthy, plan.ChangedBack, plan.Left, plan.ByHand, plan.Differs, plan.LacksKey, plan.Denied, plan.Failed, plan.NotThere, plan.NotSent} {
+	for _, state := range []plan.State{plan.RolledOut, plan.Patched, plan.Restart, plan.Unchanged, plan.Unhealthy, plan.ChangedBack, plan.Left, plan.ByHand, plan.Differs, plan.LacksKey, plan.LacksEntry, plan.Denied, plan.Failed, plan.NotThere, plan.NotSent} {
 		if count[state] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[state], cmp.Or(words[state], state.Words())))
 		}

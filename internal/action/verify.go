@@ -136,7 +136,7 @@ func (r *VerifyReport) namespace(ctx context.Context, view plan.View) (err error
 	s, p := r.session, &verifyPlace{view: view}
 	r.places = append(r.places, p)
 	r.Seen = r.Seen || len(view.Objects)+len(view.Records) > 0
-	r.Found = append(r.Found, plan.Verify(view, s.wanted(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Now())...)
+	r.Found = append(r.Found, plan.Verify(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys, s.Now())...)
 	if s.Unlisted[view.Namespace] {
 		r.unseen(view.Namespace, "secrets")
 	} else if p.keyrings, err = s.keyringsShown(ctx, view, nil); err != nil {

@@ -65,7 +65,7 @@ func (r *run) decided() (f facts) {
 			base, _ := names.Split(d.Row.Secret)
 			f.add(base, "push %s %s %s %v %s", d.Outcome, namespace, d.Row.Secret, d.Resend, d.Row.Token)
 		}
-		retired, skipped := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(string) bool { return false })
+		retired, skipped := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(plan.Wanted) bool { return false })
 		for _, item := range retired {
 			f.add(item.Object.Base, "retire %s %s %v", namespace, item.Object.Name, item.UIDs)
 		}

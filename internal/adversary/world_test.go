@@ -181,7 +181,7 @@ func (r *run) mine(namespace string) []plan.Wanted {
 
 func (r *run) view(namespace string) plan.View {
 	view := r.observe(r.book, namespace, r.mine(namespace), false)
-	view.Ignore = r.ignore
+	view.Ignore, view.Wanted = r.ignore, r.wanted
 	return view
 }
 
@@ -250,7 +250,7 @@ func (r *run) moves() (moves []plan.Move, ok bool) {
 		if plan.CheckCluster(view) != nil {
 			continue
 		}
-		more, err := plan.Rotate(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, r.sealer.SameValue, r.inEnv)
+		more, err := plan.Rotate(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, r.sealer.SameValue)
 		for _, m := range more {
 			ok = ok && m.Outcome != plan.Blocked && m.Outcome != plan.Failed && (m.Outcome != plan.Superseded || m.ByRow)
 		}
@@ -305,7 +305,7 @@ func (r *run) retire(entry string) (deleted []manifest.Object) {
 			continue
 		}
 		r.confirm(view)
-		going, _ := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(envKey string) bool { return envKey == entry })
+		going, _ := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(w plan.Wanted) bool { return w.EnvKey == entry })
 		for _, item := range going {
 			at := place{namespace, item.Object.Name}
 			if o, there := r.live[at]; there && o.UID == item.Object.UID {

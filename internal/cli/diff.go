@@ -93,6 +93,8 @@ type diffItem struct {
 	Secret    string     `json:"secret"`
 	State     plan.State `json:"state"`
 	Reason    string     `json:"reason,omitempty"`
+
+	Changes []plan.Change `json:"changes,omitempty"` // of a bundle
 }
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
@@ -122,7 +124,7 @@ func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Differe
 	items, decisions := make([]diffItem, len(all)), make([]plan.Decision, len(all))
 	for i, d := range all {
 		decisions[i] = d.Decision
-		items[i] = diffItem{d.Row.Namespace, d.Row.EnvKey, d.Row.Secret, d.Outcome, hint.OneLine(d.Reason)}
+		items[i] = diffItem{d.Row.Namespace, d.Row.EnvKey, d.Row.Secret, d.Outcome, hint.OneLine(d.Reason), d.Changes}
 	}
 	done, err := printReport(a, s, o.output, "DiffReport", items)
 	if !done && !o.showValues {
@@ -145,12 +147,14 @@ func (a *app) showValues(all []action.Difference) {
 		if !d.Differs() {
 			continue
 		}
-		fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", d.Row.EnvKey, d.Outcome.Words(), d.Row.Secret, d.Row.Namespace)
-		if d.Live != nil {
-			fmt.Fprintf(a.Out, "- %s\n", strconv.Quote(d.Live.Reveal()))
-		}
-		if d.Env != nil {
-			fmt.Fprintf(a.Out, "+ %s\n", strconv.Quote(d.Env.Reveal()))
+		for _, v := range d.Values {
+			fmt.Fprintf(a.Out, "%s (%s, secret/%s in %s)\n", v.Name, d.Outcome.Words(), d.Row.Secret, d.Row.Namespace)
+			if v.Live != nil {
+				fmt.Fprintf(a.Out, "- %s\n", strconv.Quote(v.Live.Reveal()))
+			}
+			if v.Env != nil {
+				fmt.Fprintf(a.Out, "+ %s\n", strconv.Quote(v.Env.Reveal()))
+			}
 		}
 	}
 }

@@ -26,6 +26,7 @@ What it says of an entry:
   differs     the cluster has another value: --update
   stale       the .env has a value that was replaced: pull, or --revert NAME
   orphan      pushed once, no longer in the .env; left alone
+  replaced    a bundle has its entries now, or it was a bundle; left alone
   foreign     somebody else's Secret has the name; left alone
   misplaced   a token of ours that was made for another place; left alone
   superseded  under a newer key than this .env has; its namespace is left alone,
@@ -57,6 +58,7 @@ type pushOptions struct {
 	rolloutOptions
 	update  bool
 	revert  []string
+	drop    bool
 	record  bool
 	rollout bool
 	print   *printOptions
@@ -84,6 +86,7 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 	o.bundleFlag(f)
 	o.keySecretFlag(f, "keep the keyring too, as an immutable Secret of this name and its generations")
 	f.StringSliceVar(&o.revert, "revert", nil, "publish the value of these entries although it was replaced once; names, comma-separated")
+	f.BoolVar(&o.drop, "drop-entries", false, "with --update: the next generation of a bundle may lack entries that the .env has not any more")
 	f.BoolVar(&o.record, "record", false, "with --dry-run=client: write the planned rows, so that the printed tokens are the ones a push sends")
 	f.BoolVar(&o.sameCluster, "same-cluster", false, "this is the cluster that the ledger knows, although what it recorded is gone: create it again")
 	f.BoolVar(&assumeYes, "yes", false, "accepted for scripts; push never asks")
@@ -95,6 +98,8 @@ func (o *pushOptions) validate(namespace string) error {
 	switch {
 	case o.record && o.dryRun != dryRunClient:
 		return errors.New("--record goes with --dry-run=client")
+	case o.drop && !o.update:
+		return errors.New("--drop-entries goes with --update")
 	case o.rollout && !o.update:
 		return errors.New("--rollout goes with --update")
 	case o.rollout && o.dryRun == dryRunClient:
@@ -112,7 +117,7 @@ func (o *pushOptions) validate(namespace string) error {
 // push looks, decides, writes and reports; with --rollout the workloads follow.
 func (a *app) push(ctx context.Context, o *pushOptions) error {
 	o.output = *o.print.flags.OutputFormat // its objects stand alone on stdout
-	verb := action.Push{Update: o.update, Revert: o.revert, Keep: o.record}
+	verb := action.Push{Update: o.update, Revert: o.revert, Drop: o.drop, Keep: o.record}
 	needs := verb.Needs()
 	needs.Offline = o.dryRun == dryRunClient
 	s, err := a.open(ctx, o.workOptions, needs)

@@ -34,6 +34,7 @@ var summaryWords = []struct {
 	{plan.Superseded, "superseded", false},
 	{plan.Held, "held", false},
 	{plan.Orphan, "orphaned", false},
+	{plan.Replaced, "replaced", false},
 	{plan.Unproven, "unproven", false},
 	{plan.Blocked, "blocked", false},
 	{plan.NotSent, "not sent", false},
@@ -141,6 +142,9 @@ func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) err
 			continue
 		}
 		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome.Words())
+		if d.Row.Bundle() && d.Outcome == plan.Created {
+			fmt.Fprintf(&out, " (%s)", hint.Count(entriesIn(d), "entry"))
+		}
 		if several {
 			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
 		}
@@ -148,6 +152,22 @@ func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) err
 	}
 	_, err := fmt.Fprint(a.Out, out.String())
 	return err
+}
+
+// entriesIn says how many entries a bundle has, or is about to have.
+func entriesIn(d plan.Decision) int {
+	return cmp.Or(len(d.Row.Placed().Entries()), len(d.Entries))
+}
+
+// changes says which entries of a bundle are not as in the generation before.
+func (a *app) changes(d plan.Decision) {
+	texts := make([]string, len(d.Changes))
+	for i, c := range d.Changes {
+		texts[i] = c.String()
+	}
+	if len(texts) > 0 {
+		a.console.say(fmt.Sprintf("secret/%s: %s", d.Row.Secret, strings.Join(texts, " ")))
+	}
 }
 
 // explain says on stderr why something was not written: one line for all that
@@ -159,6 +179,7 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 	}
 	names, order, first := map[cause][]string{}, []cause{}, map[cause]plan.Decision{}
 	for _, d := range results {
+		a.changes(d)
 		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.NotSent {
 			continue
 		}
@@ -190,10 +211,13 @@ func olderKey(s *action.Session, id string) hint.Text {
 func wayOut(s *action.Session, d plan.Decision) hint.Text {
 	switch d.Outcome {
 	case plan.Differs:
+		if len(d.Dropped) > 0 {
+			return s.Update + " --drop-entries"
+		}
 		return s.Update
 	case plan.Stale:
 		at := s.Aimed(d.Row.Namespace)
-		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", at, at, d.Row.EnvKey)
+		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", at, at, strings.Join(d.Stale, ","))
 	case plan.Superseded:
 		ids := hint.List(s.Project.Keys.IDs())
 		if d.OlderKey {

@@ -105,6 +105,9 @@ func (a *app) reveal(ctx context.Context, o *revealOptions) error {
 	if values, err = action.Agreed(values); err != nil {
 		return err
 	}
+	if len(values) > 1 {
+		return withHint(fmt.Errorf("%s is a bundle of %s: name one of its entries", o.name, hint.Count(len(values), "entry")), "kubectl fernet reveal %s", values[0].Entry.Name)
+	}
 	if _, named := names.Split(o.name); named > 1 && named != values[0].Generation {
 		return withHint(errors.New("that generation is not the current one in the cluster"), "the ledger may have it: leave out --from cluster")
 	}

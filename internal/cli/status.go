@@ -181,6 +181,13 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 			cells = append(cells, ageOf(s.ValueSince, now), list(s.UsedBy), older(s))
 		}
 		row(s.Namespace, cells...)
+		for _, entry := range s.Entries {
+			cells := []string{"  " + entry.EnvKey, "", "", "", ""}
+			if wide {
+				cells = append(cells, ageOf(entry.ValueSince, now), "", "")
+			}
+			row(s.Namespace, cells...)
+		}
 	}
 	return w.Flush()
 }
@@ -292,7 +299,7 @@ func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.
 		return "kubectl fernet rollout" + flags + " points the workloads to the current generations"
 	case over > 0:
 		return "kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags
-	case count[plan.ToRetire] > 0 || r.Previous:
+	case count[plan.ToRetire]+count[plan.Replaced] > 0 || r.Previous:
 		return "kubectl fernet retire" + flags + " deletes what nothing uses any more"
 	default:
 		return ""

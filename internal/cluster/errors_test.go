@@ -71,9 +71,9 @@ func TestErrorsOfAnAPIServer(t *testing.T) {
 			`is invalid: metadata.labels: Invalid value: `, "", false},
 		{"data key", func(r *ledger.Row) { r.EnvKey = canary + "/" },
 			`is invalid: data[`, "", false},
-		{"1 MiB and a byte", func(r *ledger.Row) { r.Token += strings.Repeat("A", manifest.MaxToken) },
+		{"1 MiB and a byte", func(r *ledger.Row) { r.Token += strings.Repeat("A", manifest.MaxData) },
 			`is invalid: data: Too long: may not be more than 1048576 bytes`, "", false},
-		{"3 MiB", func(r *ledger.Row) { r.Token += strings.Repeat("A", 3*manifest.MaxToken) },
+		{"3 MiB", func(r *ledger.Row) { r.Token += strings.Repeat("A", 3*manifest.MaxData) },
 			"Request entity too large", "", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

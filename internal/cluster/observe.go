@@ -179,7 +179,7 @@ func (c *Client) probe(ctx context.Context, namespace string, in manifest.Intere
 	}
 	for base, known := range in.Bases {
 		if known > 1 {
-			below[base] = true
+			below[in.Name(base, 1)] = true
 		}
 	}
 	names := slices.Collect(maps.Keys(below))
@@ -192,7 +192,7 @@ func (c *Client) probe(ctx context.Context, namespace string, in manifest.Intere
 	group.SetLimit(getParallel)
 	for base, known := range in.Bases {
 		group.Go(func() error {
-			found, err := c.climb(ctx, namespace, base, max(known, 1))
+			found, err := c.climb(ctx, namespace, func(g int) string { return in.Name(base, g) }, max(known, 1))
 			climbed <- found
 			return err
 		})
@@ -210,10 +210,10 @@ func (c *Client) probe(ctx context.Context, namespace string, in manifest.Intere
 }
 
 // climb gets generations from one upward until there is none.
-func (c *Client) climb(ctx context.Context, namespace, base string, from int) ([]manifest.Object, error) {
+func (c *Client) climb(ctx context.Context, namespace string, name func(generation int) string, from int) ([]manifest.Object, error) {
 	var found []manifest.Object
 	for g := from; ; g++ {
-		o, err := c.get(ctx, namespace, names.Secret(base, g))
+		o, err := c.get(ctx, namespace, name(g))
 		if o == nil || err != nil {
 			return found, err
 		}

@@ -40,6 +40,7 @@ const (
 	Unsigned   Code = "FERNET015"
 	Renamed    Code = "FERNET016"
 	Future     Code = "FERNET017"
+	Incomplete Code = "FERNET018"
 	Older      Code = "FERNET020"
 	Keyring    Code = "FERNET021"
 	Unseen     Code = "FERNET022"
@@ -60,7 +61,7 @@ type Kind struct {
 // Table lists all kinds, by code.
 var Table = []Kind{
 	{Unopened, Error, "No key of the keyring opens its token.", "Get the .env with the key that its label names; if the token was altered, delete the Secret and run `kubectl fernet push` or `kubectl fernet restore`."},
-	{Misplaced, Error, "Its token opens, but it was made for another name or namespace: somebody copied or swapped it.", "Delete the Secret and run `kubectl fernet push`, and find out who writes Secrets there."},
+	{Misplaced, Error, "It opens, but it was made for another name or namespace, or is not the whole set that was made: somebody copied, swapped, added or removed something.", "Delete the Secret and run `kubectl fernet push`, and find out who writes Secrets there."},
 	{Binding, Error, "Its binding annotation is missing or was edited; the ledger's holds.", "`kubectl annotate --overwrite` it with the binding of the ledger's row."},
 	{OtherBytes, Error, "It holds something else than the ledger recorded under its name.", "Merge the ledgers if a colleague has another one; else delete the Secret and run `kubectl fernet restore`."},
 	{PutBack, Error, "The ledger says that it was retired, and it is there: an old object was put back.", "`kubectl fernet retire` deletes it again if nothing uses it; else find out who restored it."},
@@ -76,6 +77,7 @@ var Table = []Kind{
 	{Unsigned, Warning, "Rows of the ledger are not signed: a restore without a key wrote them, or another program. They prove nothing, and nothing is done because of them.", "`kubectl fernet push` with the key confirms what is in the cluster; then the unsigned rows can be deleted."},
 	{Renamed, Error, "It is ours under another name: a prefix or suffix was put around the name that it was made for.", "A transformer such as kustomize's namePrefix or nameSuffix does that: exclude these Secrets from it. Nobody has to have copied it."},
 	{Future, Error, "Its token, or its row, says that it was made in the future, so its age means nothing.", "`kubectl fernet push --update` with a new value, or `kubectl fernet rotate` if only the ledger's time is wrong; check the clock of the machine that made it."},
+	{Incomplete, Error, "The ledger lacks rows of its entries, so it could not rebuild this bundle.", "Take the rows from git; where the bundle is live, `kubectl fernet push` records its entries again."},
 	{Older, Warning, "A workload names an older generation, or was pointed back to one.", "`kubectl fernet rollout`, and change the manifest."},
 	{Keyring, Warning, "A keyring of ours is in the cluster: whoever can read Secrets there can open the tokens.", "Nothing, if you chose that with --key-secret; else delete it and rotate."},
 	{Unseen, Warning, "Something could not be looked at, and so was not verified: the exit code is 2.", "Ask for the rights that `kubectl fernet rbac --for verify` prints."},

@@ -91,7 +91,7 @@ func adds(d *sealing.Sealer, rows []ledger.Row) (records string, standings [3]in
 	if d != nil {
 		keys = d.Ledger()
 	}
-	keys.Keep = func(ledger.Row) bool { return true }
+	keys.Keep = func(ledger.Record) bool { return true }
 	book := ledger.NewBook(keys)
 	for _, row := range rows {
 		standing := ledger.Evidence

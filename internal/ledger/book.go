@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // Book is what the rows of a ledger add up to. Rows are added one by one, and what
@@ -26,6 +28,7 @@ type Book struct {
 	keyIDs []string
 	first  map[keyUse]time.Time
 	over   map[string]bool // ids of keys under which something was deleted
+	torn   bool            // a bundle was created again, and its entries are not known any more
 
 	edited      []Edit
 	editedMore  int
@@ -80,6 +83,26 @@ func (b *Book) Add(row Row) {
 		b.places[at] = p
 	}
 	p.add(b, row, standing == Hint)
+}
+
+// mend adds of a row that was added before what the book may have forgotten since: an
+// entry of a bundle that was deleted and created again. It is for a torn book alone.
+func (b *Book) mend(row Row) {
+	if p := b.places[placeName{row.Cluster, row.Namespace}]; p != nil && row.EnvKey != "" && token.Bundled(row.Binding) {
+		if standing := b.keys.standing(&row); standing == Evidence || standing == Hint {
+			p.mend(b, row, standing == Hint)
+		}
+	}
+}
+
+// lacks says of a bundle's row whether rows of its entries are missing.
+func (b *Book) lacks(row Row) bool {
+	p := b.places[placeName{row.Cluster, row.Namespace}]
+	if p == nil {
+		return true
+	}
+	g := p.groups[b.seeds.group(false, row.Secret, "", row.KeyID, "", row.Binding)]
+	return g == nil || !g.whole()
 }
 
 func (b *Book) addEdited(row Row) {
@@ -236,7 +259,7 @@ func (b *Book) OlderKeys(keyID string) map[string]bool {
 // Fold gives the records that rows add up to without a key, those of deleted
 // objects too.
 func Fold(rows []Row) []Record {
-	b := NewBook(Keys{Keep: func(Row) bool { return true }})
+	b := NewBook(Keys{Keep: func(Record) bool { return true }})
 	for _, row := range rows {
 		b.Add(row)
 	}

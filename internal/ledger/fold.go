@@ -17,7 +17,8 @@ import (
 
 // Record is what the ledger knows of one token in one place: all rows that agree
 // in cluster, namespace, Secret, env key, key id, token and binding. The last of
-// these follow from the others, but in rows that were forged.
+// these follow from the others, but in rows that were forged. Of a bundle it is all rows
+// that agree in the others; EnvKey is empty then, and Token the text of all its tokens.
 type Record struct {
 	Cluster, Namespace, Secret    string
 	EnvKey, KeyID, Token, Binding string
@@ -28,6 +29,10 @@ type Record struct {
 
 	Operation  Operation // of the first row, by time
 	Generation int
+
+	// Incomplete says of a bundle that its rows do not have as many entries as its
+	// binding says, each once: Token has those that there are.
+	Incomplete bool
 
 	// Since is the lowest that a row has: an earlier generation of the same value.
 	Since int
@@ -115,6 +120,15 @@ func (u *uids) end(hash uint64) {
 // Placed gives the record's token in its place.
 func (r Record) Placed() token.Token {
 	return token.Token{Namespace: r.Namespace, Secret: r.Secret, EnvKey: r.EnvKey, Token: r.Token, Binding: r.Binding}
+}
+
+// Bundle says whether the record is one of a bundle.
+func (r Record) Bundle() bool { return r.EnvKey == "" }
+
+// Live gives the record as that of an object which has this token.
+func (r Record) Live(text string) Record {
+	r.Token, r.Incomplete = text, false
+	return r
 }
 
 // UIDs gives, sorted, the UIDs under which the object was created and not
@@ -270,9 +284,38 @@ func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxU
 // group is a record in the making.
 type group struct {
 	Record
-	base   uint64
-	first  time.Time
-	common State // of the rows that create or delete no object
+	base    uint64
+	first   time.Time
+	common  State         // of the rows that create or delete no object
+	size    int           // of a bundle: how many entries its binding says
+	entries []token.Entry // of a bundle, sorted, each once
+}
+
+// addEntry adds an entry of a bundle.
+func (g *group) addEntry(name, text string) {
+	i, known := slices.BinarySearchFunc(g.entries, token.Entry{Name: name, Token: text}, token.Compare)
+	if !known {
+		g.entries = slices.Insert(g.entries, i, token.Entry{Name: strings.Clone(name), Token: strings.Clone(text)})
+	}
+}
+
+// whole says of a bundle whether it has as many entries as its binding says, no name twice.
+func (g *group) whole() bool {
+	for i := range g.entries[:max(len(g.entries)-1, 0)] {
+		if g.entries[i].Name == g.entries[i+1].Name {
+			return false
+		}
+	}
+	return len(g.entries) == g.size
+}
+
+// record gives the record as it stands.
+func (g *group) record() Record {
+	r := g.Record
+	if r.Bundle() {
+		r.Token, r.Incomplete = token.Join(g.entries), !g.whole()
+	}
+	return r
 }
 
 func newPlace() *place {
@@ -301,6 +344,10 @@ func (p *place) count(b *Book, row Row, hint bool) (baseID uint64) {
 // The objects of a group are told apart by UID: what was deleted under one stays
 // deleted. The record is created if it is so under any UID (deleted under one,
 // restored under another), else deleted if any was, else failed or planned.
+//
+// The entries of a bundle that became a past are gone with it. They come again with rows
+// that plan it anew; where one says that it was created anew and they do not, the book
+// is torn.
 func (p *place) add(b *Book, row Row, hint bool) {
 	p.evidence = p.evidence || !hint
 	if row.State == Deleted && !hint {
@@ -310,7 +357,9 @@ func (p *place) add(b *Book, row Row, hint bool) {
 	id := b.seeds.group(hint, row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding)
 	uid := b.seeds.uid(row.UID)
 	over, isOver := p.past[id]
-	if isOver && (row.State != Created || p.wasDeleted(id, over, uid)) {
+	size, bundle := token.BundleSize(row.Binding)
+	anew := row.State == Created && !p.wasDeleted(id, over, uid) || bundle && row.EnvKey != ""
+	if isOver && !anew {
 		p.extend(id, over, row, uid)
 		return
 	}
@@ -323,19 +372,37 @@ func (p *place) add(b *Book, row Row, hint bool) {
 		g.revive(over, p.deleted[id])
 		delete(p.past, id)
 		delete(p.deleted, id)
+		b.torn = b.torn || bundle && row.EnvKey == ""
 	}
-	g.add(row, uid)
-	if g.State == Deleted && (hint || b.keys.Keep == nil || !b.keys.Keep(row)) {
+	if g.size = size; bundle && row.EnvKey != "" {
+		g.addEntry(row.EnvKey, row.Token)
+	}
+	if g.add(row, uid); g.State == Deleted && row.State == Deleted && !p.keeps(b, g) {
 		p.bury(b, id, g)
 	}
 }
 
+// keeps says whether a group whose object was deleted stays one.
+func (p *place) keeps(b *Book, g *group) bool {
+	return !g.Hint && b.keys.Keep != nil && b.keys.Keep(g.record())
+}
+
+// mend adds the entry of a row to the group that lacks it.
+func (p *place) mend(b *Book, row Row, hint bool) {
+	if g := p.groups[b.seeds.group(hint, row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding)]; g != nil {
+		g.addEntry(row.EnvKey, row.Token)
+	}
+}
+
 func (p *place) newGroup(b *Book, row Row, hint bool, baseID uint64) *group {
-	return &group{base: baseID, first: row.Time, Record: Record{
-		Cluster: b.text(row.Cluster), Namespace: b.text(row.Namespace), Secret: strings.Clone(row.Secret),
-		EnvKey: strings.Clone(row.EnvKey), KeyID: b.text(row.KeyID), Token: strings.Clone(row.Token), Binding: strings.Clone(row.Binding),
+	r := Record{
+		Cluster: b.text(row.Cluster), Namespace: b.text(row.Namespace), Secret: strings.Clone(row.Secret), KeyID: b.text(row.KeyID), Binding: strings.Clone(row.Binding),
 		Hint: hint, Operation: row.Operation, Generation: row.Generation, Since: row.Since,
-	}}
+	}
+	if !token.Bundled(row.Binding) {
+		r.EnvKey, r.Token = strings.Clone(row.EnvKey), strings.Clone(row.Token)
+	}
+	return &group{base: baseID, first: row.Time, Record: r}
 }
 
 func (p *place) wasDeleted(id groupID, over past, uid uint64) bool {
@@ -427,7 +494,7 @@ func (p *place) result(b *Book) ([]Record, *Past) {
 		case rank[g.State] <= rank[Failed] && used[g.name()]:
 			// Its name has been used up by other bytes: it is never sent.
 		default:
-			r := g.Record
+			r := g.record()
 			r.Order = int(p.bases[g.base].line)
 			records = append(records, r)
 		}
@@ -524,11 +591,16 @@ type seeds [2]maphash.Seed
 
 func newSeeds() seeds { return seeds{maphash.MakeSeed(), maphash.MakeSeed()} }
 
-func (s seeds) group(hint bool, secret, envKey, keyID, token, binding string) (id groupID) {
+// group gives the id of the group that a row belongs to. The entries of a bundle share one:
+// their binding is that of all.
+func (s seeds) group(hint bool, secret, envKey, keyID, text, binding string) (id groupID) {
+	if token.Bundled(binding) {
+		envKey, text = "", ""
+	}
 	of := struct {
-		hint                                  bool
-		secret, envKey, keyID, token, binding string
-	}{hint, secret, envKey, keyID, token, binding}
+		hint                                 bool
+		secret, envKey, keyID, text, binding string
+	}{hint, secret, envKey, keyID, text, binding}
 	for i := range s {
 		id[i] = maphash.Comparable(s[i], of)
 	}

@@ -21,9 +21,9 @@ type Keys struct {
 	Sign func(cells []string) (mac string)
 	// Verify says what a row's mac proves.
 	Verify func(cells []string, mac string) Standing
-	// Keep says of a row whose object was deleted whether its token still matters.
+	// Keep says of a record whose object was deleted whether its token still matters.
 	// Without it, all that is kept of deleted objects is what Past has.
-	Keep func(Row) bool
+	Keep func(Record) bool
 }
 
 func (k Keys) standing(row *Row) Standing {

@@ -26,7 +26,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -68,7 +67,7 @@ func Read(fsys atomicfile.FS, path string, keys Keys) (*Book, error) {
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	_, _, err = load(fsys, path, target, os.O_RDONLY, book.Add)
+	_, _, err = load(fsys, path, target, os.O_RDONLY, book)
 	return book, err
 }
 
@@ -86,7 +85,7 @@ func Open(fsys atomicfile.FS, path string, guard *Guard, keys Keys) (*Ledger, er
 		return nil, fmt.Errorf("%s: opened without its lock", path)
 	}
 	book := NewBook(keys)
-	c, info, err := load(fsys, path, target, os.O_RDWR, book.Add)
+	c, info, err := load(fsys, path, target, os.O_RDWR, book)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +106,18 @@ func (l *Ledger) note(format string, args ...any) {
 	l.notes = append(l.notes, l.path+": "+fmt.Sprintf(format, args...))
 }
 
-// load checks and reads a file, row by row: target, which path leads to. Without
-// one, info is nil; else it is that of the very file that was read.
-func load(fsys atomicfile.FS, path, target string, flag int, visit func(Row)) (c content, info fs.FileInfo, err error) {
+// load reads a file into a book: target, which path leads to. Without one, info is nil;
+// else it is that of the very file that was read. A torn book is mended by a second look.
+func load(fsys atomicfile.FS, path, target string, flag int, book *Book) (c content, info fs.FileInfo, err error) {
+	c, info, err = visit(fsys, path, target, flag, book.Add)
+	if err == nil && book.torn {
+		_, _, err = visit(fsys, path, target, flag, book.mend)
+	}
+	return c, info, err
+}
+
+// visit checks a file and visits its rows.
+func visit(fsys atomicfile.FS, path, target string, flag int, each func(Row)) (c content, info fs.FileInfo, err error) {
 	info, err = fsys.Stat(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil, nil
@@ -135,7 +143,7 @@ func load(fsys atomicfile.FS, path, target string, flag int, visit func(Row)) (c
 			Way: hint.Format("cp %s new.csv && mv new.csv %s", path, path)}
 		return c, nil, errors.Join(err, f.Close())
 	}
-	c, err = decode(path, f, visit)
+	c, err = decode(path, f, each)
 	return c, info, errors.Join(err, f.Close())
 }
 
@@ -207,7 +215,7 @@ func (l *Ledger) Append(rows ...Row) error {
 	if l.failed != nil {
 		return l.failed
 	}
-	rows = slices.Clone(rows)
+	rows = l.expand(rows)
 	for i := range rows {
 		l.complete(&rows[i], i)
 	}
@@ -230,6 +238,34 @@ func (l *Ledger) Append(rows ...Row) error {
 		l.book.Add(row)
 	}
 	return nil
+}
+
+// expand gives the rows as they stand in the file: a bundle's with the planned rows of its
+// entries where the ledger lacks one, because without them nothing could rebuild it.
+func (l *Ledger) expand(rows []Row) (all []Row) {
+	planned := map[string]bool{} // bindings, of this call
+	for _, row := range rows {
+		entries := row.Placed().Entries()
+		if !row.Bundle() {
+			all = append(all, row)
+			continue
+		}
+		about := row
+		about.Token = ""
+		if lacks := row.Token != "" && !planned[row.Binding] && l.book.lacks(row); lacks {
+			planned[row.Binding] = true
+			row.State, row.UID = Planned, ""
+			for _, e := range entries {
+				row.EnvKey, row.Token = e.Name, e.Token
+				all = append(all, row)
+			}
+			if about.State == Planned && about.UID == "" {
+				continue
+			}
+		}
+		all = append(all, about)
+	}
+	return all
 }
 
 // complete fills in what a row has from the ledger.

@@ -42,6 +42,11 @@ const (
 var rank = map[State]int{Planned: 1, Failed: 2, Created: 3, Deleted: 4}
 
 // Row is one line of the ledger. The order of the fields is that of the columns.
+//
+// A bundle has one planned row for each of its entries. Every other row of it is about
+// the whole: it has neither EnvKey nor Token in the file. A Row that is handed to Append
+// has no EnvKey for a bundle, and the text of all tokens; Append writes the rows of its
+// entries where the ledger lacks one.
 type Row struct {
 	Time       time.Time `csv:"time"` // UTC, whole seconds
 	Operation  Operation `csv:"operation"`
@@ -60,6 +65,9 @@ type Row struct {
 
 	Line int `csv:"-"` // in the file, from 1; 0 for a row that was not read from one
 }
+
+// Bundle says whether the row is about a whole bundle.
+func (r *Row) Bundle() bool { return r.EnvKey == "" }
 
 // Placed gives the row's token in its place.
 func (r *Row) Placed() token.Token {
@@ -118,8 +126,16 @@ func checkCells(cells []string) error {
 	if err := checkEach(cells); err != nil {
 		return err
 	}
+	if err := checkKind(cells); err != nil {
+		return err
+	}
 	n, _ := strconv.Atoi(cells[colGeneration])
-	if _, generation := names.Split(cells[colSecret]); generation != n {
+	base, generation := names.Split(cells[colSecret])
+	name := names.Secret
+	if token.Bundled(cells[colBinding]) {
+		name = names.Numbered
+	}
+	if generation != n || name(base, n) != cells[colSecret] {
 		return &cellError{columns[colGeneration], "does not fit the Secret's name"}
 	}
 	if since, _ := strconv.Atoi(cells[colSince]); since > n {
@@ -127,6 +143,21 @@ func checkCells(cells []string) error {
 	}
 	if s := State(cells[colState]); cells[colUID] == "" && (s == Created || s == Deleted) {
 		return &cellError{columns[colUID], "is empty, but the state is " + string(s)}
+	}
+	return nil
+}
+
+// checkKind holds a row against the rules of what it is about: one entry, or a bundle,
+// which its binding says.
+func checkKind(cells []string) error {
+	entry, value := cells[colEnvKey] != "", cells[colToken] != ""
+	switch bundle := token.Bundled(cells[colBinding]); {
+	case !entry && (!bundle || value):
+		return &cellError{columns[colEnvKey], notAnEntry}
+	case entry && !value:
+		return &cellError{columns[colToken], notAToken}
+	case bundle && entry && State(cells[colState]) != Planned:
+		return &cellError{columns[colEnvKey], "is not empty, but the row is about a whole bundle"}
 	}
 	return nil
 }
@@ -150,6 +181,9 @@ func formula(cell string) bool { return cell != "" && strings.IndexByte("=+-@\t\
 const (
 	isFormula   = "begins like a spreadsheet's formula"
 	spreadsheet = " (changed by a spreadsheet?)"
+
+	notAnEntry = "not a name of an .env entry"
+	notAToken  = "not a whole Fernet token (cut, or changed by a spreadsheet?)" // #nosec G101 -- a message
 
 	maxCluster = 1 << 10 // bytes
 	maxToken   = 1 << 20 // bytes; a Secret holds no more
@@ -220,9 +254,12 @@ func checkGeneration(cell string) string {
 
 var envKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,252}$`)
 
+// EntryName says whether a text can be the name of an .env entry.
+func EntryName(text string) bool { return envKey.MatchString(text) }
+
 func checkEnvKey(cell string) string {
-	if !envKey.MatchString(cell) {
-		return "not a name of an .env entry"
+	if cell != "" && !EntryName(cell) {
+		return notAnEntry
 	}
 	return ""
 }
@@ -235,8 +272,11 @@ func checkKeyID(cell string) string {
 }
 
 func checkToken(cell string) string {
+	if cell == "" {
+		return ""
+	}
 	if _, err := token.Parse(cell); err != nil || len(cell) > maxToken {
-		return "not a whole Fernet token (cut, or changed by a spreadsheet?)"
+		return notAToken
 	}
 	return ""
 }
@@ -247,8 +287,12 @@ func checkBinding(cell string) string {
 	if cell == "" {
 		return ""
 	}
-	mac, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(cell, bindingPrefix))
-	if err != nil || len(mac) != 32 || cell != bindingPrefix+base64.RawURLEncoding.EncodeToString(mac) {
+	prefix := bindingPrefix
+	if n, ok := token.BundleSize(cell); ok {
+		prefix = token.BundleBinding + strconv.Itoa(n) + ":"
+	}
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimPrefix(cell, prefix))
+	if err != nil || len(mac) != 32 || cell != prefix+base64.RawURLEncoding.EncodeToString(mac) {
 		return "not a binding (cut, or written by a newer version?)"
 	}
 	return ""

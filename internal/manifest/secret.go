@@ -21,10 +21,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
-// MaxToken is the longest token in bytes that fits into one Secret: the API
-// server accepts exactly 1 MiB of data.
-const MaxToken = 1 << 20
-
 // MaxPlaintext is the longest value in bytes whose token is at most MaxToken.
 const MaxPlaintext = 786367
 
@@ -37,8 +33,9 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	ManagedBy      = "kubectl-fernet"
 	LabelKeyID     = Prefix + "key-id"
-	LabelKind      = Prefix + "kind" // only on what is no token
+	LabelKind      = Prefix + "kind" // only on what has not just one token
 	KindKeyring    = "keyring"
+	KindBundle     = "bundle"
 
 	AnnotationEnvKey     = Prefix + "env-key"
 	AnnotationBaseName   = Prefix + "base-name"
@@ -56,7 +53,7 @@ const Selector = LabelManagedBy + "=" + ManagedBy
 func Secret(row ledger.Row) *corev1.Secret {
 	immutable := true
 	base, _ := names.Split(row.Secret)
-	return &corev1.Secret{
+	s := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      row.Secret,
@@ -66,7 +63,6 @@ func Secret(row ledger.Row) *corev1.Secret {
 				LabelKeyID:     row.KeyID,
 			},
 			Annotations: map[string]string{
-				AnnotationEnvKey:     row.EnvKey,
 				AnnotationBaseName:   base,
 				AnnotationGeneration: strconv.Itoa(row.Generation),
 				AnnotationBinding:    row.Binding,
@@ -74,13 +70,22 @@ func Secret(row ledger.Row) *corev1.Secret {
 		},
 		Immutable: &immutable,
 		Type:      corev1.SecretTypeOpaque,
-		Data:      map[string][]byte{row.EnvKey: []byte(row.Token)},
+		Data:      map[string][]byte{},
 	}
+	for _, e := range row.Placed().Entries() {
+		s.Data[e.Name] = []byte(e.Token)
+	}
+	if row.Bundle() {
+		s.Labels[LabelKind] = KindBundle
+	} else {
+		s.Annotations[AnnotationEnvKey] = row.EnvKey
+	}
+	return s
 }
 
 // Object is a live Secret as the planner sees it. Base and Generation come
-// from the name. EnvKey and Token are empty unless the Secret has exactly one
-// data key: one that has none or several was not made by us.
+// from the name. Of a bundle EnvKey is empty, and Token is the text of all its tokens
+// (token.Join). Both are empty where the data cannot have been made by us.
 type Object struct {
 	Namespace, Name, UID string
 	ResourceVersion      string
@@ -91,7 +96,7 @@ type Object struct {
 	KeyID, Binding       string // as its label and annotation say
 	Deleting             bool
 	Created              time.Time
-	Kind                 string // KindKeyring for what holds keys and no token
+	Kind                 string // its kind label: KindKeyring for what holds keys and no token
 	Immutable            bool
 	Claimed              string // the name that its annotations say it was made under; empty where they say none
 	Altered              string // of type, labels and annotations what is not as Secret writes it, but for key id and binding
@@ -113,17 +118,65 @@ func FromSecret(s *corev1.Secret) Object {
 	o.Kind = s.Labels[LabelKind]
 	o.Immutable = s.Immutable != nil && *s.Immutable
 	o.Base, o.Generation = names.Split(s.Name)
-	if len(s.Data) == 1 {
+	if o.bundle(len(s.Data)) {
+		o.Token = joined(s.Data)
+	} else {
 		for key, value := range s.Data {
 			o.EnvKey, o.Token = key, string(value)
 		}
 	}
 	if n, err := strconv.Atoi(s.Annotations[AnnotationGeneration]); err == nil && s.Annotations[AnnotationBaseName] != "" {
-		o.Claimed = names.Secret(s.Annotations[AnnotationBaseName], n)
+		o.Claimed = nameOf(o.EnvKey == "")(s.Annotations[AnnotationBaseName], n)
 	}
 	o.Altered = o.altered(s)
 	return o
 }
+
+// nameOf gives the names of the generations of a bundle, or of a single entry.
+func nameOf(bundle bool) func(base string, generation int) string {
+	if bundle {
+		return names.Numbered
+	}
+	return names.Secret
+}
+
+// bundle says whether a Secret with so many data keys is read as a bundle: as its binding
+// says; without one as the label says, and what has not just one data key.
+func (o Object) bundle(keys int) bool {
+	switch {
+	case keys != 1 || token.Bundled(o.Binding):
+		return true
+	default:
+		return o.Binding == "" && o.Kind == KindBundle
+	}
+}
+
+// joined gives the text of all tokens; empty where something else is among them.
+func joined(data map[string][]byte) string {
+	entries := make([]token.Entry, 0, len(data))
+	for name, value := range data {
+		if !ledger.EntryName(name) || strings.ContainsAny(string(value), " \n") {
+			return ""
+		}
+		if _, err := token.Parse(string(value)); err != nil {
+			return ""
+		}
+		entries = append(entries, token.Entry{Name: name, Token: string(value)})
+	}
+	return token.Join(entries)
+}
+
+// AsBundle gives the Secret as one of a bundle, whose base name is known to be one: without
+// label and binding a bundle of one entry looks like a single token.
+func (o Object) AsBundle() Object {
+	if o.EnvKey != "" {
+		o.EnvKey, o.Token = "", token.Join([]token.Entry{{Name: o.EnvKey, Token: o.Token}})
+	}
+	return o
+}
+
+// Bundle says whether the Secret is read as a bundle.
+func (o Object) Bundle() bool { return o.EnvKey == "" && o.Token != "" }
 
 // Placed gives the token in its place, with the binding that its annotation says.
 func (o Object) Placed() token.Token {
@@ -133,10 +186,14 @@ func (o Object) Placed() token.Token {
 // altered names what of the metadata does not say what the object is.
 func (o Object) altered(s *corev1.Secret) string {
 	var names []string
+	kind := ""
+	if o.EnvKey == "" {
+		kind = KindBundle
+	}
 	for _, has := range []struct{ name, is, want string }{
 		{"type", string(cmp.Or(s.Type, corev1.SecretTypeOpaque)), string(corev1.SecretTypeOpaque)},
 		{"label " + LabelManagedBy, s.Labels[LabelManagedBy], ManagedBy},
-		{"label " + LabelKind, s.Labels[LabelKind], ""},
+		{"label " + LabelKind, s.Labels[LabelKind], kind},
 		{"annotation " + AnnotationEnvKey, s.Annotations[AnnotationEnvKey], o.EnvKey},
 		{"annotation " + AnnotationBaseName, s.Annotations[AnnotationBaseName], o.Base},
 		{"annotation " + AnnotationGeneration, s.Annotations[AnnotationGeneration], strconv.Itoa(o.Generation)},
@@ -152,20 +209,4 @@ func (o Object) altered(s *corev1.Secret) string {
 // place, same data key, same token.
 func (o Object) Carries(row ledger.Row) bool {
 	return o.Namespace == row.Namespace && o.Name == row.Secret && o.EnvKey == row.EnvKey && o.Token == row.Token
-}
-
-// Interest says which Secrets of a namespace have to be looked at before a run
-// can decide: every generation of every wanted base name, and what the ledger
-// recorded.
-type Interest struct {
-	Bases    map[string]int  // base name: the highest generation the ledger knows, 1 if none
-	Names    map[string]bool // full names in rows of those base names, and in all created rows
-	Labelled bool            // whatever carries our label, too
-}
-
-// Covers says whether a Secret of that name matters.
-func (in Interest) Covers(name string) bool {
-	base, _ := names.Split(name)
-	_, ok := in.Bases[base]
-	return ok || in.Names[name]
 }

@@ -63,13 +63,28 @@ func Secret(base string, generation int) string {
 	return Numbered(base, generation)
 }
 
-// Split is the reverse of Secret: N of BASE-gN, where N is from 2 to MaxGeneration and
-// has no leading zero. Any other name is its own base name, generation 1.
+// Split is the reverse of both Secret and Numbered: N of BASE-gN, where N is from 1 to
+// MaxGeneration and has no leading zero. Any other name is its own base name, generation
+// 1. No base name of an entry ends so: BASE-g1 is never that of a single one.
 func Split(secret string) (base string, generation int) {
-	if base, n, ok := SplitNumbered(secret); ok && n > 1 {
+	if base, n, ok := SplitNumbered(secret); ok {
 		return base, n
 	}
 	return secret, 1
+}
+
+// CheckBase refuses a name that cannot be the base name of a Secret with numbered
+// generations.
+func CheckBase(base string) error {
+	switch {
+	case len(base) > MaxBase:
+		return fmt.Errorf("it has %d characters, at most %d fit", len(base), MaxBase)
+	case !Subdomain(base):
+		return errors.New("a Secret's name has lower-case letters, digits, \"-\" and \".\", and begins and ends with a letter or digit")
+	case generationSuffix.MatchString(base):
+		return errors.New("a name that ends in -g and digits is taken for a generation")
+	}
+	return nil
 }
 
 // Numbered gives the name of a generation (1 or more) of a Secret that holds more than one

@@ -44,11 +44,12 @@ func TestBase(t *testing.T) {
 }
 
 func TestSplitReversesSecret(t *testing.T) {
-	for _, base := range []string{"a", "secret-test-1", "x-g", "x-g0", "x-g1", "x-g02", "x-g99999999999999999999"} {
+	for _, base := range []string{"a", "secret-test-1", "x-g", "x-g0", "x-g02", "x-g99999999999999999999"} {
 		for _, generation := range []int{1, 2, 10, 123456789} {
-			name := names.Secret(base, generation)
-			if b, g := names.Split(name); b != base || g != generation {
-				t.Errorf("Split(Secret(%q, %d)) = %q, %d", base, generation, b, g)
+			for _, name := range []string{names.Secret(base, generation), names.Numbered(base, generation)} {
+				if b, g := names.Split(name); b != base || g != generation {
+					t.Errorf("Split(%q) = %q, %d", name, b, g)
+				}
 			}
 		}
 	}

@@ -18,8 +18,8 @@ type Reason int
 const (
 	Adoptable         Reason = iota // there is none
 	BeingDeleted                    // a finalizer holds it
-	NoToken                         // it has not exactly one data key
-	OtherName                       // its data key is no name of an entry that gives its name
+	NoToken                         // its data is not one token, nor that of a bundle
+	OtherName                       // its data key is no name of an entry that gives its name, or a bundle's has no number
 	Unopened                        // no key opens what it holds
 	MadeElsewhere                   // its binding is that of another place
 	RecordedElsewhere               // the ledger has its token under another name
@@ -37,15 +37,14 @@ type Refusal struct {
 // over; known says that it is ours already, in the ledger too. records and past are what
 // the ledger has of its namespace.
 func Adopt(o manifest.Object, v token.Verdict, records []ledger.Record, past *ledger.Past, ignored []string) (r Refusal, known bool) {
-	base, err := names.Base(o.EnvKey)
 	switch {
 	case o.Deleting:
 		return Refusal{Reason: BeingDeleted}, false
 	case o.Token == "":
 		return Refusal{Reason: NoToken}, false
-	case err != nil || base != o.Base:
+	case !named(o):
 		return Refusal{Reason: OtherName}, false
-	case !v.Opens:
+	case !v.Opens || v.KeyID == "":
 		return Refusal{Reason: Unopened}, false
 	case v.Binding == token.BindingWrong:
 		return Refusal{Reason: MadeElsewhere}, false
@@ -57,18 +56,32 @@ func Adopt(o manifest.Object, v token.Verdict, records []ledger.Record, past *le
 	return r, known
 }
 
+// named says whether a Secret has the name that its entry gives, or that of a generation
+// of a bundle.
+func named(o manifest.Object) bool {
+	if o.Bundle() {
+		return names.CheckBase(o.Base) == nil && o.Name == names.Numbered(o.Base, o.Generation)
+	}
+	base, err := names.Base(o.EnvKey)
+	return err == nil && o.Name == names.Secret(base, o.Generation)
+}
+
 // recordedAs compares a Secret with what the ledger has. A token is made for one place:
 // one that the ledger knows in another was copied, and may be an old value, or
 // another entry's; one under a name that had other bytes is not what was written there.
 func recordedAs(o manifest.Object, v token.Verdict, records []ledger.Record, past *ledger.Past, ignored []string) (refusal Refusal, known bool) {
 	elsewhere, other, same := "", past.Known(o.Base) > 0, false
+	tokens := map[string]bool{}
+	for _, e := range o.Placed().Entries() {
+		tokens[e.Token] = true
+	}
 	for _, r := range records {
 		base, _ := names.Split(r.Secret)
 		switch {
-		case r.Token == o.Token && (r.Secret != o.Name || r.EnvKey != o.EnvKey):
+		case (r.Secret != o.Name || r.EnvKey != o.EnvKey) && slices.ContainsFunc(r.Placed().Entries(), func(e token.Entry) bool { return tokens[e.Token] }):
 			elsewhere = r.Secret
 		case base != o.Base, r.Hint && slices.Contains(ignored, r.KeyID):
-		case r.Token != o.Token:
+		case !recordsThat(r, o):
 			other = other || r.State == ledger.Created
 		case !r.Hint:
 			same = true

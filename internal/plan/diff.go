@@ -18,10 +18,10 @@ func Diff(view View, wanted []Wanted, judge token.Judge, keys Keys, inEnv func(s
 	if err != nil {
 		return nil, err
 	}
-	recorded := map[string][]string{} // tokens by Secret
+	recorded := map[string][]ledger.Record{} // by Secret
 	for _, r := range view.Records {
 		if r.State == ledger.Created && !r.Hint {
-			recorded[r.Secret] = append(recorded[r.Secret], r.Token)
+			recorded[r.Secret] = append(recorded[r.Secret], r)
 		}
 	}
 	for i := range decisions {
@@ -34,7 +34,7 @@ func Diff(view View, wanted []Wanted, judge token.Judge, keys Keys, inEnv func(s
 			switch {
 			case d.Row.KeyID != keys.IDs()[0]:
 				d.Outcome, d.Reason = Reencrypted, "the same value, under key "+d.Row.KeyID+" and not KEY"
-			case recorded[d.Row.Secret] != nil && !slices.Contains(recorded[d.Row.Secret], d.Row.Token):
+			case recorded[d.Row.Secret] != nil && !slices.ContainsFunc(recorded[d.Row.Secret], func(r ledger.Record) bool { return r.Incomplete || r.Token == d.Row.Token }):
 				d.Outcome, d.Reason = Reencrypted, "the same value, in another token than the ledger's"
 			}
 		}

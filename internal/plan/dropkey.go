@@ -33,19 +33,18 @@ func (u KeyUse) Needed() bool { return len(u.Opened)+len(u.Lost)+len(u.Planned) 
 // live Secrets that the evidence names.
 func UseOfKeys(view View, ids []string, judge, alone token.Judge, going func(manifest.Object) bool, forgotten bool) (u KeyUse) {
 	current := map[string]int{} // by base name: the highest generation that is there and proven ours
-	bindings, live := bindingsIn(view.Records), map[[2]string]bool{}
+	bindings, live := bindingsIn(view.Records), map[string]manifest.Object{}
 	for _, o := range view.Objects {
 		if o.Token == "" {
 			continue
 		}
-		live[[2]string{o.Name, o.Token}] = true
-		t := o.Placed()
-		t.Binding = cmp.Or(t.Binding, bindings[[3]string{o.Name, o.EnvKey, o.Token}])
-		v := judge(t)
-		if v.Opens && v.Binding == token.BindingHolds {
+		live[o.Name] = o
+		t := bindings.complete(o)
+		if v := judge(t); v.Opens && v.Binding == token.BindingHolds {
 			current[o.Base] = max(current[o.Base], o.Generation)
 		}
-		if v.Opens && !alone(t).Opens && !going(o) {
+		needs := slices.ContainsFunc(t.Each(), func(e token.Token) bool { return judge(e).Opens && !alone(e).Opens })
+		if needs && !going(o) {
 			u.Opened = append(u.Opened, o.Name)
 		}
 	}
@@ -58,7 +57,8 @@ func UseOfKeys(view View, ids []string, judge, alone token.Judge, going func(man
 	}
 	for _, r := range view.Records {
 		base, generation := names.Split(r.Secret)
-		there := live[[2]string{r.Secret, r.Token}]
+		o, is := live[r.Secret]
+		there := is && recordsThat(r, o)
 		if r.State == ledger.Created && !r.Hint {
 			u.Recorded++
 			if there {
@@ -79,16 +79,25 @@ func UseOfKeys(view View, ids []string, judge, alone token.Judge, going func(man
 	return u
 }
 
-// bindingsIn gives the bindings of the evidence, by Secret, data key and token: they
-// stand for annotations that are absent.
-func bindingsIn(records []ledger.Record) map[[3]string]string {
-	bindings := map[[3]string]string{}
+// bindings are those of the evidence, by Secret, data key and token: they stand for
+// annotations that are absent.
+type bindings map[[3]string]string
+
+func bindingsIn(records []ledger.Record) bindings {
+	b := bindings{}
 	for _, r := range records {
 		if !r.Hint {
-			bindings[[3]string{r.Secret, r.EnvKey, r.Token}] = r.Binding
+			b[[3]string{r.Secret, r.EnvKey, r.Token}] = r.Binding
 		}
 	}
-	return bindings
+	return b
+}
+
+// complete gives an object's token with its binding, as far as that is known.
+func (b bindings) complete(o manifest.Object) token.Token {
+	t := o.Placed()
+	t.Binding = cmp.Or(t.Binding, b[[3]string{o.Name, o.EnvKey, o.Token}])
+	return t
 }
 
 // deletedRows gives the rows that end a record whose object is not there.
@@ -114,10 +123,12 @@ const (
 
 // CopyOf judges such a Secret.
 func CopyOf(o manifest.Object, keyID string, judge token.Judge) Copy {
-	switch v := judge(o.Placed()); {
-	case o.Token == "" || !v.Opens || v.KeyID != keyID:
+	t := o.Placed()
+	opens := slices.ContainsFunc(t.Each(), func(e token.Token) bool { return judge(e).KeyID == keyID })
+	switch v := judge(t); {
+	case o.Token == "" || !opens:
 		return CopyForeign
-	case v.Binding == token.BindingHolds:
+	case v.Opens && v.Binding == token.BindingHolds:
 		return CopyOurs
 	default:
 		return CopyMirrored

@@ -41,7 +41,7 @@ func TestHintsPermitNothing(t *testing.T) {
 	if got := plan.StatusOf(view, anyName, plan.Look{}); len(got) != 0 {
 		t.Errorf("status: %+v", got)
 	}
-	if retired, _ := plan.Retire(view, secretA, judge, ring{}, func(string) bool { return true }); len(retired) != 0 {
+	if retired, _ := plan.Retire(view, secretA, judge, ring{}, func(plan.Wanted) bool { return true }); len(retired) != 0 {
 		t.Errorf("retire: %v", retired)
 	}
 }

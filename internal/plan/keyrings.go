@@ -108,6 +108,8 @@ func Absent(view View, entries []Wanted, keyrings map[string]bool, used map[stri
 		base, _ := names.Split(name)
 		ring, _, numbered := names.SplitNumbered(name)
 		entry, is := ours[base]
+		_, generation := names.Split(name)
+		is = is && (entry.Secret(generation) == name || entry.EnvKey == "")
 		switch {
 		case there[name]:
 		case is:

@@ -7,6 +7,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,10 +26,50 @@ type Keys interface {
 	Staged() string
 }
 
-// Wanted is an entry of the .env that is to be in the cluster.
+// Wanted is a Secret that is to be in the cluster: an entry of the .env, or a bundle of
+// entries, which has no EnvKey.
 type Wanted struct {
 	EnvKey, Base string
 	Line         int
+	Entries      []string // of a bundle, in the order of the .env; none where only its base name is known
+}
+
+// Bundle says whether a bundle is wanted.
+func (w Wanted) Bundle() bool { return w.EnvKey == "" }
+
+// Name is what users call it: the entry, or the base name of the bundle.
+func (w Wanted) Name() string { return cmp.Or(w.EnvKey, w.Base) }
+
+// Secret gives the name of a generation.
+func (w Wanted) Secret(generation int) string {
+	if w.Bundle() {
+		return names.Numbered(w.Base, generation)
+	}
+	return names.Secret(w.Base, generation)
+}
+
+// names gives the entries.
+func (w Wanted) names() []string {
+	if w.Bundle() {
+		return w.Entries
+	}
+	return []string{w.EnvKey}
+}
+
+// has says whether an entry is one of these.
+func (w Wanted) has(envKey string) bool { return slices.Contains(w.names(), envKey) }
+
+// Bundling gives what is wanted where these entries go into one bundle. Without a base name
+// each is a Secret of its own, and without entries nothing is wanted.
+func Bundling(entries []Wanted, base string) []Wanted {
+	if base == "" || len(entries) == 0 {
+		return entries
+	}
+	bundle := Wanted{Base: base, Line: entries[0].Line}
+	for _, e := range entries {
+		bundle.Entries = append(bundle.Entries, e.EnvKey)
+	}
+	return []Wanted{bundle}
 }
 
 // Decision is what push does with one entry in one namespace.
@@ -39,6 +80,14 @@ type Decision struct {
 	// already in the ledger and go out again as they are.
 	Row    ledger.Row
 	Resend bool
+	// Entries are those that Row is sealed from, each with a token of the same value
+	// where there is one.
+	Entries []token.Entry
+	// Changes says of a bundle what is not as in the generation that is there.
+	Changes []Change
+	// Stale names the entries whose value was replaced, Dropped those that the next
+	// generation of a bundle would lack.
+	Stale, Dropped []string
 	// Complete says that Row is a created row which the ledger lacks.
 	Complete bool
 	// ByRow says of a superseded entry that only rows of the ledger say so: it
@@ -54,6 +103,24 @@ type Decision struct {
 	Reason string
 }
 
+// Change is what differs in one entry of a bundle.
+type Change struct {
+	Sign Sign   `json:"sign"`
+	Name string `json:"name"`
+}
+
+func (c Change) String() string { return string(c.Sign) + c.Name }
+
+// Sign says how an entry differs, as diff writes it.
+type Sign string
+
+// The signs.
+const (
+	Plus  Sign = "+" // the .env has it, the bundle has not
+	Tilde Sign = "~" // another value
+	Minus Sign = "-" // the bundle has it, the .env has not
+)
+
 // View is what is known of one namespace of one cluster.
 type View struct {
 	Cluster, Namespace string
@@ -62,6 +129,7 @@ type View struct {
 	Past               *ledger.Past      // what the ledger has of deleted Secrets there
 	Gone               []manifest.Object // were being deleted and vanished while we waited
 
+	Wanted []Wanted        // what the .env wants there
 	Older  map[string]bool // ids of keys that are older than KEY, by the ledger's evidence
 	Ledger string          // the ledger's file, for reasons
 	Edits  []ledger.Edit   // its edited rows about this namespace
@@ -71,13 +139,26 @@ type View struct {
 // NewView gives a view of what a look at a cluster has found. A record of which one
 // object was retired counts as created only while another one is there.
 func NewView(cluster, namespace string, records []ledger.Record, past *ledger.Past, objects, gone []manifest.Object) View {
-	uids := map[[3]string]string{}
-	for _, o := range objects {
-		uids[[3]string{o.Name, o.EnvKey, o.Token}] = o.UID
+	bundles, live := map[string]bool{}, map[string]manifest.Object{}
+	for _, r := range records {
+		if r.Bundle() {
+			bundles[r.Secret] = true
+		}
+	}
+	objects = slices.Clone(objects)
+	for i, o := range objects {
+		if bundles[o.Name] && o.Binding == "" {
+			objects[i] = o.AsBundle()
+		}
+		live[o.Name] = objects[i]
 	}
 	observed := make([]ledger.Record, len(records))
 	for i, r := range records {
-		observed[i] = r.Observed(uids[[3]string{r.Secret, r.EnvKey, r.Token}])
+		uid := ""
+		if o := live[r.Secret]; recordsThat(r, o) {
+			uid = o.UID
+		}
+		observed[i] = r.Observed(uid)
 	}
 	return View{Cluster: cluster, Namespace: namespace, Objects: objects, Records: observed, Past: past, Gone: gone}
 }
@@ -101,15 +182,15 @@ func index(view View, wanted []Wanted) map[string]*known {
 			live: map[int]*manifest.Object{}, records: map[int][]ledger.Record{}, hints: map[int][]ledger.Record{},
 		}
 	}
-	for i := range view.Objects {
-		o := &view.Objects[i]
-		if k := byBase[o.Base]; k != nil {
-			k.live[o.Generation] = o
+	for _, o := range view.Objects {
+		if k := byBase[o.Base]; k != nil && k.names(o.Name) {
+			live := k.kind(o)
+			k.live[o.Generation] = &live
 			k.top = max(k.top, o.Generation)
 		}
 	}
 	for _, o := range view.Gone {
-		if k := byBase[o.Base]; k != nil {
+		if k := byBase[o.Base]; k != nil && k.names(o.Name) {
 			k.top = max(k.top, o.Generation)
 		}
 	}
@@ -117,7 +198,7 @@ func index(view View, wanted []Wanted) map[string]*known {
 		base, generation := names.Split(r.Secret)
 		k := byBase[base]
 		switch {
-		case k == nil:
+		case k == nil || !k.names(r.Secret):
 		case r.Hint:
 			k.hints[generation] = append(k.hints[generation], r)
 		default:
@@ -126,6 +207,24 @@ func index(view View, wanted []Wanted) map[string]*known {
 		}
 	}
 	return byBase
+}
+
+// names says whether a Secret's name is that of a generation: BASE-g1 is one of a bundle
+// only, BASE one of a single entry only.
+func (k *known) names(secret string) bool {
+	_, generation := names.Split(secret)
+	return secret == k.want.Secret(generation)
+}
+
+// kind gives an object as what it is wanted as: a bundle, or a single token.
+func (k *known) kind(o manifest.Object) manifest.Object {
+	switch {
+	case k.want.Bundle():
+		return o.AsBundle()
+	case o.Bundle():
+		o.Token = ""
+	}
+	return o
 }
 
 // generations lists what is known, newest first.
@@ -162,9 +261,12 @@ func (k *known) record(o manifest.Object) (ledger.Record, bool) {
 	return ledger.Record{}, false
 }
 
-// recordsThat says whether a record of an object's name has exactly its token,
-// under its data key.
+// recordsThat says whether a record of an object's name has exactly its token, under its
+// data key. Of a bundle whose rows are not all there, the binding says it.
 func recordsThat(r ledger.Record, o manifest.Object) bool {
+	if r.Incomplete && o.Bundle() {
+		return r.Binding == o.Binding
+	}
 	return r.Token == o.Token && r.EnvKey == o.EnvKey && o.Token != ""
 }
 
@@ -186,7 +288,7 @@ func (k *known) row(generation int) ledger.Row {
 		State:      ledger.Planned,
 		Cluster:    k.view.Cluster,
 		Namespace:  k.view.Namespace,
-		Secret:     names.Secret(k.want.Base, generation),
+		Secret:     k.want.Secret(generation),
 		Generation: generation,
 		EnvKey:     k.want.EnvKey,
 		Since:      generation,
@@ -237,7 +339,7 @@ func CheckCluster(view View) error {
 			continue
 		}
 		found++
-		if o.Token != r.Token && !slices.Contains(r.UIDs(), o.UID) && !recordedElsewhere(view.Records, o) {
+		if !recordsThat(r, o) && !slices.Contains(r.UIDs(), o.UID) && !recordedElsewhere(view.Records, o) {
 			return &WrongClusterError{Cluster: view.Cluster, Namespace: view.Namespace, Secret: r.Secret}
 		}
 	}
@@ -250,7 +352,7 @@ func CheckCluster(view View) error {
 // recordedElsewhere says whether the ledger knows this object's bytes after
 // all: two ledgers that were merged may have created rows of one name.
 func recordedElsewhere(records []ledger.Record, o manifest.Object) bool {
-	return slices.ContainsFunc(records, func(r ledger.Record) bool { return !r.Hint && r.Secret == o.Name && r.Token == o.Token })
+	return slices.ContainsFunc(records, func(r ledger.Record) bool { return !r.Hint && r.Secret == o.Name && recordsThat(r, o) })
 }
 
 // InterestOf gives the interest in a namespace of which the ledger has these
@@ -258,9 +360,12 @@ func recordedElsewhere(records []ledger.Record, o manifest.Object) bool {
 // but for those of wanted names under the keys that a run ignores: it goes past rows,
 // and never past what is there.
 func InterestOf(records []ledger.Record, past *ledger.Past, wanted []Wanted, ignored []string) manifest.Interest {
-	in := manifest.Interest{Bases: make(map[string]int, len(wanted)), Names: map[string]bool{}}
+	in := manifest.Interest{Bases: make(map[string]int, len(wanted)), Bundles: map[string]bool{}, Names: map[string]bool{}}
 	for _, w := range wanted {
 		in.Bases[w.Base] = max(past.Known(w.Base), 1)
+		if w.Bundle() {
+			in.Bundles[w.Base] = true
+		}
 	}
 	for _, r := range records {
 		base, generation := names.Split(r.Secret)

@@ -3,10 +3,13 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
@@ -17,6 +20,7 @@ import (
 type PushOptions struct {
 	Update bool                     // the next generation of a changed value
 	Revert func(envKey string) bool // that of a value which was replaced once
+	Drop   bool                     // the next generation of a bundle may lack entries
 }
 
 // Push decides what push does with each wanted entry in one namespace, in the
@@ -24,10 +28,10 @@ type PushOptions struct {
 // the wanted ones, keeps push from writing anything in this namespace: every decision to
 // create then becomes Held. Where only rows say so, that entry alone is left as it is.
 func Push(view View, wanted []Wanted, judge token.Judge, keys Keys, options PushOptions) ([]Decision, error) {
-	byBase := index(view, wanted)
+	byBase, others := index(view, wanted), otherForms(view, wanted, judge)
 	decisions := make([]Decision, 0, len(wanted))
 	for _, w := range wanted {
-		p := pusher{known: byBase[w.Base], judge: judge, keys: keys, options: options}
+		p := pusher{known: byBase[w.Base], judge: judge, keys: keys, options: options, others: others}
 		d, err := p.decide()
 		if err != nil {
 			return nil, err
@@ -75,26 +79,27 @@ func SupersededLive(decisions []Decision) (live bool) {
 // HoldBack puts in the place of what was to be created in a namespace what supersedes
 // it. A row alone is of no account where nothing was to be created.
 func HoldBack(decisions, superseded []Decision) []Decision {
-	created, at := map[[2]string]bool{}, map[string]bool{} // by namespace and env key; by env key
+	created, at := map[[2]string]bool{}, map[string]bool{} // by namespace and base name; by base name
+	place := func(d Decision) [2]string { return [2]string{d.Row.Namespace, d.base()} }
 	for _, d := range decisions {
 		if d.Outcome == Created {
-			created[[2]string{d.Row.Namespace, d.Row.EnvKey}] = true
+			created[place(d)] = true
 		}
 	}
-	superseded = slices.DeleteFunc(superseded, func(d Decision) bool { return d.ByRow && !created[[2]string{d.Row.Namespace, d.Row.EnvKey}] })
+	superseded = slices.DeleteFunc(superseded, func(d Decision) bool { return d.ByRow && !created[place(d)] })
 	if len(superseded) == 0 {
 		return decisions
 	}
 	namespace := superseded[0].Row.Namespace
 	for _, d := range superseded {
-		at[d.Row.EnvKey] = true
+		at[d.base()] = true
 	}
 	var all, rest []Decision
 	for _, d := range decisions {
 		switch {
 		case d.Row.Namespace != namespace:
 			all = append(all, d)
-		case at[d.Row.EnvKey] && (d.Outcome == Created || d.Outcome == Unproven):
+		case at[d.base()] && (d.Outcome == Created || d.Outcome == Unproven):
 			// the newer one is named in its place
 		default:
 			rest = append(rest, d)
@@ -117,11 +122,18 @@ func holdBack(decisions []Decision) {
 	}
 }
 
+// base is the base name of what the decision is about.
+func (d Decision) base() string {
+	base, _ := names.Split(d.Row.Secret)
+	return base
+}
+
 type pusher struct {
 	*known
 	judge   token.Judge
 	keys    Keys
 	options PushOptions
+	others  forms
 }
 
 // class is whose a live object is.
@@ -199,6 +211,8 @@ func (p *pusher) misplacedReason(o manifest.Object, v token.Verdict) string {
 		return renamedReason(o)
 	case v.Binding == token.BindingAbsent:
 		return "its token opens, but nothing says that it was made for this place"
+	case o.Bundle():
+		return "its tokens open, but they are not the set that was made for this place"
 	default:
 		return "its token opens, but it was made for another place"
 	}
@@ -286,7 +300,7 @@ func (p *pusher) swapped(newest int, keyID string, byRow *Decision) (Decision, b
 		}
 	}
 	for g := 1; keyID != primary && g < newest && g <= p.view.Past.Known(p.want.Base); g++ {
-		over := p.view.Past.Over(names.Secret(p.want.Base, g))
+		over := p.view.Past.Over(p.want.Secret(g))
 		older = older || slices.ContainsFunc(over, func(o ledger.Over) bool { return o.KeyID == primary })
 	}
 	if older {
@@ -328,54 +342,152 @@ func (p *pusher) compare(current manifest.Object, verdict token.Verdict) Decisio
 	case ok && r.State == ledger.Created && same:
 		return p.resend(r)
 	case ok && r.State == ledger.Created:
-		if d, stale := p.stale(r.Generation); stale {
-			return d
-		}
-		return p.create()
-	case current.Name != "" && verdict.Same: // a plan beside it was never confirmed and is not needed
+		return p.follow(r.Placed(), r.Generation, true)
+	case current.Name != "" && p.same(current.Placed(), verdict): // a plan beside it was never confirmed and is not needed
 		return p.keep(current, verdict)
 	case ok && same && r.KeyID == p.keys.IDs()[0]:
 		return p.resend(r)
-	case current.Name == "", ok && same:
-		return p.create()
+	case ok && same:
+		return p.create(p.token(current))
+	case current.Name == "":
+		return p.follow(token.Token{}, 0, true)
 	}
-	if d, stale := p.stale(current.Generation); stale {
+	return p.follow(p.token(current), current.Generation, p.options.Update)
+}
+
+// follow decides about a value that is not that of a generation, which is the newest there
+// is, or was, or 0 for none. It is written if that is to be, unless the .env is behind, or the next
+// generation would lack entries of the bundle.
+func (p *pusher) follow(from token.Token, generation int, write bool) Decision {
+	changes := p.changes(from)
+	if d, stale := p.stale(from, generation, changes); stale {
+		d.Changes = changes
 		return d
 	}
-	if p.options.Update || p.reverts() {
-		return p.create()
+	d := Decision{Outcome: Differs, Row: p.row(generation), Changes: changes, Reason: "the cluster has another value; --update writes the next generation"}
+	if p.want.Bundle() {
+		d.Reason = "the .env has other entries or values; --update writes the next generation"
 	}
-	return p.report(Differs, current, "the cluster has another value; --update writes the next generation")
+	if o, live := p.object(generation); live {
+		d.Row.UID = o.UID
+	}
+	switch dropped := namesOf(changes, Minus); {
+	case !write && !p.reverts(changes):
+	case len(dropped) > 0 && !p.options.Drop:
+		d.Dropped = dropped
+		d.Reason = "the next generation would lack " + hint.Few(dropped) + ", which the .env has not, or leaves out; --drop-entries writes it so"
+	default:
+		d = p.create(from)
+		d.Changes = changes
+	}
+	return d
 }
 
-func (p *pusher) reverts() bool { return p.options.Revert != nil && p.options.Revert(p.want.EnvKey) }
-
-// stale finds a value that an earlier generation had: the .env is behind, and
-// publishing it would put an older value over a newer one. newest is the generation
-// that has the value of now.
-func (p *pusher) stale(newest int) (Decision, bool) {
-	if p.reverts() {
-		return Decision{}, false
+// changes says what of a bundle is not as wanted; nothing of a single token, and where there
+// is no bundle yet.
+func (p *pusher) changes(from token.Token) (changes []Change) {
+	if !p.want.Bundle() || from.Token == "" {
+		return nil
 	}
-	for _, g := range p.generations() {
-		if g < newest && p.hadValue(g) {
-			d := Decision{Outcome: Stale, Row: p.row(newest), Reason: "the .env has the value of the older " + names.Secret(p.want.Base, g)}
-			return d, true
+	has := map[string]token.Token{}
+	for _, t := range from.Each() {
+		has[t.EnvKey] = t
+	}
+	var changed []Change
+	for _, name := range p.want.Entries {
+		switch t, there := has[name]; {
+		case !there:
+			changes = append(changes, Change{Plus, name})
+		case !p.judge(t).Same:
+			changed = append(changed, Change{Tilde, name})
+		}
+		delete(has, name)
+	}
+	changes = append(changes, changed...)
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		changes = append(changes, Change{Minus, name})
+	}
+	return changes
+}
+
+// namesOf gives the entries with one of these signs.
+func namesOf(changes []Change, signs ...Sign) (names []string) {
+	for _, c := range changes {
+		if slices.Contains(signs, c.Sign) {
+			names = append(names, c.Name)
 		}
 	}
-	return Decision{}, false
+	return names
 }
 
-// hadValue says whether a generation was created with the value of the .env.
-func (p *pusher) hadValue(generation int) bool {
+// same says whether a token has the wanted value; a bundle, whether it has the wanted
+// entries and no other.
+func (p *pusher) same(t token.Token, v token.Verdict) bool {
+	return v.Same && (!p.want.Bundle() || len(t.Entries()) == len(p.want.Entries) && len(namesOf(p.changes(t), Plus, Minus)) == 0)
+}
+
+// reverts says whether a value that was replaced once is to be published: all of those that
+// changed, or the one of a single entry.
+func (p *pusher) reverts(changes []Change) bool {
+	names := namesOf(changes, Plus, Tilde)
+	if !p.want.Bundle() {
+		names = []string{p.want.EnvKey}
+	}
+	return p.options.Revert != nil && len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool { return !p.options.Revert(name) })
+}
+
+// stale finds values that an earlier generation had: the .env is behind, and
+// publishing them would put an older value over a newer one. newest is the generation
+// that has the value of now.
+func (p *pusher) stale(from token.Token, newest int, changes []Change) (Decision, bool) {
+	changed := p.want.names()
+	if p.want.Bundle() && from.Token != "" {
+		changed = namesOf(changes, Plus, Tilde)
+	}
+	was := map[string]string{} // entry: the Secret that had its value
+	for _, name := range changed {
+		if p.options.Revert != nil && p.options.Revert(name) {
+			continue
+		}
+		if older := p.replaced(from, newest, name); older != "" {
+			was[name] = older
+		}
+	}
+	if len(was) == 0 {
+		return Decision{}, false
+	}
+	names := slices.Sorted(maps.Keys(was))
+	d := Decision{Outcome: Stale, Row: p.row(cmp.Or(newest, p.top+1)), Stale: names, Reason: "the .env has the value of the older " + was[names[0]]}
+	if p.want.Bundle() {
+		d.Reason = fmt.Sprintf("the .env has older values: %s as in %s", hint.Few(names), was[names[0]])
+	}
+	return d, true
+}
+
+// replaced gives the older Secret that had the value which an entry has in the .env; empty
+// if there is none.
+func (p *pusher) replaced(from token.Token, newest int, name string) string {
+	for _, g := range p.generations() {
+		if g < newest && p.had(g, name) {
+			return p.want.Secret(g)
+		}
+	}
+	return p.others.replaced(from, name)
+}
+
+// had says whether a generation was created with the value that an entry has in the .env.
+func (p *pusher) had(generation int, name string) bool {
 	if o, live := p.object(generation); live {
-		c, v := p.classify(o)
-		return c == classOurs && v.Same
+		c, _ := p.classify(o)
+		return c == classOurs && p.hasValue(o.Placed(), name)
 	}
 	return slices.ContainsFunc(p.records[generation], func(r ledger.Record) bool {
-		v := p.judge(r.Placed())
-		return (r.State == ledger.Created || r.State == ledger.Deleted) && v.Same && v.Binding == token.BindingHolds
+		return (r.State == ledger.Created || r.State == ledger.Deleted) && p.judge(r.Placed()).Binding == token.BindingHolds && p.hasValue(r.Placed(), name)
 	})
+}
+
+func (p *pusher) hasValue(t token.Token, name string) bool {
+	return slices.ContainsFunc(t.Each(), func(e token.Token) bool { return e.EnvKey == name && p.judge(e).Same })
 }
 
 // pending finds the newest record above a generation that has no live object: a
@@ -388,7 +500,7 @@ func (p *pusher) pending(above int) (found ledger.Record, same, ok bool) {
 			continue
 		}
 		for _, r := range p.sendable(g) {
-			if v := p.judge(r.Placed()); v.Same && v.Binding == token.BindingHolds && r.EnvKey == p.want.EnvKey {
+			if v := p.judge(r.Placed()); p.same(r.Placed(), v) && v.Binding == token.BindingHolds && r.EnvKey == p.want.EnvKey {
 				return r, true, true
 			}
 			found, ok = r, true
@@ -435,11 +547,25 @@ func (p *pusher) resend(r ledger.Record) Decision {
 	return Decision{Outcome: Created, Row: row, Resend: true}
 }
 
-func (p *pusher) create() Decision {
+// create gives the next generation. What has its value already, in an older generation or
+// in another form, keeps its token.
+func (p *pusher) create(from token.Token) Decision {
 	if p.top >= names.MaxGeneration {
 		return Decision{Outcome: Failed, Row: p.row(p.top), Reason: "this generation has the highest number there is, so no next one can be written: remove that Secret if it is not ours"}
 	}
-	return Decision{Outcome: Created, Row: p.row(p.top + 1)}
+	d := Decision{Outcome: Created, Row: p.row(p.top + 1)}
+	have := map[string]string{}
+	if p.want.Bundle() && from.Token != "" {
+		for _, t := range from.Each() {
+			if p.judge(t).Same {
+				have[t.EnvKey] = t.Token
+			}
+		}
+	}
+	for _, name := range p.want.names() {
+		d.Entries = append(d.Entries, token.Entry{Name: name, Token: cmp.Or(have[name], p.others.reusable(name, p.keys.IDs()[0]))})
+	}
+	return d
 }
 
 // keep says unchanged of a live object of ours.
@@ -483,31 +609,73 @@ func Confirm(view View, mine []Wanted, judge token.Judge, keys Keys) (rows []led
 	return rows
 }
 
-// Orphans lists, in ledger order, the entries that were created in this
-// namespace and that the .env has no longer: one decision each, about the
-// newest generation. inEnv says whether the .env has an entry of that name.
+// Orphans lists, in ledger order, what was created in this namespace and is not wanted any
+// more: one decision for each base name, about the newest generation. An Orphan has an
+// entry that the .env has no longer, as inEnv says; one that is Replaced stands beside what
+// holds all of its entries now.
 func Orphans(view View, inEnv func(envKey string) bool) []Decision {
+	wants, held := map[string]bool{}, map[string]string{}
+	for _, w := range view.Wanted {
+		wants[w.Base] = true
+		for _, name := range w.names() {
+			held[name] = w.Name()
+		}
+	}
+	newest, order := map[string]ledger.Record{}, []string(nil)
+	live := liveNames(view)
+	for _, r := range view.Records {
+		base, _ := names.Split(r.Secret)
+		if r.State != ledger.Created || r.Hint || wants[base] || !live[r.Secret] {
+			continue
+		}
+		was, seen := newest[base]
+		if !seen {
+			order = append(order, base)
+		}
+		if !seen || r.Generation > was.Generation {
+			newest[base] = r
+		}
+	}
+	var orphans []Decision
+	for _, base := range order {
+		if d, is := orphan(newest[base], held, inEnv); is {
+			orphans = append(orphans, d)
+		}
+	}
+	return orphans
+}
+
+func liveNames(view View) map[string]bool {
 	live := make(map[string]bool, len(view.Objects))
 	for _, o := range view.Objects {
 		live[o.Name] = true
 	}
-	at := map[string]int{}
-	var orphans []Decision
-	for _, r := range view.Records {
-		if r.State != ledger.Created || r.Hint || inEnv(r.EnvKey) || !live[r.Secret] {
-			continue
-		}
-		row := ledger.Row{Cluster: view.Cluster, Namespace: view.Namespace, Secret: r.Secret, Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID}
-		i, seen := at[r.EnvKey]
+	return live
+}
+
+// orphan judges a record of a base name that is not wanted. held says what has each wanted
+// entry.
+func orphan(r ledger.Record, held map[string]string, inEnv func(envKey string) bool) (Decision, bool) {
+	row := ledger.Row{Cluster: r.Cluster, Namespace: r.Namespace, Secret: r.Secret, Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID}
+	var gone, by []string
+	for _, e := range r.Placed().Entries() {
 		switch {
-		case !seen:
-			at[r.EnvKey] = len(orphans)
-			orphans = append(orphans, Decision{Outcome: Orphan, Row: row, Reason: fmt.Sprintf("%s is no longer in the .env", r.EnvKey)})
-		case r.Generation > orphans[i].Row.Generation:
-			orphans[i].Row = row
+		case held[e.Name] != "":
+			by = append(by, held[e.Name])
+		case !inEnv(e.Name):
+			gone = append(gone, e.Name)
+		default:
+			return Decision{}, false // this run leaves it out
 		}
 	}
-	return orphans
+	if slices.Sort(by); len(gone) > 0 {
+		verb := "is"
+		if len(gone) > 1 {
+			verb = "are"
+		}
+		return Decision{Outcome: Orphan, Row: row, Reason: fmt.Sprintf("%s %s no longer in the .env", hint.Few(gone), verb)}, true
+	}
+	return Decision{Outcome: Replaced, Row: row, Reason: hint.Few(slices.Compact(by)) + " holds it now; retire removes it once nothing refers to it"}, true
 }
 
 // Offline gives the view that the ledger alone has: what its evidence has as created

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
@@ -28,16 +29,16 @@ type Recalled struct {
 // and not deleted, in each place, as InOrder sorts them. With a
 // generation above 0 it gives that one instead, deleted ones too.
 func Recall(records []ledger.Record, generation int) []Recalled {
-	type place struct{ cluster, namespace, envKey string }
+	type place struct{ cluster, namespace, base string }
 	chosen := map[place]Recalled{}
 	deleted := map[place]bool{} // what was chosen there
 	for _, r := range records {
-		_, g := names.Split(r.Secret)
+		base, g := names.Split(r.Secret)
 		gone := r.State == ledger.Deleted && generation > 0
 		if r.Hint || r.State != ledger.Created && !gone || generation > 0 && g != generation {
 			continue
 		}
-		at := place{r.Cluster, r.Namespace, r.EnvKey}
+		at := place{r.Cluster, r.Namespace, base}
 		was, taken := chosen[at]
 		switch {
 		case !taken || g > was.Generation || deleted[at] && !gone:
@@ -48,9 +49,46 @@ func Recall(records []ledger.Record, generation int) []Recalled {
 			chosen[at] = was
 		}
 	}
-	all := slices.Collect(maps.Values(chosen))
+	return eachEntry(slices.Collect(maps.Values(chosen)))
+}
+
+// eachEntry gives the entries of these Secrets, as InOrder sorts them. Of an entry that is
+// both single and in a bundle it gives the one whose value came last: a rotation keeps the
+// time of a token.
+func eachEntry(secrets []Recalled) (all []Recalled) {
+	type place struct{ cluster, namespace, envKey string }
+	chosen := map[place]Recalled{}
+	for _, r := range secrets {
+		for _, e := range r.Token.Entries() {
+			one := r
+			one.Token = r.Token.Entry(e.Name)
+			at := place{r.Cluster, r.Token.Namespace, e.Name}
+			if was, taken := chosen[at]; !taken || was.before(one) {
+				chosen[at] = one
+			}
+		}
+	}
+	all = slices.Collect(maps.Values(chosen))
 	InOrder(all)
 	return all
+}
+
+// before says whether another form of the same entry came later; within one second that is
+// the bundle.
+func (r Recalled) before(other Recalled) bool {
+	c := r.made().Compare(other.made())
+	return c < 0 || c == 0 && token.Joined(other.Token.Token)
+}
+
+// made says when the value of an entry was sealed.
+func (r Recalled) made() time.Time {
+	var made time.Time
+	for _, e := range r.Token.Entries() {
+		if info, err := token.Parse(e.Token); err == nil {
+			made = info.Time
+		}
+	}
+	return made
 }
 
 // InOrder sorts entries as the ledger has them first, then by name and place; what it
@@ -83,21 +121,44 @@ type Unknown struct {
 // entries whose current one is lost, cannot be opened or is not what it seems.
 func Live(view View, mine []Wanted, judge token.Judge, keys Keys) (all []Recalled, unknown []Unknown) {
 	byBase := index(view, mine)
+	var secrets []Recalled
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
 		current, generation, reason := p.revealing()
 		_, there := p.object(generation)
 		switch {
 		case reason != "":
-			unknown = append(unknown, Unknown{
-				Token:      token.Token{Namespace: view.Namespace, Secret: names.Secret(w.Base, generation), EnvKey: w.EnvKey},
-				Generation: generation, Gone: !there, Reason: reason,
-			})
+			for _, name := range p.entriesOf(generation) {
+				unknown = append(unknown, Unknown{
+					Token:      token.Token{Namespace: view.Namespace, Secret: w.Secret(generation), EnvKey: name},
+					Generation: generation, Gone: !there, Reason: reason,
+				})
+			}
 		case current.Name != "":
-			all = append(all, Recalled{Cluster: view.Cluster, Generation: generation, Token: p.token(current), Order: p.order()})
+			secrets = append(secrets, Recalled{Cluster: view.Cluster, Generation: generation, Token: p.token(current), Order: p.order()})
 		}
 	}
-	return all, unknown
+	return eachEntry(secrets), unknown
+}
+
+// entriesOf names the entries that a generation has, or had, as far as that is known.
+func (p *pusher) entriesOf(generation int) (names []string) {
+	if !p.want.Bundle() {
+		return []string{p.want.EnvKey}
+	}
+	o, _ := p.object(generation)
+	entries := o.Placed().Entries()
+	for _, r := range p.records[generation] {
+		entries = append(entries, r.Placed().Entries()...)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) == 0 {
+		return []string{p.want.Base}
+	}
+	return names
 }
 
 // order gives the place of the entry in the ledger, 0 if it has none.
@@ -120,7 +181,11 @@ func Newer(recorded, live []Recalled, unknown []Unknown, same token.Same) (newer
 	}
 	for _, l := range live {
 		r, is := known[l.Token.EnvKey]
-		if !is || l.Generation >= r.Generation && !same(l.Token, r.Token) {
+		later := l.Generation >= r.Generation
+		if baseOf(l) != baseOf(r) {
+			later = r.before(l)
+		}
+		if !is || later && !same(l.Token, r.Token) {
 			newer = append(newer, Unknown{Token: l.Token, Generation: l.Generation})
 		}
 	}
@@ -130,6 +195,11 @@ func Newer(recorded, live []Recalled, unknown []Unknown, same token.Same) (newer
 		}
 	}
 	return newer
+}
+
+func baseOf(r Recalled) string {
+	base, _ := names.Split(r.Token.Secret)
+	return base
 }
 
 // revealing gives the newest generation that reveals the current value, or the reason that

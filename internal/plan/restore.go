@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -15,12 +16,16 @@ import (
 // that was retired once, and put back by another run, is not to come back after it
 // is gone. Of another cluster nothing was looked at, and all its records stay.
 func StillCreated(records []ledger.Record, cluster string, live []manifest.Object) (still []ledger.Record) {
-	uids := map[[4]string]string{}
+	there := map[[2]string]manifest.Object{}
 	for _, o := range live {
-		uids[[4]string{o.Namespace, o.Name, o.EnvKey, o.Token}] = o.UID
+		there[[2]string{o.Namespace, o.Name}] = o
 	}
 	for _, r := range records {
-		if r.Cluster != cluster || r.Observed(uids[[4]string{r.Namespace, r.Secret, r.EnvKey, r.Token}]).State == ledger.Created {
+		uid := ""
+		if o := there[[2]string{r.Namespace, r.Secret}]; recordsThat(r, o) {
+			uid = o.UID
+		}
+		if r.Cluster != cluster || r.Observed(uid).State == ledger.Created {
 			still = append(still, r)
 		}
 	}
@@ -63,15 +68,19 @@ func restore(r ledger.Record, cluster string, o manifest.Object, judge token.Jud
 		Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID, Token: r.Token, Binding: r.Binding, Since: r.Since,
 	}
 	d := Decision{Outcome: Created, Row: row}
-	switch doubt := unproven(r, judge); {
+	doubt := unproven(r, judge)
+	if n, _ := token.BundleSize(r.Binding); r.Incomplete {
+		doubt = fmt.Sprintf("the ledger has %d of its %d entries: half a bundle is never created", len(r.Placed().Entries()), n)
+	}
+	switch {
 	case o.Name == "" && doubt != "":
 		d.Outcome, d.Reason = Unproven, doubt
 	case o.Name == "":
 	case o.Deleting:
 		d.Outcome, d.Reason = Failed, "it is being deleted; something holds it with a finalizer"
-	case o.Carries(row):
-		d.Outcome, d.Row.State, d.Row.UID = Unchanged, ledger.Created, o.UID
-		d.Complete = doubt == "" && (r.Cluster != cluster || !slices.Contains(r.UIDs(), o.UID))
+	case recordsThat(r, o):
+		d.Outcome, d.Row.State, d.Row.UID, d.Row.Token = Unchanged, ledger.Created, o.UID, o.Token
+		d.Complete = unproven(r.Live(o.Token), judge) == "" && (r.Cluster != cluster || r.Incomplete || !slices.Contains(r.UIDs(), o.UID))
 	default:
 		d.Outcome, d.Reason = Foreign, "the name is taken by a Secret with other bytes"
 	}

@@ -53,23 +53,23 @@ func Deletable(r Retirement, found Uses, o Overlook) State {
 }
 
 // Retire gives the generations older than the current one of each base name, and
-// all generations of those entries that all names. Only what is proven ours is
+// all generations of those that all names, and of those that are replaced by another form. Only what is proven ours is
 // ever among them. A base name whose current generation is being deleted keeps what
 // it has: the older ones may be needed to undo that. So does one that the ledger
 // knows newer: Skipped.
-func Retire(view View, mine []Wanted, judge token.Judge, keys Keys, all func(envKey string) bool) (retired []Retirement, skipped []Decision) {
-	byBase := index(view, mine)
+func Retire(view View, mine []Wanted, judge token.Judge, keys Keys, all func(Wanted) bool) (retired []Retirement, skipped []Decision) {
+	byBase, by := index(view, mine), replaced(view, mine, judge, keys)
 	for _, w := range mine {
 		p := pusher{known: byBase[w.Base], judge: judge, keys: keys}
 		current, _, _ := p.current()
-		if current.Name != "" && !all(w.EnvKey) {
+		if current.Name != "" && !all(w) {
 			if d := p.obstacle(current); d.Outcome != "" {
 				skipped = append(skipped, d)
 				continue
 			}
 		}
 		for _, g := range p.generations() {
-			if !all(w.EnvKey) && g >= current.Generation {
+			if !all(w) && by[w.Base] == "" && g >= current.Generation {
 				continue
 			}
 			o, live := p.object(g)

@@ -80,7 +80,7 @@ func TestRetire(t *testing.T) {
 	for _, tc := range retireCases {
 		t.Run(tc.name, func(t *testing.T) {
 			view := tc.view()
-			retired, skipped := plan.Retire(view, tc.wanted(), judge, ring{}, func(envKey string) bool { return tc.leaving && envKey == "SECRET_A" })
+			retired, skipped := plan.Retire(view, tc.wanted(), judge, ring{}, func(envKey plan.Wanted) bool { return tc.leaving && envKey.EnvKey == "SECRET_A" })
 			var got []string
 			for _, r := range retired {
 				text := r.Row.Secret + " " + r.Row.Token

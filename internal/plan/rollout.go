@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
@@ -28,6 +29,9 @@ type Generations struct {
 	Live     map[string]bool     // of both, those that are there
 	Keys     map[string]string   // the id of the key that opens each token
 	Keyrings map[string][]string // the ids of the keys in each keyring Secret
+
+	Replaced map[string]string          // generations whose entries another Secret has now, and that one
+	Entries  map[string]map[string]bool // the data keys of each bundle that is current
 
 	newest map[string]string // keyring Secrets, by base name
 
@@ -64,8 +68,9 @@ func (g Generations) Older(name string) (Successor, bool) {
 func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same token.Same) Generations {
 	g := Generations{
 		Known: map[string]Successor{}, Current: map[string]bool{}, Live: map[string]bool{},
-		Keys: map[string]string{}, Keyrings: map[string][]string{}, newest: map[string]string{},
+		Keys: map[string]string{}, Keyrings: map[string][]string{}, Replaced: map[string]string{}, Entries: map[string]map[string]bool{}, newest: map[string]string{},
 	}
+	by := replaced(view, mine, judge, keys)
 	for _, o := range view.Objects {
 		g.Live[o.Name] = true
 	}
@@ -78,6 +83,10 @@ func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same tok
 			continue
 		}
 		g.Current[o.Name], g.Keys[o.Name] = true, verdict.KeyID
+		g.addEntries(o)
+		if by[w.Base] != "" {
+			g.Replaced[o.Name] = by[w.Base]
+		}
 		current[w.Base] = p.createdRow(o, verdict)
 		for _, from := range p.olderThan(o.Generation) {
 			g.Known[from.Secret] = Successor{Name: o.Name, SameValue: same(from, p.token(o))}
@@ -99,6 +108,17 @@ func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same tok
 		return s, keyID, true
 	}
 	return g
+}
+
+// addEntries notes the data keys of a bundle.
+func (g Generations) addEntries(o manifest.Object) {
+	if !o.Bundle() {
+		return
+	}
+	g.Entries[o.Name] = map[string]bool{}
+	for _, e := range o.Placed().Entries() {
+		g.Entries[o.Name][e.Name] = true
+	}
 }
 
 // SameSince says whether two generations of one name have the same value, by the
@@ -149,6 +169,8 @@ type Repointing struct {
 	Changed  []string          // older generations that are there, and whose value is not the current one's: they stay
 	Unproven []string          // the same of those that are gone: nothing can be compared any more
 	Lacking  []string          // ids of keys that its pods would need and are not known to hold
+	Absent   []string          // data keys that it names, and that the next generation of a bundle does not have
+	Replaced []string          // current generations whose entries another Secret has now
 	Current  bool              // it refers to a current generation already
 }
 
@@ -165,10 +187,21 @@ type RepointOptions struct {
 // that has this key, or the operator's word.
 func Repoint(w workload.Workload, g Generations, o RepointOptions) Repointing {
 	var named []string
-	for _, ref := range w.References() {
+	refs := w.References()
+	for _, ref := range refs {
 		named = append(named, ref.Secret)
 	}
-	return RepointNames(w, named, g, o)
+	r := RepointNames(w, named, g, o)
+	for _, ref := range refs {
+		entries, bundle := g.Entries[r.Rename[ref.Secret]]
+		for _, key := range ref.Keys {
+			if bundle && !entries[key] {
+				r.Absent = append(r.Absent, key)
+			}
+		}
+	}
+	r.Absent = sorted(r.Absent)
+	return r
 }
 
 // RepointNames is Repoint for a workload whose template is not known, but which Secrets it
@@ -190,7 +223,12 @@ func RepointNames(w workload.Workload, named []string, g Generations, o RepointO
 			r.Unproven = append(r.Unproven, name)
 		}
 	}
-	r.Changed, r.Unproven = sorted(r.Changed), sorted(r.Unproven)
+	for _, name := range named {
+		if name = cmp.Or(r.Rename[name], name); g.Replaced[name] != "" {
+			r.Replaced = append(r.Replaced, name)
+		}
+	}
+	r.Changed, r.Unproven, r.Replaced = sorted(r.Changed), sorted(r.Unproven), sorted(r.Replaced)
 	r.Lacking = sorted(g.lacking(named, r.Rename, o.AppsHaveKey))
 	return r
 }
@@ -221,7 +259,7 @@ func (g Generations) lacking(named []string, rename map[string]string, appsHaveK
 
 // Patched says whether the step is a patch: force also patches what others keep.
 func (r Repointing) Patched(force bool) bool {
-	return len(r.Rename) > 0 && r.Workload.Kind.Patchable() && len(r.Lacking) == 0 && (r.Keeper() == "" || force)
+	return len(r.Rename) > 0 && r.Workload.Kind.Patchable() && len(r.Lacking)+len(r.Absent) == 0 && (r.Keeper() == "" || force)
 }
 
 // Keeper names who takes a change of the template back: the program that keeps it as its

@@ -18,6 +18,7 @@ import (
 // Blocked, Superseded and Failed keep the whole rotation from being written.
 type Move struct {
 	Decision
+	Name string // of the entry or the bundle
 	From token.Token
 	// Differs says that the .env has another value than the live token, which is
 	// what gets rotated.
@@ -45,8 +46,8 @@ func Mine(records []ledger.Record, wanted []Wanted) []Wanted {
 
 // Rotate decides, for each of these base names, how its current token comes
 // under KEY, the first of keys. What is not there, or is somebody else's, is left
-// out. inEnv says whether the .env has an entry of that name.
-func Rotate(view View, mine []Wanted, judge token.Judge, keys Keys, same token.Same, inEnv func(string) bool) ([]Move, error) {
+// out.
+func Rotate(view View, mine []Wanted, judge token.Judge, keys Keys, same token.Same) ([]Move, error) {
 	byBase := index(view, mine)
 	var moves []Move
 	for _, w := range mine {
@@ -56,11 +57,12 @@ func Rotate(view View, mine []Wanted, judge token.Judge, keys Keys, same token.S
 			_, v := p.classify(misplaced)
 			moves = append(moves, Move{Decision: p.misplaced(misplaced, v)})
 		}
-		m, err := p.rotate(current, verdict, same, inEnv(w.EnvKey))
+		inEnv := slices.ContainsFunc(view.Wanted, func(wanted Wanted) bool { return wanted.Base == w.Base })
+		m, err := p.rotate(current, verdict, same, inEnv)
 		if err != nil {
 			return nil, err
 		}
-		m.Differs = m.Differs && inEnv(w.EnvKey)
+		m.Name, m.Differs = w.Name(), m.Differs && inEnv
 		if m.Outcome != "" {
 			moves = append(moves, m)
 		}
@@ -97,7 +99,7 @@ func (p *pusher) rotate(current manifest.Object, verdict token.Verdict, same tok
 // move decides about the token that has the current value: it stays under KEY, or a
 // next generation is made of it.
 func (p *pusher) move(from token.Token, stays Decision, verdict token.Verdict, since int, same token.Same) Move {
-	m := Move{Decision: stays, From: from, Differs: !verdict.Same}
+	m := Move{Decision: stays, From: from, Differs: !p.same(from, verdict)}
 	if verdict.KeyID != p.keys.IDs()[0] {
 		m.Decision = p.next(from, since, same)
 	}
@@ -214,7 +216,7 @@ func (p *pusher) next(from token.Token, since int, same token.Same) Decision {
 			}
 		}
 	}
-	d := p.create()
+	d := p.create(token.Token{})
 	d.Row.Operation, d.Row.Since = ledger.Rotate, since
 	return d
 }

@@ -215,6 +215,9 @@ func (s situation) view() plan.View {
 	_, past := bookOf(s.past).At("c", "ns")
 	view := plan.NewView("c", "ns", s.records, past, s.objects, s.gone)
 	view.Ledger, view.Edits = "l.csv", s.edits
+	if !s.orphan {
+		view.Wanted = s.wanted()
+	}
 	if s.ignore != "" {
 		view.Ignore = []string{s.ignore}
 	}

@@ -19,6 +19,7 @@ const (
 	Differs    State = "differs" // it has, or a workload names one that has, another value
 	Stale      State = "stale"   // the .env has a value that was replaced
 	Orphan     State = "orphan"
+	Replaced   State = "replaced" // its entries are in a bundle now, or single
 	Foreign    State = "foreign"
 	Misplaced  State = "misplaced"
 	Superseded State = "superseded"
@@ -65,6 +66,7 @@ const (
 	Left        State = "left"         // to who keeps it as its source says
 	ByHand      State = "by-hand"      // its template cannot be patched
 	LacksKey    State = "lacks-key"    // its pods are not known to have the key that they would need
+	LacksEntry  State = "lacks-entry"  // it names an entry that the next generation of a bundle does not have
 	Denied      State = "denied"       // the API server refuses the patch
 	NotThere    State = "gone"         // deleted meanwhile
 )

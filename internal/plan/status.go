@@ -22,6 +22,8 @@ type Status struct {
 	Namespace  string     `json:"namespace"`
 	EnvKey     string     `json:"envKey"`
 	Keyring    string     `json:"keyring,omitempty"` // the base name of keyring Secrets, which have no entry
+	Bundle     string     `json:"bundle,omitempty"`  // the base name of a bundle
+	Entries    []Entry    `json:"entries,omitempty"` // of the bundle
 	Secret     string     `json:"secret"`            // the current generation
 	Generation int        `json:"generation"`
 	KeyID      string     `json:"keyID"`
@@ -39,8 +41,14 @@ type Status struct {
 	recorded bool // the ledger has its current token
 }
 
-// Name is what the entry or the keyring is called.
-func (s Status) Name() string { return cmp.Or(s.EnvKey, s.Keyring, s.base) }
+// Entry is one entry of a bundle.
+type Entry struct {
+	EnvKey     string     `json:"envKey"`
+	ValueSince *time.Time `json:"valueSince,omitempty"` // the token's time
+}
+
+// Name is what the entry, the bundle or the keyring is called.
+func (s Status) Name() string { return cmp.Or(s.EnvKey, s.Bundle, s.Keyring, s.base) }
 
 // NeedsRestore says of what is broken that a restore is what puts it back: the newest generation
 // is gone, and with it what could take its place.
@@ -61,11 +69,11 @@ func (s Status) NeedsRestore() bool {
 
 // NeverThere says of a broken entry of the .env that no generation of it is known.
 func (s Status) NeverThere() bool {
-	return s.State == Broken && s.EnvKey != "" && s.Secret == "" && !s.Missing
+	return s.State == Broken && s.EnvKey+s.Bundle != "" && s.Secret == "" && !s.Missing
 }
 
 // Retired says of what is broken that all of it was retired, or left the .env.
-func (s Status) Retired() bool { return s.State == Broken && s.EnvKey == "" && s.Keyring == "" }
+func (s Status) Retired() bool { return s.State == Broken && s.EnvKey+s.Bundle+s.Keyring == "" }
 
 // Older is an older generation that is still there, and why.
 type Older struct {
@@ -133,7 +141,9 @@ func newStatus(namespace string) Status {
 
 func (k *known) status(look Look) Status {
 	s := newStatus(k.view.Namespace)
-	s.EnvKey = k.want.EnvKey
+	if s.EnvKey = k.want.EnvKey; k.want.Bundle() && k.isBundle() {
+		s.Bundle = k.want.Base
+	}
 	for _, g := range k.generations() {
 		o, live := k.object(g)
 		switch {
@@ -144,13 +154,31 @@ func (k *known) status(look Look) Status {
 			s.Secret, s.Generation, s.KeyID = o.Name, g, k.keyID(o)
 			s.UsedBy = append(s.UsedBy, look.Used[o.Name]...)
 			_, s.recorded = k.record(o)
-			s.setValueSince(o.Token)
+			s.setValueSince(o.Placed())
 		default:
 			s.Older = append(s.Older, Older{Secret: o.Name, KeyID: k.keyID(o), UsedBy: append([]string{}, look.Used[o.Name]...)})
 		}
 	}
 	s.judge(k.want.Base, look)
+	if (s.State == Current || s.State == ToRetire) && k.replacedByName(s) {
+		s.State = Replaced
+	}
 	return s
+}
+
+// replacedByName says whether the .env wants each entry of what is shown in another Secret.
+func (k *known) replacedByName(s Status) bool {
+	wanted := map[string]bool{}
+	for _, w := range k.view.Wanted {
+		if w.Base == k.want.Base {
+			return false
+		}
+		for _, name := range w.names() {
+			wanted[name] = true
+		}
+	}
+	lacks := slices.ContainsFunc(s.Entries, func(e Entry) bool { return !wanted[e.EnvKey] })
+	return (s.Bundle != "" || wanted[s.EnvKey]) && !lacks
 }
 
 // judge completes the state by what names the generations, be they there or gone.
@@ -177,15 +205,32 @@ func (s *Status) judge(base string, look Look) {
 // lastYear is the last one that RFC 3339, and so JSON, can write.
 const lastYear = 9999
 
-// setValueSince takes the time of a token, whose maker may have put any into it.
-func (s *Status) setValueSince(text string) {
-	switch info, err := token.Parse(text); {
-	case err != nil:
-	case info.Time.Year() > lastYear || info.Time.Year() < 0:
-		s.Future = append(s.Future, "value")
-	default:
-		s.ValueSince = &info.Time
+// setValueSince takes the time of a token, whose maker may have put any into it; of a
+// bundle that of each entry, and of the whole the oldest.
+func (s *Status) setValueSince(t token.Token) {
+	for _, e := range t.Entries() {
+		entry := Entry{EnvKey: e.Name}
+		switch info, err := token.Parse(e.Token); {
+		case err != nil:
+		case info.Time.Year() > lastYear || info.Time.Year() < 0:
+			s.Future = append(s.Future, "value")
+		default:
+			entry.ValueSince = &info.Time
+			if s.ValueSince == nil || info.Time.Before(*s.ValueSince) {
+				s.ValueSince = &info.Time
+			}
+		}
+		if s.Bundle != "" {
+			s.Entries = append(s.Entries, entry)
+		}
 	}
+	s.Future = slices.Compact(s.Future)
+}
+
+// isBundle says whether something known is one of a bundle: of a Secret that was retired
+// only its name is.
+func (k *known) isBundle() bool {
+	return len(k.live)+len(k.records) > 0 || len(k.want.Entries) > 0
 }
 
 // JudgeTimes marks what is older than a limit, if one is given, and what is from the

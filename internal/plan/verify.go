@@ -47,22 +47,24 @@ func Verify(view View, wanted []Wanted, judge token.Judge, keys Keys, now time.T
 			v.names[r.Secret] = append(v.names[r.Secret], r)
 		}
 	}
-	bases := map[string]bool{}
+	bases := map[string]Wanted{}
 	for _, w := range wanted {
-		bases[w.Base] = true
+		bases[w.Base] = w
 	}
 	v.ledger()
 	live := map[string]bool{}
 	for _, o := range view.Objects {
 		live[o.Name] = true
 		if !v.edited[o.Name] {
-			v.object(o, bases[o.Base])
+			w, is := bases[o.Base]
+			v.object(o, is && o.Name == w.Secret(o.Generation))
 		}
 	}
 	for _, r := range view.Records {
 		if r.State == ledger.Created && !r.Hint && !live[r.Secret] && !v.edited[r.Secret] {
 			v.add(finding.Missing, r.Secret, r.EnvKey, "")
 		}
+		v.incomplete(r)
 	}
 	slices.SortStableFunc(v.found, func(a, b Finding) int { return strings.Compare(a.Secret, b.Secret) })
 	return v.found
@@ -74,7 +76,7 @@ func VerifyLedger(view View, judge token.Judge) []Finding {
 	v := &verifier{view: view, known: map[Finding]bool{}, edited: map[string]bool{}}
 	v.ledger()
 	for _, r := range view.Records {
-		if r.State != ledger.Created || r.Hint || v.edited[r.Secret] {
+		if v.incomplete(r); r.State != ledger.Created || r.Hint || v.edited[r.Secret] || r.Incomplete {
 			continue
 		}
 		switch verdict := judge(r.Placed()); {
@@ -92,6 +94,13 @@ func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
 	if !v.known[f] {
 		v.known[f] = true
 		v.found = append(v.found, f)
+	}
+}
+
+// incomplete reports a bundle that the ledger could not rebuild.
+func (v *verifier) incomplete(r ledger.Record) {
+	if n, _ := token.BundleSize(r.Binding); r.Incomplete && !r.Hint && r.State == ledger.Created {
+		v.add(finding.Incomplete, r.Secret, "", fmt.Sprintf("the rows of %d of %d entries are there", len(r.Placed().Entries()), n))
 	}
 }
 
@@ -128,7 +137,7 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 		v.add(finding.PutBack, o.Name, o.EnvKey, "")
 		return
 	case o.Token == "" && other:
-		v.add(finding.OtherBytes, o.Name, o.EnvKey, "it has not exactly one data key")
+		v.add(finding.OtherBytes, o.Name, o.EnvKey, "its data is not one token, nor that of a bundle")
 		return
 	case !recorded && !verdict.Opens && !other && !o.Managed:
 		if wanted && o.Generation == 1 {
@@ -138,16 +147,20 @@ func (v *verifier) object(o manifest.Object, wanted bool) {
 	case !verdict.Opens && !other && !recorded && !wanted:
 		return // labelled as ours, of another project
 	case !verdict.Opens:
-		v.add(finding.Unopened, o.Name, o.EnvKey, "its label says key "+o.KeyID)
+		detail := "its label says key " + o.KeyID
+		if unlike := v.unlike(o); unlike != "" {
+			detail += "; " + unlike
+		}
+		v.add(finding.Unopened, o.Name, o.EnvKey, detail)
 		return
 	case !recorded && verdict.Binding != token.BindingHolds && Renamed(o, v.judge):
 		v.add(finding.Renamed, o.Name, o.EnvKey, "made as "+o.Claimed)
 		return
 	case !recorded && verdict.Binding != token.BindingHolds:
-		v.add(finding.Misplaced, o.Name, o.EnvKey, "")
+		v.add(finding.Misplaced, o.Name, o.EnvKey, v.unlike(o))
 		return
 	case other:
-		v.add(finding.OtherBytes, o.Name, o.EnvKey, "")
+		v.add(finding.OtherBytes, o.Name, o.EnvKey, v.unlike(o))
 		return
 	case !recorded:
 		v.add(finding.Unrecorded, o.Name, o.EnvKey, "")
@@ -167,13 +180,44 @@ func (v *verifier) recordOf(o manifest.Object) (record ledger.Record, recorded, 
 	return record, false, other
 }
 
+// unlike says how the entries of a bundle differ from those that the ledger has as created
+// under its name.
+func (v *verifier) unlike(o manifest.Object) string {
+	i := slices.IndexFunc(v.names[o.Name], func(r ledger.Record) bool { return r.State == ledger.Created && r.Bundle() && !r.Incomplete })
+	if i < 0 || !o.Bundle() {
+		return ""
+	}
+	has, was := map[string]string{}, map[string]string{}
+	for _, e := range o.Placed().Entries() {
+		has[e.Name] = e.Token
+	}
+	var changes []string
+	for _, e := range v.names[o.Name][i].Placed().Entries() {
+		was[e.Name] = e.Token
+		switch text, there := has[e.Name]; {
+		case !there:
+			changes = append(changes, Change{Minus, e.Name}.String())
+		case text != e.Token:
+			changes = append(changes, Change{Tilde, e.Name}.String())
+		}
+	}
+	for _, e := range o.Placed().Entries() {
+		if was[e.Name] == "" {
+			changes = append(changes, Change{Plus, e.Name}.String())
+		}
+	}
+	return strings.Join(changes, " ")
+}
+
 // intact compares the Secret's metadata with what was written.
 func (v *verifier) intact(o manifest.Object, verdict token.Verdict) {
 	if o.Binding == "" || verdict.Binding != token.BindingHolds {
 		v.add(finding.Binding, o.Name, o.EnvKey, "")
 	}
-	if info, err := token.Parse(o.Token); err == nil && FromFuture(info.Time, v.now) {
-		v.add(finding.Future, o.Name, o.EnvKey, "")
+	for _, e := range o.Placed().Entries() {
+		if info, err := token.Parse(e.Token); err == nil && FromFuture(info.Time, v.now) {
+			v.add(finding.Future, o.Name, e.Name, "")
+		}
 	}
 	if o.KeyID != verdict.KeyID {
 		v.add(finding.KeyID, o.Name, o.EnvKey, fmt.Sprintf("its label says %q, and key %s opens it", o.KeyID, verdict.KeyID))

@@ -50,7 +50,7 @@ var verifyCases = []situation{
 	{name: "retired, its key dropped, and put back", entries: none, objects: objects(live(1, alien)), past: list(row(1, ledger.Deleted, alien)), want: "put back secret-a"},
 	{name: "retired, and restored under another binding", objects: objects(live(1, current, binding("of secret-a"))), past: list(row(1, ledger.Deleted, current)), want: "unrecorded secret-a"},
 
-	{name: "its token was taken out", objects: objects(live(1, "")), records: records(row(1, ledger.Created, current)), want: "other bytes secret-a: it has not exactly one data key"},
+	{name: "its token was taken out", objects: objects(live(1, "")), records: records(row(1, ledger.Created, current)), want: "other bytes secret-a: its data is not one token, nor that of a bundle"},
 	{name: "several data keys, and a plan of its name", objects: objects(live(1, "", unlabelled)), records: records(row(1, ledger.Planned, current)), want: "foreign secret-a"},
 	{name: "another token of ours is there", objects: objects(live(1, changed)), records: records(row(1, ledger.Created, current)), want: "other bytes secret-a"},
 	{name: "another token of ours is there, and was planned", objects: objects(live(1, changed)), records: records(row(1, ledger.Created, current), row(1, ledger.Planned, changed))},
@@ -118,7 +118,7 @@ func TestVerify(t *testing.T) {
 					text += ": " + f.Detail
 				}
 				got = append(got, text)
-				if f.Namespace != "ns" || f.EnvKey != entryOf(f.Secret) && f.Detail != "it has not exactly one data key" {
+				if f.Namespace != "ns" || f.EnvKey != entryOf(f.Secret) && f.Detail != "its data is not one token, nor that of a bundle" {
 					t.Errorf("got %+v", f)
 				}
 			}

@@ -153,7 +153,7 @@ func TestSealKnowsItsEntriesOnly(t *testing.T) {
 func TestSealRefusesWhatNoSecretHolds(t *testing.T) {
 	fits := entry("SECRET_A", strings.Repeat("x", manifest.MaxPlaintext))
 	row, err := seal.New(ring(t, keyA, ""), []envfile.Entry{fits}).Seal(target("SECRET_A"))
-	if err != nil || len(row.Token) > manifest.MaxToken {
+	if err != nil || len(row.Token) > manifest.MaxData {
 		t.Errorf("%d bytes of token, %v", len(row.Token), err)
 	}
 	tooLong := entry("SECRET_A", strings.Repeat("x", manifest.MaxPlaintext+1))

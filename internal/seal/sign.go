@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
 const (
@@ -45,24 +46,24 @@ func (s signer) sum(cells []string) string {
 }
 
 // Ledger gives a ledger what it needs of the keyring: the first key signs, all
-// keys verify. Of deleted objects it keeps, for each name, the oldest token that
-// opens to the value that its entry has now: by it push knows a stale value.
+// keys verify. Of deleted objects it keeps, for each entry of each base name, the oldest
+// that has the value which the entry has now: by it push knows a stale value.
 func (s *Sealer) Ledger() ledger.Keys {
-	kept := map[[3]string]int{} // cluster, namespace, env key: generation
+	kept := map[[4]string]int{} // cluster, namespace, base name, entry: generation
 	return ledger.Keys{
 		Sign:   newSigner(s.ring.Primary()).sum,
 		Verify: verifier(s.ring),
-		Keep: func(row ledger.Row) bool {
-			at := [3]string{row.Cluster, row.Namespace, row.EnvKey}
-			if oldest, ok := kept[at]; ok && oldest < row.Generation {
-				return false
+		Keep: func(r ledger.Record) (keep bool) {
+			base, _ := names.Split(r.Secret)
+			for _, t := range r.Placed().Each() {
+				at := [4]string{r.Cluster, r.Namespace, base, t.EnvKey}
+				oldest, known := kept[at]
+				if _, ours := s.values[t.EnvKey]; known && oldest < r.Generation || !ours || !s.Judge(t).Same {
+					continue
+				}
+				kept[at], keep = r.Generation, true
 			}
-			if _, ours := s.values[row.EnvKey]; !ours || !s.Judge(row.Placed()).Same {
-				return false
-			}
-			at = [3]string{strings.Clone(row.Cluster), strings.Clone(row.Namespace), strings.Clone(row.EnvKey)}
-			kept[at] = row.Generation
-			return true
+			return keep
 		},
 	}
 }

@@ -14,8 +14,9 @@ import (
 // Reference is one place of a pod template that names a Secret.
 type Reference struct {
 	Secret  string
-	Pointer string // RFC 6901, from the template
-	Where   string // the same for people: "container app, env SECRET_A"
+	Pointer string   // RFC 6901, from the template
+	Where   string   // the same for people: "container app, env SECRET_A"
+	Keys    []string // the data keys that have to be there for the Pod to start
 }
 
 // References finds all places of a pod template that name a Secret, in a fixed order.
@@ -45,21 +46,31 @@ func (w Workload) References() []Reference { return References(&w.Template) }
 
 type finder []Reference
 
-func (f *finder) add(secret, pointer, where string) {
+func (f *finder) add(secret, pointer, where string, keys ...string) {
 	if secret != "" {
-		*f = append(*f, Reference{secret, pointer, where})
+		*f = append(*f, Reference{Secret: secret, Pointer: pointer, Where: where, Keys: keys})
 	}
+}
+
+// itemKeys gives the data keys of items that have to be there.
+func itemKeys(items []corev1.KeyToPath, optional *bool) (keys []string) {
+	for _, item := range items {
+		if optional == nil || !*optional {
+			keys = append(keys, item.Key)
+		}
+	}
+	return keys
 }
 
 func (f *finder) volume(at string, v *corev1.Volume) {
 	where := "volume " + v.Name
 	if v.Secret != nil {
-		f.add(v.Secret.SecretName, at+"/secret/secretName", where)
+		f.add(v.Secret.SecretName, at+"/secret/secretName", where, itemKeys(v.Secret.Items, v.Secret.Optional)...)
 	}
 	if v.Projected != nil {
 		for i, source := range v.Projected.Sources {
 			if source.Secret != nil {
-				f.add(source.Secret.Name, fmt.Sprintf("%s/projected/sources/%d/secret/name", at, i), fmt.Sprintf("%s, source %d", where, i))
+				f.add(source.Secret.Name, fmt.Sprintf("%s/projected/sources/%d/secret/name", at, i), fmt.Sprintf("%s, source %d", where, i), itemKeys(source.Secret.Items, source.Secret.Optional)...)
 			}
 		}
 	}
@@ -113,8 +124,11 @@ func (f *finder) container(at, what string, c *corev1.Container) {
 		}
 	}
 	for i, env := range c.Env {
-		if env.ValueFrom != nil && env.ValueFrom.SecretKeyRef != nil {
-			f.add(env.ValueFrom.SecretKeyRef.Name, fmt.Sprintf("%s/env/%d/valueFrom/secretKeyRef/name", at, i), where+", env "+env.Name)
+		if env.ValueFrom == nil || env.ValueFrom.SecretKeyRef == nil {
+			continue
 		}
+		ref := env.ValueFrom.SecretKeyRef
+		keys := itemKeys([]corev1.KeyToPath{{Key: ref.Key}}, ref.Optional)
+		f.add(ref.Name, fmt.Sprintf("%s/env/%d/valueFrom/secretKeyRef/name", at, i), where+", env "+env.Name, keys...)
 	}
 }

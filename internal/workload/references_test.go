@@ -76,20 +76,20 @@ func everywhere() corev1.PodTemplateSpec {
 func TestReferences(t *testing.T) {
 	template := everywhere()
 	want := []Reference{
-		{"secret-a", "/spec/volumes/1/secret/secretName", "volume tokens"},
-		{"secret-a", "/spec/volumes/3/projected/sources/1/secret/name", "volume all, source 1"},
-		{"secret-b", "/spec/volumes/3/projected/sources/2/secret/name", "volume all, source 2"},
-		{"secret-c", "/spec/volumes/4/csi/nodePublishSecretRef/name", "volume disk, csi"},
-		{"secret-b", "/spec/initContainers/1/envFrom/0/secretRef/name", "init container migrate, envFrom 0"},
-		{"secret-a", "/spec/initContainers/1/env/1/valueFrom/secretKeyRef/name", "init container migrate, env A"},
-		{"secret-c", "/spec/containers/0/envFrom/1/secretRef/name", "container app, envFrom 1"},
-		{"secret-a", "/spec/containers/0/env/0/valueFrom/secretKeyRef/name", "container app, env SECRET_A"},
-		{"keys", "/spec/containers/0/env/1/valueFrom/secretKeyRef/name", "container app, env KEY"},
-		{"secret-b", "/spec/ephemeralContainers/0/envFrom/0/secretRef/name", "ephemeral container debug, envFrom 0"},
-		{"secret-a", "/spec/ephemeralContainers/0/env/0/valueFrom/secretKeyRef/name", "ephemeral container debug, env A"},
-		{"registry", "/spec/imagePullSecrets/0/name", "imagePullSecrets 0"},
+		{Secret: "secret-a", Pointer: "/spec/volumes/1/secret/secretName", Where: "volume tokens"},
+		{Secret: "secret-a", Pointer: "/spec/volumes/3/projected/sources/1/secret/name", Where: "volume all, source 1"},
+		{Secret: "secret-b", Pointer: "/spec/volumes/3/projected/sources/2/secret/name", Where: "volume all, source 2"},
+		{Secret: "secret-c", Pointer: "/spec/volumes/4/csi/nodePublishSecretRef/name", Where: "volume disk, csi"},
+		{Secret: "secret-b", Pointer: "/spec/initContainers/1/envFrom/0/secretRef/name", Where: "init container migrate, envFrom 0"},
+		{Secret: "secret-a", Pointer: "/spec/initContainers/1/env/1/valueFrom/secretKeyRef/name", Where: "init container migrate, env A", Keys: []string{"SECRET-A"}},
+		{Secret: "secret-c", Pointer: "/spec/containers/0/envFrom/1/secretRef/name", Where: "container app, envFrom 1"},
+		{Secret: "secret-a", Pointer: "/spec/containers/0/env/0/valueFrom/secretKeyRef/name", Where: "container app, env SECRET_A", Keys: []string{"SECRET-A"}},
+		{Secret: "keys", Pointer: "/spec/containers/0/env/1/valueFrom/secretKeyRef/name", Where: "container app, env KEY", Keys: []string{"SECRET-A"}},
+		{Secret: "secret-b", Pointer: "/spec/ephemeralContainers/0/envFrom/0/secretRef/name", Where: "ephemeral container debug, envFrom 0"},
+		{Secret: "secret-a", Pointer: "/spec/ephemeralContainers/0/env/0/valueFrom/secretKeyRef/name", Where: "ephemeral container debug, env A", Keys: []string{"SECRET-A"}},
+		{Secret: "registry", Pointer: "/spec/imagePullSecrets/0/name", Where: "imagePullSecrets 0"},
 	}
-	if got := References(&template); !slices.Equal(got, want) {
+	if got := References(&template); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if got := References(&corev1.PodTemplateSpec{}); got != nil {
@@ -147,7 +147,7 @@ func TestReferencesAreAllThatTheAPIHas(t *testing.T) {
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	if !slices.Equal(got, want) || len(want) < 40 {
+	if !reflect.DeepEqual(got, want) || len(want) < 40 {
 		t.Errorf("got %d: %s\nwant %d: %s", len(got), got, len(want), want)
 	}
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+)
+
+// form is the token of an entry in another form than the wanted one: in a bundle where it
+// is to be single, or the other way round.
+type form struct {
+	secret, token, keyID string
+	same, live           bool // it has the value of the .env; it is there
+	made                 time.Time
+}
+
+// forms are those of each entry, by name.
+type forms map[string][]form
+
+// otherForms finds what is ours of the wanted entries beyond the wanted Secrets, by proof.
+// Of what is not there any more it takes the ledger's evidence.
+func otherForms(view View, wanted []Wanted, judge token.Judge) forms {
+	wants, bases := map[string]bool{}, map[string]bool{}
+	for _, w := range wanted {
+		bases[w.Base] = true
+		for _, name := range w.names() {
+			wants[name] = true
+		}
+	}
+	found, bindings := forms{}, bindingsIn(view.Records)
+	add := func(t token.Token, live bool) {
+		if base, _ := names.Split(t.Secret); bases[base] || !slices.ContainsFunc(t.Entries(), func(e token.Entry) bool { return wants[e.Name] }) {
+			return
+		}
+		v := judge(t)
+		if !v.Opens || v.Binding != token.BindingHolds {
+			return
+		}
+		for _, e := range t.Each() {
+			if info, err := token.Parse(e.Token); err == nil && wants[e.EnvKey] {
+				found[e.EnvKey] = append(found[e.EnvKey], form{t.Secret, e.Token, v.KeyID, judge(e).Same, live, info.Time})
+			}
+		}
+	}
+	for _, o := range view.Objects {
+		if o.Token != "" {
+			add(bindings.complete(o), true)
+		}
+	}
+	live := liveNames(view)
+	for _, r := range view.Records {
+		if !r.Hint && !live[r.Secret] && (r.State == ledger.Created || r.State == ledger.Deleted) {
+			add(r.Placed(), false)
+		}
+	}
+	return found
+}
+
+// reusable gives a live token of an entry that has its value, best one under this key;
+// empty if there is none.
+func (f forms) reusable(name, keyID string) (text string) {
+	for _, one := range f[name] {
+		if one.same && one.live && (text == "" || one.keyID == keyID) {
+			text = one.token
+		}
+	}
+	return text
+}
+
+// replaced gives the Secret that had the value which an entry has in the .env, where another
+// form of it has a newer one: made later than that of from, if that has the entry.
+func (f forms) replaced(from token.Token, name string) (secret string) {
+	var since time.Time
+	for _, e := range from.Each() {
+		if info, err := token.Parse(e.Token); err == nil && e.EnvKey == name {
+			since = info.Time
+		}
+	}
+	var newest form
+	for _, one := range f[name] {
+		if one.live && one.made.After(newest.made) {
+			newest = one
+		}
+		if one.same {
+			secret = one.secret
+		}
+	}
+	if newest.same || !newest.made.After(since) {
+		return ""
+	}
+	return secret
+}
