@@ -88,9 +88,10 @@ func (r Recall) Run(ctx context.Context, request Request) ([]Value, *Recalled, e
 // will do if all hold the same value.
 func openAll(found []plan.Recalled, p *Project) (values []Value, err error) {
 	sealer := seal.New(p.Keys, nil)
+	open := sealer.Opener()
 	var doubtful []string
 	for _, r := range found {
-		plain, err := sealer.Open(r.Token)
+		plain, err := open(r.Token)
 		if err != nil {
 			return nil, hint.With(fmt.Errorf("%s in namespace %q of cluster %q: %w", r.Token.EnvKey, r.Token.Namespace, r.Cluster, err),
 				"this keyring has %s", hint.List(p.Keys.IDs()))

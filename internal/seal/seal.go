@@ -140,7 +140,22 @@ func (s *Sealer) Rebind(t token.Token) (string, error) {
 // Open gives the plaintext of a token, as the entry that it was sealed from had it; of a
 // bundle that of the entry which EnvKey names. It refuses one that was not made for its
 // place.
-func (s *Sealer) Open(t token.Token) (envfile.Value, error) {
+func (s *Sealer) Open(t token.Token) (envfile.Value, error) { return s.Opener()(t) }
+
+// Opener is Open for many tokens: a bundle that was bound for one of its entries is so for
+// the next one.
+func (s *Sealer) Opener() func(token.Token) (envfile.Value, error) {
+	var bound token.Token
+	return func(t token.Token) (envfile.Value, error) {
+		value, err := s.open(t, t.Entry("") == bound)
+		if err == nil && token.Joined(t.Token) {
+			bound = t.Entry("")
+		}
+		return value, err
+	}
+}
+
+func (s *Sealer) open(t token.Token, bound bool) (envfile.Value, error) {
 	entries := t.Entries()
 	if len(entries) != 1 {
 		return envfile.Value{}, fmt.Errorf("secret %s: it has no such entry", t.Secret)
@@ -149,7 +164,7 @@ func (s *Sealer) Open(t token.Token) (envfile.Value, error) {
 	if err != nil {
 		return envfile.Value{}, fmt.Errorf("secret %s: %w", t.Secret, err)
 	}
-	if s.judgeBinding(t) != token.BindingHolds {
+	if !bound && s.judgeBinding(t) != token.BindingHolds {
 		return envfile.Value{}, fmt.Errorf("secret %s: its token was made for another place, or nothing says for which", t.Secret)
 	}
 	return envfile.NewValue(string(plain)), nil
