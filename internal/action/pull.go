@@ -211,7 +211,23 @@ func settingsOf(values []Value) (settings []envfile.Entry) {
 	if slices.ContainsFunc(list, func(name string) bool { return !matchesAny([]string{DefaultMatch}, name) }) {
 		setting(VarMatch, list)
 	}
-	return settings // FERNET_BUNDLE, where the values come from one
+	if base := oneBundle(values); base != "" {
+		setting(VarBundle, []string{base})
+	}
+	return settings
+}
+
+// oneBundle gives the base name of the bundle that all values come from; empty where one
+// comes from elsewhere.
+func oneBundle(values []Value) (base string) {
+	for i, v := range values {
+		of, _ := names.Split(v.Token.Secret)
+		if !v.Bundled() || i > 0 && of != base {
+			return ""
+		}
+		base = of
+	}
+	return base
 }
 
 // oneChoiceOfNamespaces gives the namespaces of values, sorted, if each entry has a value in

@@ -143,6 +143,9 @@ func (r *VerifyReport) namespace(ctx context.Context, view plan.View) (err error
 		return err
 	}
 	for _, k := range p.keyrings {
+		if k.Base == s.Settings.KeySecret {
+			continue // that is chosen
+		}
 		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: k.Name})
 	}
 	return nil
