@@ -203,7 +203,9 @@ func (s *Sealer) Judge(t token.Token) token.Verdict {
 			v.KeyID = ""
 		}
 	}
-	v.Binding = s.judgeBinding(t)
+	if v.Binding = s.judgeBinding(t); v.KeyID == "" && v.Binding == token.BindingHolds {
+		v.Binding = token.BindingWrong // no Secret of ours has tokens of two keys
+	}
 	return v
 }
 
