@@ -35,7 +35,8 @@ cd shop
 install -m 600 "$root/hack/demo/shop.env" .env
 run cat .env
 run kubectl create namespace shop
-run kubectl fernet init --bundle web --match '*' --key-secret fernet-key -n shop
+echo "\$ kubectl fernet init --bundle web --match '*' --key-secret fernet-key -n shop"
+kubectl fernet init --bundle web --match '*' --key-secret fernet-key -n shop
 
 say "Push: the tokens are one Secret, and so is the key that opens them. Two lines of envFrom are all that a pod needs"
 run kubectl fernet push
