@@ -335,6 +335,7 @@ func (s *Session) leftOut() (names []string) {
 func (s *Session) ownNames() error {
 	for _, w := range slices.Concat(s.Project.Wanted, plan.Mine(s.Records, nil)) {
 		switch {
+		case w.Base == "": // of a bundle, as no Secret could have its name
 		case w.Base == s.Settings.Bundle && !w.Bundle():
 			return hint.With(fmt.Errorf("%s: %s is the Secret of %s", s.Settings.places[VarBundle], w.Base, w.EnvKey), "choose another name, such as app")
 		case w.Base == s.Settings.KeySecret:
