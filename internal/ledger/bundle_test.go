@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -407,4 +408,66 @@ func FuzzFoldOfBundles(f *testing.F) {
 			}
 		}
 	})
+}
+
+// retiredBundles gives the rows of a bundle that was rotated and retired again and again: all
+// generations but the last are gone.
+func retiredBundles(generations int) (rows []ledger.Row) {
+	var names []string
+	for i := range 15 {
+		names = append(names, fmt.Sprintf("SECRET_%d", i))
+	}
+	for g := 1; g <= generations; g++ {
+		row := bundle(g, names...)
+		rows = append(rows, filed(row)...)
+		rows = append(rows, about(in(ledger.Created, uidOf(g), row)))
+		if g < generations {
+			rows = append(rows, about(in(ledger.Planned, uidOf(g), row)), about(in(ledger.Deleted, uidOf(g), row)))
+		}
+	}
+	return rows
+}
+
+// What a book keeps of bundles that were retired is a few numbers each, whatever the order
+// of their rows is.
+func TestRetiredBundlesTakeNoMemory(t *testing.T) {
+	const generations = 2223 // 40,000 rows, 5 MB of tokens
+	rows := retiredBundles(generations)
+	backwards := slices.Clone(rows)
+	slices.Reverse(backwards)
+	last := rows[len(rows)-16:]
+	second := about(in(ledger.Created, uidOf(9999), bundle(1, "SECRET_0")))
+	second.Binding = rows[0].Binding
+	for name, tt := range map[string]struct {
+		rows []ledger.Row
+		live int // bundles
+	}{
+		"in their order": {rows, 1}, "backwards": {backwards, 1}, "only what is live": {last, 1}, "one was created again": {append(slices.Clone(rows), second), 2},
+	} {
+		path := newPath(t)
+		put(t, path, text(tt.rows...))
+		before := heap()
+		b, err := ledger.Read(atomicfile.OS, path, holding())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := heap() - before
+		records := b.Records()
+		if len(records) != tt.live || slices.ContainsFunc(records, func(r ledger.Record) bool { return r.Incomplete || r.State != ledger.Created }) {
+			t.Errorf("%s: %d records", name, len(records))
+		}
+		if most := int64(generations*200 + 64<<10); kept > most {
+			t.Errorf("%s: %d bytes are kept, more than %d", name, kept, most)
+		}
+		runtime.KeepAlive(b)
+	}
+}
+
+// heap gives the bytes that are in use.
+func heap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
