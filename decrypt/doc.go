@@ -57,6 +57,10 @@
 // value that is a token, whatever the name of its variable. Values that never
 // were tokens stay as they are, because an environment belongs to many.
 //
+// A Secret with several tokens, which kubectl fernet calls a bundle, is read like several
+// with one each: a data key is the name of the entry, so it is the name of the file, and
+// with envFrom that of the variable.
+//
 // No application gets a token in place of a value. In a folder and in an environment, what
 // does not open is an error, and so is what is all but a token: it was cut, is in
 // quotes, has blanks around it or one more layer of base64, or is part of another

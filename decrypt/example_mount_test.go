@@ -86,6 +86,37 @@ func ExampleKeyring_Dir() {
 	// correct horse
 }
 
+// A bundle, mounted as a folder: a file for each entry, named like it.
+func ExampleKeyring_Dir_bundle() {
+	dir, remove := exampleFolder(map[string]string{"DATABASE_URL": exampleSealed, "SMTP_PASSWORD": exampleSealedBefore})
+	defer remove()
+
+	ring, err := decrypt.ParseKeys(exampleKey, exampleOld)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	secrets, err := ring.Dir(dir)
+	fmt.Println(len(secrets), string(secrets["SMTP_PASSWORD"].Plaintext), err)
+	// Output:
+	// 2 battery staple <nil>
+}
+
+// A bundle, taken into the environment with envFrom: a variable for each entry, and that of
+// the keyring beside them. What has to be sealed is named.
+func ExampleKeyring_Environ_bundle() {
+	environ := []string{"PATH=/bin", "FERNET_KEY=" + exampleKey, "FERNET_KEY_PREVIOUS=" + exampleOld, "DATABASE_URL=" + exampleSealed, "SMTP_PASSWORD=" + exampleSealedBefore}
+	ring, err := decrypt.KeysFromEnviron(environ)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, secrets, err := ring.Environ(environ, decrypt.Require("DATABASE_URL", "SMTP_PASSWORD"))
+	fmt.Println(len(secrets), string(secrets["DATABASE_URL"].Plaintext), err)
+	// Output:
+	// 2 correct horse <nil>
+}
+
 func ExampleKeyring_FS() {
 	ring, err := decrypt.ParseKeys(exampleKey)
 	if err != nil {

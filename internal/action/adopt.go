@@ -4,7 +4,9 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
@@ -34,6 +36,9 @@ type AdoptPlan struct {
 
 // Plan looks at the Secret and refuses what cannot be taken over.
 func (a Adopt) Plan(ctx context.Context, s *Session) (*AdoptPlan, error) {
+	if n := s.Target.Namespaces; len(n) > 1 {
+		return nil, hint.With(errors.New("adopt takes one Secret of one namespace"), "name it: -n %s", n[0])
+	}
 	if err := s.Start(); err != nil {
 		return nil, err
 	}
@@ -70,6 +75,9 @@ func (p *AdoptPlan) Apply(ctx context.Context) error {
 // adoptable gives the row of a Secret that can be taken over; known says that it
 // is ours already, in the ledger too.
 func (s *Session) adoptable(o manifest.Object) (row ledger.Row, known bool, err error) {
+	if slices.ContainsFunc(s.wanted(o.Namespace), func(w plan.Wanted) bool { return w.Bundle() && w.Base == o.Base }) {
+		o = o.AsBundle()
+	}
 	v := token.Verdict{}
 	if o.Token != "" {
 		v = s.Project.Sealer.Judge(o.Placed())
@@ -96,8 +104,11 @@ func (s *Session) notAdoptable(o manifest.Object, r plan.Refusal) error {
 	case plan.BeingDeleted:
 		return hint.With(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath='{.metadata.finalizers}'", o.Name, o.Namespace)
 	case plan.NoToken:
-		return fmt.Errorf("secret/%s has not exactly one data key, so it holds no token of one entry", o.Name)
+		return fmt.Errorf("secret/%s: its data is not one token, nor are all of it tokens under names of entries", o.Name)
 	case plan.OtherName:
+		if o.Bundle() {
+			return hint.With(fmt.Errorf("secret/%s holds several tokens, and has not the name of a bundle's first generation", o.Name), "create it again as %s-g1", o.Base)
+		}
 		return hint.With(fmt.Errorf("secret/%s: its data key is no name of an entry that gives this Secret's name", o.Name),
 			"push the value under a name of its own, and point the workloads there")
 	case plan.Unopened:
@@ -120,6 +131,9 @@ func (s *Session) notAdoptable(o manifest.Object, r plan.Refusal) error {
 func (s *Session) notOpened(o manifest.Object) error {
 	if defect := s.Project.Sealer.NearToken(o.Token); defect != "" {
 		return hint.With(fmt.Errorf("secret/%s: it holds %s", o.Name, defect), "create it again with the token alone, without a line break and not encoded: kubectl encodes by itself")
+	}
+	if slices.ContainsFunc(o.Placed().Each(), func(t token.Token) bool { return s.Project.Sealer.Judge(t).Opens }) && o.Bundle() {
+		return hint.With(fmt.Errorf("secret/%s: not all of its tokens open with one key of this keyring", o.Name), "a bundle has tokens of one key; this keyring has %s", hint.List(s.Project.Keys.IDs()))
 	}
 	return hint.With(fmt.Errorf("secret/%s: no key of this keyring opens what it holds", o.Name), "only Fernet tokens can be adopted; this keyring has %s", hint.List(s.Project.Keys.IDs()))
 }

@@ -18,7 +18,7 @@ type Diff struct {
 }
 
 // Needs says what diff needs of its session.
-func (d Diff) Needs() Needs { return Needs{Offline: d.Offline} }
+func (d Diff) Needs() Needs { return Needs{Offline: d.Offline, Selects: true, Stays: true} }
 
 // Difference is what diff found of one entry, with the values if they were asked for and
 // are there.
@@ -45,8 +45,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 			return nil, err
 		}
 	}
-	wanted := s.wanted
-	return all, s.views(ctx, s.Target.Namespaces, wanted, false, func(view plan.View) error {
+	return all, s.views(ctx, s.Target.Namespaces, s.wanted, false, func(view plan.View) error {
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
@@ -54,7 +53,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 		if err != nil {
 			return s.Project.located(err)
 		}
-		for _, one := range decisions {
+		for _, one := range s.orphans(decisions) {
 			all = append(all, Difference{Decision: one})
 		}
 		if d.Values {
@@ -66,7 +65,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 
 // Differs says whether the two sides have different values, or may have.
 func (d Difference) Differs() bool {
-	return d.Outcome != plan.Same && d.Outcome != plan.Reencrypted
+	return d.Outcome != plan.Same && d.Outcome != plan.Reencrypted && d.Outcome != plan.Replaced
 }
 
 // reveal adds the two values of what differs in a view.

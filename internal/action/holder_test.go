@@ -76,7 +76,7 @@ func TestSaveOfAnEdit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := holder.Edit(keyring.Drop())
+	e, err := holder.Edit(keyring.Drop(holder.File))
 	if err != nil || strings.Contains(get(t, ".env"), "mine\nKEY="+testKey+"\nSECRET_A=x\n\n") {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestSaveThatIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := holder.Edit(keyring.Stage(keyFresh)...)
+			e, err := holder.Edit(keyring.Stage(holder.File, keyFresh)...)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	newFileHead = `# Entries whose names start with SECRET become Kubernetes Secrets:
+	newFileHead = `# Entries whose names %s become Kubernetes Secrets:
 #   kubectl fernet push --env %s
 `
 	newFileExamples = `#SECRET_DB_PASSWORD='a value'
@@ -30,15 +30,17 @@ const (
 	ledgerAttribute = DefaultLedger + " merge=union -text"
 )
 
-// Init writes a .env with a fresh key, or adds the key to one.
+// Init writes a .env with a fresh key, or adds the key to one, and settings.
 type Init struct {
-	Env     string
-	Cluster string // the name of the current context, for CLUSTER_NAME; empty: none is known
+	Env      string
+	Cluster  string   // the name of the current context, for CLUSTER_NAME; empty: none is known
+	Settings Settings // to be written
 }
 
 // Initialised is what init did.
 type Initialised struct {
-	Key     string      // the id of the new key
+	Key     string      // the id of the new key; empty: the file had one
+	Wrote   []string    // what was written: the names of variables, settings with their values
 	Created bool        // there was no such file
 	Opened  fs.FileMode // the mode of a file that others could read, else 0
 }
@@ -46,28 +48,68 @@ type Initialised struct {
 // Run writes the .env, under its lock, after git was told to ignore it: a key that git can
 // see is one too many.
 func (i Init) Run(m Machine) (done Initialised, err error) {
-	text, id, err := NewKey()
-	if err != nil {
-		return done, err
-	}
 	unlock, err := m.lockFor(i.Env)
 	if err != nil {
 		return done, err
 	}
 	defer unlock()
-	old, err := existing(i.Env)
+	file, old, err := existing(i.Env)
 	if err != nil {
 		return done, err
 	}
-	made, err := i.bytes(old, text)
+	variables, id, err := i.variables(file)
+	if err != nil {
+		return done, err
+	}
+	made, err := i.bytes(old, variables)
 	if err != nil {
 		return done, err
 	}
 	if err := m.gitInit(i.Env); err != nil {
 		return done, err
 	}
-	done = Initialised{Key: id, Created: old == nil, Opened: exposed(i.Env)}
+	done = Initialised{Key: id, Created: old == nil, Opened: exposed(i.Env), Wrote: written(variables)}
 	return done, m.replace(i.Env, old, made)
+}
+
+// Writes says whether there are settings to write.
+func (i Init) Writes() bool { return len(i.Settings.entries()) > 0 }
+
+// variables gives what a file lacks: a fresh key, whose id is given too, CLUSTER_NAME and the
+// settings. One that has a key gets the settings alone.
+func (i Init) variables(file *envfile.File) (variables []envfile.Entry, id string, err error) {
+	missing, err := i.Settings.missing(file)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, name := range keyring.Variables {
+		if e, ok := file.Lookup(name); ok && i.Writes() {
+			return missing, "", nil
+		} else if ok {
+			return nil, "", hint.With(fmt.Errorf("%s:%d: it has a %s already; nothing was written", i.Env, e.Line, name), "kubectl fernet push --env %s", i.Env)
+		}
+	}
+	text, id, err := NewKey()
+	if err != nil {
+		return nil, "", err
+	}
+	variables = []envfile.Entry{{Name: keyring.VarKey, Value: envfile.NewValue(text)}}
+	if _, has := file.Lookup(VarCluster); !has && i.Cluster != "" {
+		variables = append(variables, envfile.Entry{Name: VarCluster, Value: envfile.NewValue(i.Cluster)})
+	}
+	return append(variables, missing...), id, nil
+}
+
+// written names variables; of a setting the value may be shown.
+func written(variables []envfile.Entry) (list []string) {
+	for _, e := range variables {
+		text := e.Name
+		if quoted, err := envfile.Quote(e.Value.Reveal()); err == nil && setters[e.Name] != nil {
+			text += "=" + quoted
+		}
+		list = append(list, text)
+	}
+	return list
 }
 
 // replace writes a .env that is as it was read, and says what to do if it is not.
@@ -106,24 +148,17 @@ func (m Machine) lockFor(env string) (unlock func(), err error) {
 	return func() { _ = guard.Unlock() }, err
 }
 
-// existing gives the bytes of a .env that has no KEY yet, nil where there is
-// none; an empty file counts as one that is there.
-func existing(env string) ([]byte, error) {
+// existing gives a .env and its bytes, which are nil where there is none; an empty file
+// counts as one that is there.
+func existing(env string) (*envfile.File, []byte, error) {
 	file, raw, err := envfile.ReadFile(env)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !isLink(env):
-		return nil, nil
+		return &envfile.File{Path: env}, nil, nil
 	case errors.Is(err, envfile.ErrEmpty):
-		return []byte{}, nil
-	case err != nil:
-		return nil, err
+		return &envfile.File{Path: env}, []byte{}, nil
 	}
-	for _, name := range []string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext} {
-		if e, ok := file.Lookup(name); ok {
-			return nil, hint.With(fmt.Errorf("%s:%d: it has a %s already; nothing was written", env, e.Line, name), "kubectl fernet push --env %s", env)
-		}
-	}
-	return raw, nil
+	return file, raw, err
 }
 
 func isLink(path string) bool {
@@ -132,27 +167,23 @@ func isLink(path string) bool {
 }
 
 // bytes gives the whole new content of the file.
-func (i Init) bytes(old []byte, key string) ([]byte, error) {
-	env, name, known := i.Env, i.Cluster, i.Cluster != ""
+func (i Init) bytes(old []byte, variables []envfile.Entry) ([]byte, error) {
 	if len(old) == 0 {
-		text := fmt.Sprintf(newFileHead, env) + "KEY=" + key + "\n"
-		switch quoted, err := envfile.Quote(name); {
-		case err != nil:
+		lines, err := envfile.Format(variables)
+		if err != nil {
 			return nil, err
-		case known:
-			text += VarCluster + "=" + quoted + "\n"
-		default:
+		}
+		which := "start with SECRET"
+		if len(i.Settings.Match) > 0 {
+			which = "match " + VarMatch
+		}
+		text := fmt.Sprintf(newFileHead, which, i.Env) + string(lines)
+		if i.Cluster == "" {
 			text += "#" + VarCluster + "=the name of a context in your kubeconfig\n"
 		}
 		return []byte(text + newFileExamples), nil
 	}
-	changes := []envfile.Change{envfile.Set(keyring.VarKey, key)}
-	if file, err := envfile.Parse(env, old); err != nil {
-		return nil, err
-	} else if _, has := file.Lookup(VarCluster); !has && known {
-		changes = append(changes, envfile.Set(VarCluster, name))
-	}
-	made, err := envfile.Edit(env, old, changes...)
+	made, err := envfile.Edit(i.Env, old, changesTo(variables)...)
 	if err == nil && !bytes.HasSuffix(made, []byte("\n")) {
 		made = append(made, '\n') // or the next line that somebody appends would be CLUSTER_NAME's
 	}

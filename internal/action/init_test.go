@@ -99,7 +99,12 @@ func TestExisting(t *testing.T) {
 		{"broken", "<nil>", "broken:1: no `=` in this line", "a line is NAME=VALUE"},
 		{"link", "<nil>", "link: a symbolic link to a file that does not exist", "create that file"},
 	} {
-		got, err := existing(c.file)
+		file, got, err := existing(c.file)
+		if err == nil {
+			if _, _, err = (Init{Env: c.file}).variables(file); err != nil {
+				got = nil
+			}
+		}
 		text := string(got)
 		if got == nil {
 			text = "<nil>"

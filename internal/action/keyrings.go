@@ -96,6 +96,17 @@ func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, rin
 	return err
 }
 
+// foreseeKeyring says what a push makes of a keyring Secret, as far as that is known without
+// a look at the cluster: the ledger has no rows of it.
+func (s *Session) foreseeKeyring(namespace string) {
+	if len(s.recordsIn(namespace)) > 0 {
+		s.note("namespace %q: which generation of the keyring secret/%s is there only the cluster knows", namespace, s.Settings.KeySecret)
+		return
+	}
+	name := names.Numbered(s.Settings.KeySecret, 1)
+	s.did(keyringItem(namespace, name, s.Project.Keys.IDs()[0], plan.Created), "secret/"+name+" created")
+}
+
 // createKeyring creates a generation of a keyring Secret and reports it.
 func (s *Session) createKeyring(ctx context.Context, namespace, base string, ring *keyring.Keyring, generation int) error {
 	name := names.Numbered(base, generation)

@@ -5,6 +5,7 @@ package action
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -210,4 +211,15 @@ func (s *Session) confirmed(views ...plan.View) (rows []ledger.Row) {
 		}
 	}
 	return rows
+}
+
+// orphans says of what is in the .env why it counts as not in it.
+func (s *Session) orphans(decisions []plan.Decision) []plan.Decision {
+	for i := range decisions {
+		d := &decisions[i]
+		if _, there := s.Project.File.Lookup(d.Row.EnvKey); there && d.Outcome == plan.Orphan {
+			d.Reason = fmt.Sprintf("%s leaves out %s", VarMatch, d.Row.EnvKey)
+		}
+	}
+	return decisions
 }

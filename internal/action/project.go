@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,12 +44,6 @@ func NewKey() (text, id string, err error) {
 	return text, key.ID(), err
 }
 
-// ours are the variables that are never pushed, whatever the glob.
-var ours = map[string]bool{
-	keyring.VarKey: true, keyring.VarPrevious: true, keyring.VarNext: true, VarCluster: true,
-	keyring.EnvVarKey: true, keyring.EnvVarPrevious: true,
-}
-
 // ErrKeyless says that there is no key anywhere.
 var ErrKeyless = errors.New("no KEY in it")
 
@@ -58,11 +52,14 @@ type Project struct {
 	File    *envfile.File
 	Keys    *keyring.Keyring // nil without a key
 	Sealer  *seal.Sealer     // nil without a key
-	Entries []envfile.Entry  // those that match, in order
+	Entries []envfile.Entry  // those of this run, in order; which are wanted where, the session says
 	Wanted  []plan.Wanted    // the same, as the planner sees them
 	Holders []Holder         // the files that hold keys
 
-	raw []byte // of File; nil where there is none
+	raw     []byte                 // of File; nil where there is none
+	names   map[string]bool        // of the entries of File
+	belongs func(name string) bool // of an entry: FERNET_MATCH does not leave it out
+	bundled bool                   // the entries go into one bundle
 }
 
 // WithKeys gives the project as it is with another keyring.
@@ -72,10 +69,15 @@ func (p *Project) WithKeys(ring *keyring.Keyring) *Project {
 	return &with
 }
 
-// Has says whether the .env has an entry of that name.
+// Has says whether the .env has an entry of that name; what FERNET_MATCH leaves out counts as
+// not in it.
 func (p *Project) Has(name string) bool {
-	_, ok := p.File.Lookup(name)
-	return ok
+	return p.names[name] && p.belongs(name)
+}
+
+// takes says whether an entry is one of this run.
+func (p *Project) takes(name string) bool {
+	return slices.ContainsFunc(p.Wanted, func(w plan.Wanted) bool { return w.EnvKey == name })
 }
 
 // clusterName gives CLUSTER_NAME, which is about to be printed: what cannot be a
@@ -103,8 +105,9 @@ func (p *Project) located(err error) error {
 	return err
 }
 
-// load reads what needs no cluster.
-func (s *Session) load(ctx context.Context, what Reading) error {
+// load reads what needs neither cluster nor ledger.
+func (s *Session) load(ctx context.Context) error {
+	what := s.reading
 	file, raw, err := envfile.ReadFile(s.Env)
 	elsewhere := s.FernetKey != "" || s.KeyFile != ""
 	optional := what == Keys || s.Env == DefaultEnv && (what == Names || what == EntriesIfAny && elsewhere)
@@ -117,29 +120,55 @@ func (s *Session) load(ctx context.Context, what Reading) error {
 	if err != nil {
 		return err
 	}
-	s.Project = &Project{File: file, raw: raw}
-	switch what {
+	s.Project = &Project{File: file, raw: raw, names: map[string]bool{}}
+	for _, e := range file.Entries {
+		s.Project.names[e.Name] = true
+	}
+	if s.reading = what; what == EntriesIfAny {
+		s.reading = Entries
+	}
+	if err := s.configure(); err != nil {
+		return err
+	}
+	switch s.reading {
 	case Names:
-		s.Project.choose(s.Match)
+		s.Project.choose(s.Settings.chooses)
 		s.findAnyKeys()
 		return nil
 	case Keys:
-		s.Project.choose(s.Match)
+		s.Project.choose(s.Settings.chooses)
 		return s.findKeys()
 	}
 	if err := s.findKeys(); err != nil {
 		return err
 	}
-	if err := s.Project.check(s.Match, s.AllowEmpty); err != nil {
+	if err := s.Project.take(s.Settings.chooses, s.AllowEmpty); err != nil {
 		return err
 	}
-	s.Project = s.Project.WithKeys(s.Project.Keys)
 	s.fileWarnings(file)
 	if text := GitWarning(ctx, s.Env); text != "" {
 		s.warn("%s", text)
 	}
-	s.valueNotes()
 	return nil
+}
+
+// takePushed adds, to the entries that the globs choose, those of the .env that were pushed
+// to a namespace of the target.
+func (s *Session) takePushed() error {
+	pushed := map[string]bool{}
+	namespaces := s.Target.Namespaces
+	if s.reading != Entries { // their values are of no interest
+		namespaces = SortedKeys(s.Known)
+	}
+	for _, namespace := range namespaces {
+		maps.Copy(pushed, s.pushedBesides(namespace))
+	}
+	chosen := func(name string) bool { return pushed[name] || s.Settings.chooses(name) }
+	if s.reading != Entries {
+		s.Project.choose(chosen)
+		return nil
+	}
+	return s.Project.take(chosen, s.AllowEmpty)
 }
 
 // findKeys makes the keyring of the .env, the --key-file and the environment.
@@ -181,27 +210,29 @@ func (s *Session) findAnyKeys() {
 	}
 }
 
-// choose takes the entries that match, without a look at their values.
-func (p *Project) choose(match []string) {
+// choose takes the entries that are chosen, without a look at their values.
+func (p *Project) choose(chosen func(name string) bool) {
+	p.Wanted = nil
 	for _, e := range p.File.Entries {
-		if base, err := names.Base(e.Name); (err == nil || p.bundle() != "") && !ours[e.Name] && matchesAny(match, e.Name) {
+		if base, err := names.Base(e.Name); (err == nil || p.bundled) && chosen(e.Name) {
 			p.Wanted = append(p.Wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
 		}
 	}
 }
 
-// check takes the entries that match and checks their names and values.
-func (p *Project) check(match []string, allowEmpty bool) error {
+// take takes the entries that are chosen, and checks their names and values.
+func (p *Project) take(chosen func(name string) bool, allowEmpty bool) error {
+	p.Entries, p.Wanted = nil, nil
 	lines := map[string]envfile.Entry{} // by base name
 	for _, e := range p.File.Entries {
-		if ours[e.Name] || !matchesAny(match, e.Name) {
+		if !chosen(e.Name) {
 			continue
 		}
 		base, err := names.Base(e.Name)
-		if err != nil && p.bundle() == "" {
+		if err != nil && !p.bundled {
 			return p.at(e, err.Error(), "rename the entry")
 		}
-		if first, taken := lines[base]; taken && p.bundle() == "" {
+		if first, taken := lines[base]; taken && !p.bundled {
 			return p.at(e, fmt.Sprintf("%s and %s (line %d) would both be Secret %s", e.Name, first.Name, first.Line, base), "rename one of them")
 		}
 		lines[base] = e
@@ -211,6 +242,7 @@ func (p *Project) check(match []string, allowEmpty bool) error {
 		p.Entries = append(p.Entries, e)
 		p.Wanted = append(p.Wanted, plan.Wanted{EnvKey: e.Name, Base: base, Line: e.Line})
 	}
+	p.Sealer = seal.New(p.Keys, p.Entries)
 	return nil
 }
 
@@ -227,15 +259,6 @@ func (p *Project) checkValue(e envfile.Entry, allowEmpty bool) error {
 	default:
 		return nil
 	}
-}
-
-func matchesAny(globs []string, name string) bool {
-	for _, glob := range globs {
-		if ok, _ := path.Match(glob, name); ok { // validated before
-			return true
-		}
-	}
-	return false
 }
 
 // unchanged says whether the .env still has the bytes that were read.
@@ -281,22 +304,12 @@ func GitWarning(ctx context.Context, env string) string {
 // are not pushed, placeholders, and values that other parsers read differently.
 func (s *Session) valueNotes() {
 	p := s.Project
-	var unmatched, missed []string
-	for _, e := range p.File.Entries {
-		switch {
-		case ours[e.Name] || matchesAny(s.Match, e.Name):
-		case strings.Contains(strings.ToUpper(e.Name), "SECRET"):
-			missed = append(missed, e.Name)
-			fallthrough
-		default:
-			unmatched = append(unmatched, e.Name)
-		}
+	if s.reading != Entries {
+		return
 	}
-	if len(missed) > 0 {
+	missed := slices.DeleteFunc(s.leftOut(), func(name string) bool { return !strings.Contains(strings.ToUpper(name), "SECRET") })
+	if len(missed) > 0 && len(s.Settings.own) == 0 {
 		s.note("not pushed, although the name has SECRET in it: %s", hint.Few(missed))
-	}
-	if len(p.Entries) == 0 {
-		s.note("%s", s.nothingMatches(unmatched))
 	}
 	for _, e := range p.Entries {
 		if envfile.Placeholder(e.Value) {
@@ -308,16 +321,28 @@ func (s *Session) valueNotes() {
 	}
 }
 
-func (s *Session) nothingMatches(unmatched []string) string {
-	text := fmt.Sprintf("no entry of %s matches %s", s.Env, strings.Join(s.Match, " or "))
-	if len(unmatched) == 0 {
-		return text
+// leftOut names the entries of the .env that are none of this run.
+func (s *Session) leftOut() (names []string) {
+	for _, e := range s.Project.File.Entries {
+		if !ours(e.Name) && !s.Project.takes(e.Name) {
+			names = append(names, e.Name)
+		}
 	}
-	flags := ""
-	for _, name := range hint.First(unmatched) {
-		flags += string(hint.Format(" --match %s", name))
+	return names
+}
+
+// ownNames refuses names of the bundle and of the keyring that the Secret of an entry has.
+func (s *Session) ownNames() error {
+	for _, w := range slices.Concat(s.Project.Wanted, plan.Mine(s.Records, nil)) {
+		switch {
+		case w.Base == "": // of a bundle, as no Secret could have its name
+		case w.Base == s.Settings.Bundle && !w.Bundle():
+			return hint.With(fmt.Errorf("%s: %s is the Secret of %s", s.Settings.places[VarBundle], w.Base, w.EnvKey), "choose another name, such as app")
+		case w.Base == s.Settings.KeySecret:
+			return hint.With(fmt.Errorf("%s: %s is the Secret of %s", s.Settings.places[VarKeySecret], w.Base, w.Name()), "choose another name, such as fernet-key")
+		}
 	}
-	return fmt.Sprintf("%s; it has %s. To push them: %s%s", text, hint.Few(unmatched), s.Command, flags)
+	return nil
 }
 
 // SameFile says whether two paths lead to one file.
@@ -345,12 +370,7 @@ type Holder struct {
 	raw  []byte
 }
 
-func (h Holder) holdsKeys() bool {
-	return slices.ContainsFunc([]string{keyring.VarKey, keyring.VarPrevious, keyring.VarNext}, func(name string) bool {
-		_, ok := h.File.Lookup(name)
-		return ok
-	})
-}
+func (h Holder) holdsKeys() bool { return keyring.Holds(h.File) }
 
 // keyHolder gives the one file whose keys a rotation may change, and refuses
 // where the keys stand in several places: they could not be changed together.
@@ -414,5 +434,5 @@ func (p *Project) ledgerKeys() ledger.Keys {
 	if p.Keys == nil {
 		return ledger.Keys{}
 	}
-	return p.Sealer.Ledger()
+	return seal.New(p.Keys, p.File.Entries).Ledger() // what is pushed is known only after it was read
 }

@@ -77,12 +77,12 @@ func (v Pull) plan(ctx context.Context, r Request, p *PullPlan) (err error) {
 		return err
 	}
 	p.ClusterNewer = recalled.ClusterNewer
-	cluster := oneCluster(values) // of all: places that agree are left out below
+	cluster, settings := oneCluster(values), settingsOf(values) // of all: places that agree are left out below
 	if values, err = Agreed(values); err != nil {
 		return err
 	}
 	if len(p.old) > 0 {
-		return v.into(r, p, values, cluster, recalled.Project)
+		return v.into(r, p, values, cluster, settings, recalled.Project)
 	}
 	p.Fresh, p.Added = true, values
 	if err := writable(r.Env, values); err != nil {
@@ -91,12 +91,12 @@ func (v Pull) plan(ctx context.Context, r Request, p *PullPlan) (err error) {
 	if entry, ok := recalled.Project.File.Lookup(VarCluster); ok && cluster == "" {
 		cluster = entry.Value.Reveal()
 	}
-	p.data, err = envfile.Format(pulled(values, cluster, recalled.Project))
+	p.data, err = envfile.Format(pulled(values, cluster, settings, recalled.Project))
 	return err
 }
 
 // into merges values into the file that is there.
-func (v Pull) into(r Request, p *PullPlan, values []Value, cluster string, project *Project) error {
+func (v Pull) into(r Request, p *PullPlan, values []Value, cluster string, settings []envfile.Entry, project *Project) error {
 	file, err := envfile.Parse(v.Out, p.old)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (v Pull) into(r Request, p *PullPlan, values []Value, cluster string, proje
 	if err := writable(r.Env, slices.Concat(p.Added, p.Replaced)); err != nil {
 		return err
 	}
-	variables := missingVariables(file, r.KeyFile, cluster, project)
+	variables := missingVariables(file, r.KeyFile, cluster, settings, project)
 	for _, e := range variables {
 		p.Variables = append(p.Variables, e.Name)
 	}
@@ -136,7 +136,7 @@ func (p *PullPlan) merge(file *envfile.File, values []Value) error {
 	there, spelled := map[string]envfile.Entry{}, map[string]envfile.Entry{}
 	for _, e := range file.Entries {
 		there[e.Name] = e
-		if base, err := names.Base(e.Name); err == nil && !ours[e.Name] {
+		if base, err := names.Base(e.Name); err == nil && !ours(e.Name) {
 			spelled[base] = e
 		}
 	}
@@ -173,17 +173,79 @@ func changesTo(entries []envfile.Entry) (changes []envfile.Change) {
 }
 
 // missingVariables gives what of ours a file gets: the keys, if it has none and they
-// are not kept in a --key-file, and CLUSTER_NAME, if there is just one.
-func missingVariables(file *envfile.File, keyFile, cluster string, s *Project) (missing []envfile.Entry) {
+// are not kept in a --key-file, with the settings that it lacks, and CLUSTER_NAME, if there
+// is just one. A file that has keys has settings as its owner wants them.
+func missingVariables(file *envfile.File, keyFile, cluster string, settings []envfile.Entry, s *Project) (missing []envfile.Entry) {
 	inKeyFile := slices.ContainsFunc(s.Holders, func(h Holder) bool { return h.Path == keyFile })
-	keyless := !slices.ContainsFunc(file.Entries, func(e envfile.Entry) bool { return ours[e.Name] && e.Name != VarCluster })
-	if keyless && !inKeyFile {
+	keyless := !keyring.Holds(file) && !inKeyFile
+	if keyless {
 		missing = keyEntries(s)
 	}
 	if _, has := file.Lookup(VarCluster); !has && cluster != "" {
 		missing = append(missing, envfile.Entry{Name: VarCluster, Value: envfile.NewValue(cluster)})
 	}
+	if keyless {
+		missing = append(missing, slices.DeleteFunc(settings, func(e envfile.Entry) bool {
+			_, has := file.Lookup(e.Name)
+			return has
+		})...)
+	}
 	return missing
+}
+
+// settingsOf gives the settings that values tell: their namespaces, where all come from the
+// same ones of one cluster, and their names, where the default would not choose them all.
+func settingsOf(values []Value) (settings []envfile.Entry) {
+	setting := func(name string, items []string) {
+		settings = append(settings, envfile.Entry{Name: name, Value: envfile.NewValue(strings.Join(items, ","))})
+	}
+	if namespaces := oneChoiceOfNamespaces(values); oneCluster(values) != "" && len(namespaces) > 0 {
+		setting(VarNamespace, namespaces)
+	}
+	var list []string
+	for _, v := range values {
+		if !slices.Contains(list, v.Entry.Name) {
+			list = append(list, v.Entry.Name)
+		}
+	}
+	if slices.ContainsFunc(list, func(name string) bool { return !matchesAny([]string{DefaultMatch}, name) }) {
+		setting(VarMatch, list)
+	}
+	if base := oneBundle(values); base != "" {
+		setting(VarBundle, []string{base})
+	}
+	return settings
+}
+
+// oneBundle gives the base name of the bundle that all values come from; empty where one
+// comes from elsewhere.
+func oneBundle(values []Value) (base string) {
+	for i, v := range values {
+		of, _ := names.Split(v.Token.Secret)
+		if !v.Bundled() || i > 0 && of != base {
+			return ""
+		}
+		base = of
+	}
+	return base
+}
+
+// oneChoiceOfNamespaces gives the namespaces of values, sorted, if each entry has a value in
+// all of them.
+func oneChoiceOfNamespaces(values []Value) (namespaces []string) {
+	at, all := map[string]map[string]bool{}, map[string]bool{} // by entry
+	for _, v := range values {
+		if at[v.Entry.Name] == nil {
+			at[v.Entry.Name] = map[string]bool{}
+		}
+		at[v.Entry.Name][v.Token.Namespace], all[v.Token.Namespace] = true, true
+	}
+	for _, of := range at {
+		if len(of) != len(all) {
+			return nil
+		}
+	}
+	return SortedKeys(all)
 }
 
 // writable refuses values that no .env can hold.
@@ -267,13 +329,13 @@ func beginsLikeLedger(data []byte) bool {
 	return err == nil && len(bytes.TrimSpace(line)) > 0
 }
 
-// pulled gives the whole file: the keys, the cluster, the entries.
-func pulled(values []Value, cluster string, s *Project) []envfile.Entry {
+// pulled gives the whole file: the keys, the cluster, the settings, the entries.
+func pulled(values []Value, cluster string, settings []envfile.Entry, s *Project) []envfile.Entry {
 	entries := keyEntries(s)
 	if cluster != "" {
 		entries = append(entries, envfile.Entry{Name: VarCluster, Value: envfile.NewValue(cluster)})
 	}
-	return append(entries, entriesOf(values)...)
+	return slices.Concat(entries, settings, entriesOf(values))
 }
 
 func keyEntries(s *Project) []envfile.Entry {

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -22,7 +22,9 @@ type Push struct {
 }
 
 // Needs says what push needs of its session.
-func (p Push) Needs() Needs { return Needs{Writes: true, Recorded: p.Keep, AimFirst: true} }
+func (p Push) Needs() Needs {
+	return Needs{Writes: true, Recorded: p.Keep, AimFirst: true, Selects: true, Stays: true}
+}
 
 // PushPlan is what push is about to do; after Apply it is what came of it.
 type PushPlan struct {
@@ -44,7 +46,10 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Mode != Client && len(s.Project.Wanted) > 0 {
+	if err := s.checkSizes(); err != nil {
+		return nil, err
+	}
+	if s.Mode != Client {
 		if err := s.dial(); err != nil {
 			return nil, err
 		}
@@ -61,19 +66,65 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		if !plan.SupersededLive(decisions) {
 			out.confirmed = append(out.confirmed, s.confirmed(view)...)
 		}
-		out.Decisions = slices.Concat(out.Decisions, decisions, plan.Orphans(view, s.Project.Has))
+		out.Decisions = slices.Concat(out.Decisions, decisions, s.orphans(plan.Orphans(view, s.Project.Has)))
 		return nil
 	})
+}
+
+// checkSizes refuses a bundle that no Secret can hold, before anybody is asked. Its name
+// may grow with its number.
+func (s *Session) checkSizes() error {
+	for _, namespace := range s.Target.Namespaces {
+		for _, w := range s.wanted(namespace) {
+			if !w.Bundle() {
+				continue
+			}
+			row := ledger.Row{Namespace: namespace, Secret: w.Secret(names.MaxGeneration), Generation: names.MaxGeneration}
+			if err := s.Project.Sealer.CheckSize(row, w.Entries); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // options refuses a name that is no entry of this run.
 func (p Push) options(s *Session) (plan.PushOptions, error) {
 	for _, name := range p.Revert {
-		if !slices.ContainsFunc(s.Project.Entries, func(e envfile.Entry) bool { return e.Name == name }) {
-			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or --match leaves it out", s.Env), "kubectl fernet push --help")
+		if !s.Project.takes(name) {
+			return plan.PushOptions{}, hint.With(fmt.Errorf("--revert: %s has no such entry, or it is left out by name", s.Env), "kubectl fernet push --help")
 		}
 	}
 	return plan.PushOptions{Update: p.Update, Drop: p.Drop, Revert: func(envKey string) bool { return slices.Contains(p.Revert, envKey) }}, nil
+}
+
+// KeepKeyrings makes or follows the keyring Secret of each namespace, if it is kept in the
+// cluster. It comes after the tokens, whatever became of them, and not where a newer keyring
+// is in use.
+func (p *PushPlan) KeepKeyrings(ctx context.Context) error {
+	s := p.session
+	for _, namespace := range s.Target.Namespaces {
+		switch here := p.in(namespace); {
+		case s.Settings.KeySecret == "" || ctx.Err() != nil || plan.SupersededLive(here):
+		case s.Mode == Client:
+			s.foreseeKeyring(namespace)
+		default:
+			if err := s.ensureKeyring(ctx, namespace, s.Settings.KeySecret, s.Project.Keys, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// in gives the decisions about a namespace.
+func (p *PushPlan) in(namespace string) (decisions []plan.Decision) {
+	for _, d := range p.Decisions {
+		if d.Row.Namespace == namespace {
+			decisions = append(decisions, d)
+		}
+	}
+	return decisions
 }
 
 // Apply creates what is to be created.

@@ -24,7 +24,7 @@ type Recall struct {
 	Live        bool                   // from the cluster
 	FromCluster string                 // from the ledger: whose values, as the ledger names it
 	Generation  int                    // from the ledger: this one instead of the current one
-	Asked       func(token.Token) bool // these and no others; nil: all
+	Asked       func(token.Token) bool // these and no others; nil: all that belong to the .env
 }
 
 // Value is one entry that was got back, and where it was.
@@ -63,8 +63,9 @@ func (r Recall) Run(ctx context.Context, request Request) ([]Value, *Recalled, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.Asked == nil {
-		r.Asked = func(token.Token) bool { return true }
+	all := r.Asked == nil
+	if all {
+		r.Asked = func(t token.Token) bool { return s.Settings.belongs(t.EnvKey) }
 	}
 	run := &recalling{Recall: r, Session: s}
 	find := run.recorded
@@ -75,7 +76,11 @@ func (r Recall) Run(ctx context.Context, request Request) ([]Value, *Recalled, e
 	if err != nil {
 		return nil, nil, err
 	}
-	values, err := openAll(slices.DeleteFunc(found, func(r plan.Recalled) bool { return !run.Asked(r.Token) }), s.Project)
+	found = slices.DeleteFunc(found, func(r plan.Recalled) bool { return !run.Asked(r.Token) })
+	if len(found) == 0 && all {
+		return nil, nil, hint.With(fmt.Errorf("%s: nothing that was pushed matches it", s.Settings.places[VarMatch]), "correct it, or take the line out")
+	}
+	values, err := openAll(found, s.Project)
 	return values, &Recalled{s.Project, run.newer}, err
 }
 
@@ -83,9 +88,10 @@ func (r Recall) Run(ctx context.Context, request Request) ([]Value, *Recalled, e
 // will do if all hold the same value.
 func openAll(found []plan.Recalled, p *Project) (values []Value, err error) {
 	sealer := seal.New(p.Keys, nil)
+	open := sealer.Opener()
 	var doubtful []string
 	for _, r := range found {
-		plain, err := sealer.Open(r.Token)
+		plain, err := open(r.Token)
 		if err != nil {
 			return nil, hint.With(fmt.Errorf("%s in namespace %q of cluster %q: %w", r.Token.EnvKey, r.Token.Namespace, r.Cluster, err),
 				"this keyring has %s", hint.List(p.Keys.IDs()))
@@ -111,7 +117,7 @@ func (r *recalling) recorded(ctx context.Context) ([]plan.Recalled, error) {
 	if err != nil {
 		return nil, err
 	}
-	namespaces := r.Request.Target.Named()
+	namespaces := r.Request.Target.Chosen()
 	asked := func(cluster, namespace string) bool {
 		return (r.FromCluster == "" || cluster == r.FromCluster) && (len(namespaces) == 0 || slices.Contains(namespaces, namespace))
 	}

@@ -39,7 +39,8 @@ type Request struct {
 	Machine
 
 	Env, Ledger, KeyFile string   // paths; no KeyFile: the keys are in Env or in the environment
-	Match                []string // globs over the names of entries, valid ones
+	Match                []string // globs over the names of entries, valid ones; none: as the settings say
+	Bundle, KeySecret    string   // base names, valid ones; empty: as the settings say
 	AllowEmpty           bool
 	Target               target.Request // without ClusterName, which the .env says
 	SeveralClusters      bool           // this is one run of several, each with a cluster of its own

@@ -21,7 +21,6 @@ import (
 type Restore struct {
 	FromCluster string // as the ledger names it; empty: the target, or the only one
 	ToNamespace string // another namespace to restore to
-	KeySecret   string // the base name of keyring Secrets that are to come back, empty for what is known
 }
 
 // Needs says what restore needs of its session.
@@ -75,7 +74,7 @@ func (r Restore) Plan(ctx context.Context, s *Session) (*RestorePlan, error) {
 	} else if err := out.heldBack(ctx, plan.Restore(records, s.Target.Cluster, live, s.Project.Sealer.Judge)); err != nil {
 		return nil, err
 	}
-	return out, out.missingKeyrings(ctx, r.KeySecret)
+	return out, out.missingKeyrings(ctx)
 }
 
 // Apply creates what is missing. Without a key a name that is taken is foreign.
@@ -154,7 +153,7 @@ func (r Restore) choose(s *Session) (records []ledger.Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	named := s.Request.Target.Named()
+	named := s.Request.Target.Chosen()
 	known, hinted := map[string]bool{}, map[string]bool{}
 	for _, record := range all {
 		if record.Cluster == from && (len(named) == 0 || slices.Contains(named, record.Namespace)) {
@@ -215,7 +214,7 @@ func (s *Session) rebind(records []ledger.Record, namespace string) ([]ledger.Re
 	records = slices.DeleteFunc(records, func(record ledger.Record) bool { return record.Hint })
 	for i := range records {
 		t := records[i].Placed()
-		if !s.Project.Sealer.Judge(t).Opens {
+		if !s.Project.Sealer.Judge(t).Opens || records[i].Incomplete {
 			continue // it is listed as unproven
 		}
 		t.Namespace = namespace

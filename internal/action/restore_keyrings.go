@@ -41,7 +41,7 @@ type restorePlace struct {
 
 // missingKeyrings finds the keyrings that templates name and that are not there, and says
 // what becomes of them.
-func (p *RestorePlan) missingKeyrings(ctx context.Context, keySecret string) error {
+func (p *RestorePlan) missingKeyrings(ctx context.Context) error {
 	s := p.session
 	places, err := p.keyringPlaces(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *RestorePlan) missingKeyrings(ctx context.Context, keySecret string) err
 		held, list = append(held, at.held...), append(list, at.workloads...)
 		entries = append(entries, s.mine(at.namespace)...)
 	}
-	chosen := s.keyringName(keySecret)
+	chosen := s.Settings.KeySecret
 	bases := plan.KeyringBases(held, list, entries, slices.DeleteFunc([]string{chosen}, func(b string) bool { return b == "" })...)
 	for _, at := range places {
 		_, gone := plan.Absent(plan.View{Namespace: at.namespace}, entries, bases, at.used)
@@ -68,22 +68,6 @@ func (p *RestorePlan) missingKeyrings(ctx context.Context, keySecret string) err
 		}
 	}
 	return nil
-}
-
-// varKeySecret is the setting of the .env that names its keyring Secrets.
-const varKeySecret = "FERNET_KEY_SECRET" // #nosec G101 -- the name of a setting
-
-// keyringName gives the base name of the keyring Secrets, as it was said in this run or in
-// the .env.
-func (s *Session) keyringName(given string) string {
-	if given != "" {
-		return given
-	}
-	entry, _ := s.Project.File.Lookup(varKeySecret)
-	if name := entry.Value.Reveal(); names.Subdomain(name) {
-		return name
-	}
-	return ""
 }
 
 // keyringPlaces looks at the workloads and the keyrings of each namespace.

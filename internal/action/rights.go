@@ -29,6 +29,26 @@ var Rights = map[string][]rbacv1.PolicyRule{
 	"retire":   append([]rbacv1.PolicyRule{secretsRule("get", "list", "create", "delete")}, listRules()...),
 }
 
+// RightsFor gives what a verb needs where the .env has these settings. The first generation
+// of a keyring takes no name that a workload has, so who makes one looks at the workloads.
+func RightsFor(verb string, s Settings) (rules []rbacv1.PolicyRule, known bool) {
+	rules, known = Rights[verb]
+	if s.KeySecret != "" && (verb == "push" || verb == "rotate") {
+		rules = append(slices.Clone(rules), workloadRules()...)
+	}
+	return rules, known
+}
+
+// workloadRules let list the workloads.
+func workloadRules() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"daemonsets", "deployments", "statefulsets"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"argoproj.io"}, Resources: []string{"rollouts"}, Verbs: []string{"list"}},
+		{APIGroups: []string{"batch"}, Resources: []string{"cronjobs", "jobs"}, Verbs: []string{"list"}},
+	}
+}
+
 func secretsRule(verbs ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: verbs}
 }

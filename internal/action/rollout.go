@@ -42,7 +42,7 @@ type Rollout struct {
 const DefaultMaxProgressing = 5
 
 // Needs says what rollout needs of its session.
-func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true, InPart: true} }
+func (Rollout) Needs() Needs { return Needs{Writes: true, Spreads: true, Selects: true, InPart: true} }
 
 // RolloutPlan is what rollout is about to do; after Apply it is what came of it.
 type RolloutPlan struct {
@@ -64,7 +64,7 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 	if v.AppsHaveKey != "" && !s.Project.Keys.Has(v.AppsHaveKey) {
 		return nil, hint.With(fmt.Errorf("--apps-have-key %s: this keyring has no such key", v.AppsHaveKey), "it has %s", hint.List(s.Project.Keys.IDs()))
 	}
-	if s.Cluster == nil { // a push of nothing did not need it
+	if s.Cluster == nil { // what it follows has connected already
 		if err := s.dial(); err != nil {
 			return nil, err
 		}

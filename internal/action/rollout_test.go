@@ -160,26 +160,6 @@ func TestRolloutOfWhatOthersChange(t *testing.T) {
 	}
 }
 
-// A push of nothing has no need of the cluster; the rollout after it has.
-func TestRolloutAfterAPushOfNothing(t *testing.T) {
-	d := newDesk(t, threeEntries, "a")
-	d.changeValues()
-	d.run("web", "secret-a")
-	d.request.Match = []string{"NOTHING"}
-	s, err := d.open(Push{}.Needs())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	p, err := Push{Update: true}.Plan(t.Context(), s)
-	if err != nil || p.Apply(t.Context()) != nil {
-		t.Fatal(err)
-	}
-	if _, err := (Rollout{Values: true}).Plan(t.Context(), s); err != nil {
-		t.Error(err)
-	}
-}
-
 // What fails holds nothing else up, what is unhealthy comes last, and each workload gets
 // its own result.
 func TestRolloutFates(t *testing.T) {

@@ -17,12 +17,11 @@ import (
 // Rotate brings every Secret of a project under KEY, or, where all are there, under a
 // new one.
 type Rotate struct {
-	NewKey    bool   // a fresh key, whatever is staged or unfinished
-	KeySecret string // the base name of the keyring Secrets, empty for none
+	NewKey bool // a fresh key, whatever is staged or unfinished
 }
 
 // Needs says what rotate needs of its session.
-func (Rotate) Needs() Needs { return Needs{Writes: true, Spreads: true} }
+func (Rotate) Needs() Needs { return Needs{Writes: true, Spreads: true, Selects: true} }
 
 // Phase is where a rotation is.
 type Phase int
@@ -50,7 +49,7 @@ type RotatePlan struct {
 func (r Rotate) Plan(ctx context.Context, s *Session) (*RotatePlan, error) {
 	p := &RotatePlan{session: s}
 	var err error
-	if p.holder, err = s.rotatable(r.KeySecret); err != nil {
+	if p.holder, err = s.rotatable(); err != nil {
 		return nil, err
 	}
 	if p.views, err = s.lookAll(ctx); err != nil {
@@ -63,20 +62,11 @@ func (r Rotate) Plan(ctx context.Context, s *Session) (*RotatePlan, error) {
 }
 
 // rotatable connects, and gives the file whose keys can be changed.
-func (s *Session) rotatable(keySecret string) (Holder, error) {
+func (s *Session) rotatable() (Holder, error) {
 	if err := s.Start(); err != nil {
 		return Holder{}, err
 	}
-	holder, err := s.keyHolder()
-	if err != nil {
-		return Holder{}, err
-	}
-	for _, entry := range plan.Mine(s.Records, s.Project.Wanted) {
-		if entry.Base == keySecret {
-			return Holder{}, hint.With(fmt.Errorf("--key-secret %s is the Secret of %s", keySecret, entry.EnvKey), "choose another name, such as fernet-key")
-		}
-	}
-	return holder, nil
+	return s.keyHolder()
 }
 
 // decide plans the rotation of what the views show, under the keyring of a project.
@@ -216,10 +206,14 @@ func (p *RotatePlan) Confirm() error {
 	return p.session.record(p.session.confirmed(p.views...)...)
 }
 
-// KeepKeyrings makes the keyring Secret of each namespace hold the current keyring.
-func (s *Session) KeepKeyrings(ctx context.Context, base string) error {
+// KeepKeyrings makes the keyring Secret of each namespace hold the current keyring, if it is
+// kept in the cluster.
+func (s *Session) KeepKeyrings(ctx context.Context) error {
+	if s.Settings.KeySecret == "" {
+		return nil
+	}
 	for _, namespace := range s.Target.Namespaces {
-		if err := s.ensureKeyring(ctx, namespace, base, s.Project.Keys, false); err != nil {
+		if err := s.ensureKeyring(ctx, namespace, s.Settings.KeySecret, s.Project.Keys, false); err != nil {
 			return err
 		}
 	}
@@ -227,7 +221,7 @@ func (s *Session) KeepKeyrings(ctx context.Context, base string) error {
 }
 
 // StageKey stages the next key, so that applications can be given it before it seals.
-type StageKey struct{ KeySecret string }
+type StageKey struct{}
 
 // Needs says what staging needs of its session.
 func (StageKey) Needs() Needs { return Rotate{}.Needs() }
@@ -244,8 +238,8 @@ type KeyPlan struct {
 func (p *KeyPlan) Changes() bool { return p.edit != nil }
 
 // Plan makes a key, unless there is a KEY_NEXT already.
-func (k StageKey) Plan(_ context.Context, s *Session) (*KeyPlan, error) {
-	holder, err := s.rotatable(k.KeySecret)
+func (StageKey) Plan(_ context.Context, s *Session) (*KeyPlan, error) {
+	holder, err := s.rotatable()
 	if err != nil {
 		return nil, err
 	}
@@ -257,7 +251,7 @@ func (k StageKey) Plan(_ context.Context, s *Session) (*KeyPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	edit, err := holder.Edit(keyring.Stage(fresh)...)
+	edit, err := holder.Edit(keyring.Stage(holder.File, fresh)...)
 	p.Now, p.edit = key.ID(), &edit
 	return p, err
 }
@@ -271,7 +265,7 @@ func (Abort) Needs() Needs { return Rotate{}.Needs() }
 
 // Plan looks for rows under the new key.
 func (Abort) Plan(_ context.Context, s *Session) (*KeyPlan, error) {
-	holder, err := s.rotatable("")
+	holder, err := s.rotatable()
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,10 @@ import (
 // Session is a project at a target: all that a use case needs.
 type Session struct {
 	Request
-	Project *Project
-	Target  target.Target
-	Cluster Cluster // nil until Dial
+	Project  *Project
+	Settings Settings // of the .env, with the flags applied
+	Target   target.Target
+	Cluster  Cluster // nil until Dial
 
 	Book    *ledger.Book    // what the rows of the ledger add up to
 	Records []ledger.Record // of the target's cluster: evidence and hints
@@ -40,9 +41,10 @@ type Session struct {
 	Again    hint.Text                  // the command that puts back what was deleted
 	Update   hint.Text                  // the command that publishes changed values
 
-	lock   *ledger.Guard
-	ledger *ledger.Ledger // nil in a run that writes no rows
-	inPart bool
+	reading Reading
+	lock    *ledger.Guard
+	ledger  *ledger.Ledger // nil in a run that writes no rows
+	inPart  bool
 }
 
 // Unseen is what could not be looked at.
@@ -75,7 +77,9 @@ type Needs struct {
 	KeyLess  bool // can do without a key
 	Offline  bool // no cluster is needed
 	Writes   bool // rows, in a Live run: takes the lock
-	Spreads  bool // without -n the target is all namespaces that the ledger knows
+	Spreads  bool // where nothing names namespaces, the target is all that the ledger knows
+	Selects  bool // something of the .env has to be chosen, or, if it spreads, recorded
+	Stays    bool // stops where nothing names a namespace and the ledger knows this .env in others
 	AimFirst bool // tells the target before the ledger is read, and not with Start
 	InPart   bool // goes on where a namespace may not be looked at
 	Recorded bool // in Client mode too: what is planned is recorded, for a cluster that has a name
@@ -98,10 +102,10 @@ func Open(ctx context.Context, r Request, needs Needs) (*Session, error) {
 func load(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	r.Target.Offline = needs.Offline
 	s := &Session{
-		Request: r, inPart: needs.InPart, Unlisted: map[string]bool{}, rings: map[string][]corev1.Secret{}, Known: map[string]Recorded{},
+		Request: r, reading: needs.Read, inPart: needs.InPart, Unlisted: map[string]bool{}, rings: map[string][]corev1.Secret{}, Known: map[string]Recorded{},
 		Again: "kubectl fernet restore" + EnvFlag(r.Env), Update: "kubectl fernet push --update" + EnvFlag(r.Env),
 	}
-	err := s.load(ctx, needs.Read)
+	err := s.load(ctx)
 	if needs.KeyLess && errors.Is(err, ErrKeyless) {
 		err = nil
 	}
@@ -126,7 +130,31 @@ func (s *Session) reach(needs Needs) error {
 	if needs.Spreads {
 		s.spread()
 	}
+	if err := s.settle(needs); err != nil {
+		s.Close()
+		return err
+	}
 	return nil
+}
+
+// settle takes, besides the entries that the globs choose, those that the ledger has; only
+// now it is known.
+func (s *Session) settle(needs Needs) error {
+	if err := s.takePushed(); err != nil {
+		return err
+	}
+	if needs.Stays {
+		if err := s.stay(); err != nil {
+			return err
+		}
+	}
+	if needs.Selects && s.Project.raw != nil {
+		if err := s.selected(needs.Spreads); err != nil {
+			return err
+		}
+	}
+	s.valueNotes()
+	return s.ownNames()
 }
 
 // Close lets go of the lock. It may be called more than once.
@@ -241,12 +269,12 @@ func (s *Session) ledgerWarnings(clusters []string) {
 // checkKeys refuses to go on where the ledger knows every wanted entry, and each
 // only under keys that are not held: that is another .env, or its key was lost.
 func (s *Session) checkKeys() error {
-	unknown, wanted := map[string]bool{}, map[string]bool{}
-	for _, entry := range s.Project.Wanted {
-		wanted[entry.Base] = true
-	}
+	unknown := map[string]bool{}
 	for _, namespace := range s.Target.Namespaces {
-		named := map[string]bool{}
+		named, wanted := map[string]bool{}, map[string]bool{}
+		for _, entry := range s.wanted(namespace) {
+			wanted[entry.Base] = true
+		}
 		for _, record := range s.recordsIn(namespace) {
 			base, _ := names.Split(record.Secret)
 			if record.State != ledger.Created || !wanted[base] || slices.Contains(s.IgnoreKeys, record.KeyID) {
@@ -307,18 +335,59 @@ func (s *Session) trace() cluster.Trace {
 // one was named, in this namespace.
 func (s *Session) Aimed(namespace string) hint.Text {
 	flags := EnvFlag(s.Env)
-	if s.Target.Named {
+	if s.Target.Named || s.Target.Chosen && len(s.Target.Namespaces) > 1 {
 		flags += hint.Format(" -n %s", namespace)
 	}
 	return flags
 }
 
-// spread takes all namespaces that the ledger knows in this cluster as the
-// target, unless some were named.
+// spread takes all namespaces that the ledger knows in this cluster as the target, unless
+// some were named. Where the .env names them, it tells which ones that leaves out.
 func (s *Session) spread() {
-	if known := s.recordedNamespaces(); !s.Target.Named && len(known) > 0 {
+	known := s.recordedNamespaces()
+	switch {
+	case !s.Target.Chosen && len(known) > 0:
 		s.Target.Namespaces = known
+	case s.Target.Chosen && !s.Target.Named:
+		if out := s.knownElsewhere(); len(out) > 0 {
+			s.note("%s leaves out what the ledger has of %s in %s; for one run: %s", VarNamespace, s.Env, hint.Few(out), namespaceFlag(out))
+		}
 	}
+}
+
+// knownElsewhere gives the namespaces beside the target's in which the ledger's evidence
+// has entries of this .env.
+func (s *Session) knownElsewhere() []string {
+	return slices.DeleteFunc(s.recordedNamespaces(), func(namespace string) bool {
+		return slices.Contains(s.Target.Namespaces, namespace) || len(s.pushed(namespace)) == 0
+	})
+}
+
+// stay refuses to write to, or to compare with, a namespace of which only the kubeconfig
+// says that it is meant, where the ledger knows this .env in others alone.
+func (s *Session) stay() error {
+	here := s.Target.Namespaces[0]
+	if s.Target.Chosen || s.SeveralClusters || len(s.pushed(here)) > 0 { // several contexts were named with theirs
+		return nil
+	}
+	known := s.knownElsewhere()
+	if len(known) == 0 {
+		return nil
+	}
+	places := fmt.Sprintf("namespace %q", known[0])
+	if len(known) > 1 {
+		places = "the namespaces " + hint.Few(known)
+	}
+	return hint.With(fmt.Errorf("the ledger knows %s in %s, and the kubeconfig's namespace is %q", s.Env, places, here),
+		"%s; or write %s=%s into %s. To go to the other one: -n %s", namespaceFlag(known), hint.Text(VarNamespace), strings.Join(known, ","), s.Env, here)
+}
+
+// namespaceFlag gives the flag to type that names these namespaces.
+func namespaceFlag(namespaces []string) hint.Text {
+	if len(namespaces) == 1 {
+		return hint.Format("-n %s", namespaces[0])
+	}
+	return hint.Format("--namespaces %s", strings.Join(namespaces, ","))
 }
 
 // recordedNamespaces are those of which the ledger's evidence has more than the past.
@@ -334,6 +403,44 @@ func (s *Session) recordedNamespaces() []string {
 
 // recordsIn gives what the ledger had of one namespace of the target's cluster.
 func (s *Session) recordsIn(namespace string) []ledger.Record { return s.Known[namespace].Records }
+
+// wanted gives the Secrets that the .env wants in a namespace: those of the entries that the
+// globs choose, and of those that were pushed there; or the bundle that has them all.
+func (s *Session) wanted(namespace string) []plan.Wanted {
+	pushed := s.pushedBesides(namespace)
+	var entries []plan.Wanted
+	for _, w := range s.Project.Wanted {
+		if pushed[w.EnvKey] || s.Settings.chooses(w.EnvKey) {
+			entries = append(entries, w)
+		}
+	}
+	return plan.Bundling(entries, s.Settings.Bundle)
+}
+
+// pushedBesides names what was pushed to a namespace and is wanted there whatever the globs
+// choose: where FERNET_MATCH stands, nothing.
+func (s *Session) pushedBesides(namespace string) map[string]bool {
+	if len(s.Settings.own) > 0 {
+		return nil
+	}
+	return s.pushed(namespace)
+}
+
+// pushed names the entries of the .env that the ledger's evidence has in a namespace.
+func (s *Session) pushed(namespace string) map[string]bool {
+	pushed := map[string]bool{}
+	for _, r := range s.recordsIn(namespace) {
+		if r.Hint || r.State != ledger.Created && r.State != ledger.Planned {
+			continue
+		}
+		for _, e := range r.Placed().Entries() {
+			if s.Project.Has(e.Name) {
+				pushed[e.Name] = true
+			}
+		}
+	}
+	return pushed
+}
 
 // mine gives the base names of this project in a namespace: those of the .env, and those
 // that the ledger's evidence has.

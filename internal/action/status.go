@@ -24,7 +24,9 @@ type Status struct {
 }
 
 // Needs says what status needs of its session.
-func (Status) Needs() Needs { return Needs{Read: Names, Spreads: true, InPart: true} }
+func (v Status) Needs() Needs {
+	return Needs{Read: Names, Spreads: !v.AllNamespaces, Selects: !v.AllNamespaces, InPart: true}
+}
 
 // StatusReport is what status found.
 type StatusReport struct {
@@ -48,8 +50,7 @@ type statusPlace struct {
 
 // Run reads the Secrets of the namespaces and who refers to them.
 func (v Status) Run(ctx context.Context, s *Session) (*StatusReport, error) {
-	previous, _ := s.Project.File.Lookup(keyring.VarPrevious)
-	r := &StatusReport{Previous: !previous.Value.IsEmpty(), verb: v, session: s}
+	r := &StatusReport{Previous: keyring.HasPrevious(s.Project.File), verb: v, session: s}
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
@@ -227,8 +228,10 @@ func (r *StatusReport) shown() func(base string) bool {
 		return func(string) bool { return true }
 	}
 	bases := map[string]bool{}
-	for _, w := range plan.Mine(s.Records, s.Project.Wanted) {
-		bases[w.Base] = true
+	for _, namespace := range append(SortedKeys(s.Known), s.Target.Namespaces...) {
+		for _, w := range s.mine(namespace) {
+			bases[w.Base] = true
+		}
 	}
 	return func(base string) bool { return bases[base] }
 }

@@ -30,7 +30,10 @@ func NamesIn(files atomicfile.FS, path string) (n RecordedNames) {
 		}
 		base, _ := names.Split(r.Secret)
 		n.Clusters, n.Namespaces = append(n.Clusters, r.Cluster), append(n.Namespaces, r.Namespace)
-		n.Entries, n.Bases = append(n.Entries, r.EnvKey), append(n.Bases, base)
+		for _, e := range r.Placed().Entries() {
+			n.Entries = append(n.Entries, e.Name)
+		}
+		n.Bases = append(n.Bases, base)
 	}
 	for _, list := range []*[]string{&n.Clusters, &n.Namespaces, &n.Entries, &n.Bases} {
 		slices.Sort(*list)

@@ -23,7 +23,7 @@ type Verify struct {
 
 // Needs says what verify needs of its session.
 func (v Verify) Needs() Needs {
-	return Needs{Read: EntriesIfAny, Offline: v.Offline, Spreads: true, InPart: true}
+	return Needs{Read: EntriesIfAny, Offline: v.Offline, Spreads: true, Selects: true, InPart: true}
 }
 
 // VerifyReport is what verify found.
@@ -143,6 +143,9 @@ func (r *VerifyReport) namespace(ctx context.Context, view plan.View) (err error
 		return err
 	}
 	for _, k := range p.keyrings {
+		if k.Base == s.Settings.KeySecret {
+			continue // that is chosen
+		}
 		r.add(plan.Finding{Code: finding.Keyring, Namespace: view.Namespace, Secret: k.Name})
 	}
 	return nil

@@ -65,6 +65,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 	o.addFlags(f)
 	o.contextsFlag(f)
 	_ = f.MarkHidden("dry-run") // nothing is ever written
+	o.bundleFlag(f)
 	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger (no cluster is needed)")
 	f.BoolVar(&o.showValues, "show-values", false, "show the values that differ, in plaintext")
 	f.BoolVar(&o.yes, "yes", false, "with --show-values: do not ask, even where the output is no terminal")

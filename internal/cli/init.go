@@ -4,8 +4,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +17,7 @@ import (
 )
 
 func newInit(a *app) *cobra.Command {
-	var env string
+	o := &initOptions{}
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write a .env with a fresh key, or add the key to one",
@@ -23,35 +25,87 @@ func newInit(a *app) *cobra.Command {
 yet, what is missing is appended, and every other byte stays; from then on only
 its owner can read it. One that has a KEY is left alone. In a git work tree the .env
 and the copies that editors make of it are added to .gitignore, and the ledger's
-merge rule to .gitattributes.`,
+merge rule to .gitattributes.
+
+The flags beside --env are written as settings, so that every verb and everybody who
+has the file means the same; they are added to a .env that has a KEY too.`,
 		Example: `  # a .env here
   kubectl fernet init
 
   # one of another environment, with a key of its own
-  kubectl fernet init --env staging/.env`,
+  kubectl fernet init --env staging/.env
+
+  # all entries of the .env that is here, in the namespace web
+  kubectl fernet init --match '*' -n web`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), env) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&env, "env", action.DefaultEnv, "the .env file")
+	f := cmd.Flags()
+	f.StringVar(&o.env, "env", action.DefaultEnv, "the .env file")
+	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n; as FERNET_NAMESPACE")
+	f.StringArrayVar(&o.match, "match", nil, "which entries are secrets: a glob over their names, repeatable; as FERNET_MATCH")
+	f.StringVar(&o.bundle, "bundle", "", "the name of one Secret for all entries, or . for the folder's name; as FERNET_BUNDLE")
+	f.StringVar(&o.keySecret, "key-secret", "", "the name of a Secret in which push keeps the keyring; as FERNET_KEY_SECRET")
 	return cmd
 }
 
-func (a *app) init(ctx context.Context, env string) error {
+// initOptions say which settings init writes.
+type initOptions struct {
+	env, bundle, keySecret string
+	namespaces, match      []string
+}
+
+// settings checks what the flags ask for.
+func (o *initOptions) settings(namespace string) (s action.Settings, err error) {
+	switch {
+	case namespace != "" && len(o.namespaces) > 0:
+		return s, errors.New("-n and --namespaces exclude each other")
+	case namespace != "":
+		o.namespaces = []string{namespace}
+	}
+	bundle := o.bundle
+	if bundle == "." {
+		if bundle, err = action.FolderName(o.env); err != nil {
+			return s, err
+		}
+	}
+	return action.NewSettings(o.namespaces, o.match, bundle, o.keySecret)
+}
+
+func (a *app) init(ctx context.Context, o *initOptions) error {
 	name, known := a.currentContext()
 	if !known {
 		name = ""
 	}
-	done, err := action.Init{Env: env, Cluster: name}.Run(a.machine)
+	settings, err := o.settings(*a.connect.Namespace)
 	if err != nil {
 		return err
 	}
-	did := "completed"
-	if done.Created {
-		did = "created"
+	verb := action.Init{Env: o.env, Cluster: name, Settings: settings}
+	done, err := verb.Run(a.machine)
+	if err != nil {
+		return err
 	}
-	a.narrowed(env, done.Opened)
-	a.gitWarning(ctx, env)
-	_, err = fmt.Fprintf(a.Out, "%s %s with key %s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", redact.Visible(env), did, done.Key, hint.Word(env))
+	a.narrowed(o.env, done.Opened)
+	a.gitWarning(ctx, o.env)
+	return a.reportInit(o.env, done, verb.Writes())
+}
+
+// reportInit prints what was written; settings says whether there were some to write.
+func (a *app) reportInit(env string, done action.Initialised, settings bool) error {
+	text := redact.Visible(env) + " completed"
+	if done.Created {
+		text = redact.Visible(env) + " created"
+	}
+	if done.Key != "" {
+		text += " with key " + done.Key
+	}
+	if settings && len(done.Wrote) > 0 {
+		text += "\nwrote " + strings.Join(done.Wrote, ", ")
+	} else if settings {
+		text = redact.Visible(env) + " has all of this already"
+	}
+	_, err := fmt.Fprintf(a.Out, "%s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", text, hint.Word(env))
 	return err
 }
 

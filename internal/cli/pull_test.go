@@ -106,11 +106,11 @@ func TestPullKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		file, environment, before, want string
 	}{
-		"of the environment": {"", testKey, "X=1\n", "X=1\nKEY=" + testKey + "\nCLUSTER_NAME=c\n" + b},
+		"of the environment": {"", testKey, "X=1\n", "X=1\nKEY=" + testKey + "\nCLUSTER_NAME=c\nFERNET_NAMESPACE=ns\n" + b},
 		"of a key file":      {"KEY=" + testKey + "\nKEY_PREVIOUS=" + strangeKey + "\n", "", "X=1\n", "X=1\nCLUSTER_NAME=c\n" + b},
 		"both":               {"KEY=" + testKey + "\n", testKey, "X=1\n", "X=1\nCLUSTER_NAME=c\n" + b},
 		"one is there":       {"", "", "KEY=" + testKey + "\n", "KEY=" + testKey + "\nCLUSTER_NAME=c\n" + b},
-		"empty":              {"KEY=" + testKey + "\nKEY_PREVIOUS=" + strangeKey + "\n", "", "", "KEY=" + testKey + "\nKEY_PREVIOUS=" + strangeKey + "\nCLUSTER_NAME=c\n" + b},
+		"empty":              {"KEY=" + testKey + "\nKEY_PREVIOUS=" + strangeKey + "\n", "", "", "KEY=" + testKey + "\nKEY_PREVIOUS=" + strangeKey + "\nCLUSTER_NAME=c\nFERNET_NAMESPACE=ns\n" + b},
 	} {
 		placeOf(t, pushed...)
 		put(t, "out.env", c.before)
@@ -131,7 +131,7 @@ func TestPullKeys(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s\n%q, want\n%q", name, code, stderr, get(t, "out.env"), c.want)
 		}
 		added := strings.Contains(c.want, "KEY=") && !strings.Contains(c.before, "KEY=") && c.before != ""
-		if added != strings.Contains(stderr.String(), "note: out.env had no KEY, CLUSTER_NAME: added\n") {
+		if added != strings.Contains(stderr.String(), "note: out.env had no KEY, CLUSTER_NAME, FERNET_NAMESPACE: added\n") {
 			t.Errorf("%s: %s", name, stderr)
 		}
 	}

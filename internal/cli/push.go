@@ -83,6 +83,8 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 	f.BoolVar(&o.rollout, "rollout", false, "with --update: then point the workloads to the current generations, and wait")
 	f.Lookup("dry-run").Usage = "none, client (no cluster is needed) or server"
 	f.BoolVar(&o.update, "update", false, "write the next generation of what differs")
+	o.bundleFlag(f)
+	o.keySecretFlag(f, "keep the keyring too, as an immutable Secret of this name and its generations")
 	f.StringSliceVar(&o.revert, "revert", nil, "publish the value of these entries although it was replaced once; names, comma-separated")
 	f.BoolVar(&o.drop, "drop-entries", false, "with --update: the next generation of a bundle may lack entries that the .env has not any more")
 	f.BoolVar(&o.record, "record", false, "with --dry-run=client: write the planned rows, so that the printed tokens are the ones a push sends")
@@ -131,7 +133,7 @@ func (a *app) push(ctx context.Context, o *pushOptions) error {
 		return err
 	}
 	// What was created has to be told, also if it could not be recorded.
-	if err := cmp.Or(err, a.reportPush(ctx, o, s, p.Decisions)); err != nil || !o.rollout {
+	if err := cmp.Or(err, a.reportPush(ctx, o, s, p)); err != nil || !o.rollout {
 		return err
 	}
 	o.values = true

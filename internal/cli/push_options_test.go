@@ -37,7 +37,7 @@ func TestPushOptions(t *testing.T) {
 	} {
 		want := pushOptions{print: newPrintOptions()}
 		want.parallel, want.maxProgressing = defaultParallel, action.DefaultMaxProgressing
-		want.env, want.ledger, want.match = action.DefaultEnv, action.DefaultLedger, []string{defaultMatch}
+		want.env, want.ledger = action.DefaultEnv, action.DefaultLedger
 		change(&want)
 		var got *pushOptions
 		a, _, errOut := newApp()

@@ -42,13 +42,15 @@ var summaryWords = []struct {
 
 // reportPush prints the products and the summary, and gives the error that makes
 // the exit code.
-func (a *app) reportPush(ctx context.Context, o *pushOptions, s *action.Session, results []plan.Decision) error {
+func (a *app) reportPush(ctx context.Context, o *pushOptions, s *action.Session, p *action.PushPlan) error {
+	results := p.Decisions
 	printErr := a.products(o, s, results)
+	keyringErr := a.keepKeyrings(ctx, o, p)
 	a.explain(s, results)
 	count := a.summary(results)
 	switch {
-	case printErr != nil:
-		return printErr
+	case printErr != nil || keyringErr != nil:
+		return cmp.Or(printErr, keyringErr)
 	case ctx.Err() != nil:
 		return errInterrupted
 	case count[plan.Failed] > 0:
@@ -88,6 +90,26 @@ func (a *app) products(o *pushOptions, s *action.Session, results []plan.Decisio
 		return o.print.objects(a.product, objects)
 	}
 	return a.lines(s, o.dryRun, results)
+}
+
+// keepKeyrings makes or follows the keyrings and prints them. They hold keys, so of the forms
+// of -o, which are made for committing, only the names have them.
+func (a *app) keepKeyrings(ctx context.Context, o *pushOptions, p *action.PushPlan) error {
+	before := len(a.items)
+	err := p.KeepKeyrings(ctx)
+	var kept []string
+	for _, item := range a.items[before:] {
+		kept = append(kept, item.Object)
+	}
+	a.items = a.items[:before]
+	switch {
+	case o.output == "" || len(kept) == 0:
+	case o.output == "name":
+		fmt.Fprintln(a.product, strings.Join(kept, "\n"))
+	default:
+		a.console.note("left out of -o, because it holds the key: %s", strings.Join(kept, ", "))
+	}
+	return err
 }
 
 // results reports what became of Secrets: lines on stdout, or with -o items of the report.
@@ -138,13 +160,17 @@ func entriesIn(d plan.Decision) int {
 }
 
 // changes says which entries of a bundle are not as in the generation before.
-func (a *app) changes(d plan.Decision) {
+func (a *app) changes(d plan.Decision, several bool) {
 	texts := make([]string, len(d.Changes))
 	for i, c := range d.Changes {
 		texts[i] = c.String()
 	}
 	if len(texts) > 0 {
-		a.console.say(fmt.Sprintf("secret/%s: %s", d.Row.Secret, strings.Join(texts, " ")))
+		in := ""
+		if several {
+			in = " in " + d.Row.Namespace
+		}
+		a.console.say(fmt.Sprintf("secret/%s%s: %s", d.Row.Secret, in, strings.Join(texts, " ")))
 	}
 }
 
@@ -157,7 +183,7 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 	}
 	names, order, first := map[cause][]string{}, []cause{}, map[cause]plan.Decision{}
 	for _, d := range results {
-		a.changes(d)
+		a.changes(d, len(s.Target.Namespaces) > 1)
 		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.NotSent {
 			continue
 		}
@@ -166,7 +192,9 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 			order = append(order, c)
 			first[c] = d
 		}
-		names[c] = append(names[c], d.Row.Secret)
+		if !slices.Contains(names[c], d.Row.Secret) { // in another namespace
+			names[c] = append(names[c], d.Row.Secret)
+		}
 	}
 	for _, c := range order {
 		line := fmt.Sprintf("%s: %s: %s", c.outcome.Words(), hint.Few(names[c]), hint.OneLine(c.reason))

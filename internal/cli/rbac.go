@@ -4,6 +4,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,56 +17,87 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
+// rbacOptions say which Role is printed.
+type rbacOptions struct {
+	verb, env   string
+	clusterRole bool
+}
+
 func newRBAC(a *app) *cobra.Command {
-	var verb string
-	var clusterRole bool
+	o := &rbacOptions{}
 	cmd := &cobra.Command{
 		Use:   "rbac --for VERB",
 		Short: "Print the Role that a verb needs",
 		Long: `Print the Role that a verb needs, as YAML for kubectl apply. It is about one
-namespace: bind it in each one that the verb works in.
+namespace: bind it in each one that the verb works in. Without -n there is a Role
+for each namespace of FERNET_NAMESPACE in the .env, where that stands.
 
 --cluster-role prints a ClusterRole: a RoleBinding gives it in one namespace, a
 ClusterRoleBinding in all of them, which status -A needs.
 
+Where FERNET_KEY_SECRET stands in the .env, push and rotate list the workloads too.
 Before retire drops a key it lists the Secrets of all namespaces, which needs a
-ClusterRoleBinding, or --skip-cluster-check. With --key-secret, rotate needs nothing more; with --rollout, push and rotate need
+ClusterRoleBinding, or --skip-cluster-check. With --rollout, push and rotate need
 the Role of rollout too.`,
 		Example: `  # what a CI job needs that pushes
   kubectl fernet rbac --for push -n production | kubectl apply -f -`,
 		Args: noArguments,
-		RunE: func(*cobra.Command, []string) error {
-			rules, known := action.Rights[verb]
-			if verb == "" {
-				return withHint(errors.New("--for VERB is missing"), "one of: %s", hint.List(action.SortedKeys(action.Rights)))
-			}
-			if !known {
-				return withHint(errors.New("--for: no verb that needs rights"), "one of: %s", hint.List(action.SortedKeys(action.Rights)))
-			}
-			role := rbacv1.Role{
-				TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
-				ObjectMeta: metav1.ObjectMeta{Name: "kubectl-fernet-" + verb, Namespace: *a.connect.Namespace},
-				Rules:      rules,
-			}
-			switch {
-			case clusterRole && role.Namespace != "":
-				return errors.New("a ClusterRole has no namespace: leave out -n or --cluster-role")
-			case clusterRole:
-				role.Kind = "ClusterRole"
-			case role.Namespace != "":
-				if err := names.CheckNamespace(role.Namespace); err != nil {
-					return err
-				}
-			}
-			text, err := yaml.Marshal(role)
-			if err == nil {
-				_, err = a.Out.Write(text)
-			}
-			return err
-		},
+		RunE: func(*cobra.Command, []string) error { return a.rbac(o) },
 	}
-	cmd.Flags().StringVar(&verb, "for", "", "the verb: "+strings.Join(action.SortedKeys(action.Rights), ", "))
-	cmd.Flags().BoolVar(&clusterRole, "cluster-role", false, "a ClusterRole instead of a Role")
+	cmd.Flags().StringVar(&o.verb, "for", "", "the verb: "+strings.Join(action.SortedKeys(action.Rights), ", "))
+	cmd.Flags().StringVar(&o.env, "env", action.DefaultEnv, "the .env file, for its settings; it may be missing")
+	cmd.Flags().BoolVar(&o.clusterRole, "cluster-role", false, "a ClusterRole instead of a Role")
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(action.SortedKeys(action.Rights), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+func (a *app) rbac(o *rbacOptions) error {
+	namespace := *a.connect.Namespace
+	if o.verb == "" {
+		return withHint(errors.New("--for VERB is missing"), "one of: %s", hint.List(action.SortedKeys(action.Rights)))
+	}
+	settings, err := action.SettingsIn(o.env)
+	if err != nil {
+		return err
+	}
+	rules, known := action.RightsFor(o.verb, settings)
+	namespaces := settings.Namespaces
+	switch {
+	case !known:
+		return withHint(errors.New("--for: no verb that needs rights"), "one of: %s", hint.List(action.SortedKeys(action.Rights)))
+	case o.clusterRole && namespace != "":
+		return errors.New("a ClusterRole has no namespace: leave out -n or --cluster-role")
+	case namespace != "":
+		if err := names.CheckNamespace(namespace); err != nil {
+			return err
+		}
+		namespaces = []string{namespace}
+	case o.clusterRole || len(namespaces) == 0:
+		namespaces = []string{""}
+	}
+	for i, namespace := range namespaces {
+		if i > 0 {
+			fmt.Fprintln(a.Out, "---")
+		}
+		if err := a.printRole(o, namespace, rules); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) printRole(o *rbacOptions, namespace string, rules []rbacv1.PolicyRule) error {
+	role := rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
+		ObjectMeta: metav1.ObjectMeta{Name: "kubectl-fernet-" + o.verb, Namespace: namespace},
+		Rules:      rules,
+	}
+	if o.clusterRole {
+		role.Kind = "ClusterRole"
+	}
+	text, err := yaml.Marshal(role)
+	if err == nil {
+		_, err = a.Out.Write(text)
+	}
+	return err
 }

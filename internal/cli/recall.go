@@ -39,7 +39,7 @@ func (o *recallOptions) addFlags(f *pflag.FlagSet) {
 
 func (o *recallOptions) complete() {
 	o.workOptions.complete()
-	o.parallel, o.match = defaultParallel, []string{defaultMatch}
+	o.parallel = defaultParallel
 }
 
 func (o *recallOptions) validate(namespace string) error {

@@ -46,8 +46,8 @@ const restoreExample = `  # all namespaces that the ledger knows
 
 type restoreOptions struct {
 	workOptions
-	fromCluster, toNamespace, keySecret string
-	yes                                 bool
+	fromCluster, toNamespace string
+	yes                      bool
 }
 
 // newRestore makes the verb; run is a.restore, or what a test puts in its place.
@@ -68,7 +68,7 @@ func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra
 	}
 	f.StringVar(&o.fromCluster, "from-cluster", "", "the cluster, as the ledger names it, that is restored")
 	f.StringVar(&o.toNamespace, "to-namespace", "", "another namespace to restore to; needs the key")
-	f.StringVar(&o.keySecret, "key-secret", "", "the name, without its generation, of keyring Secrets that come back where workloads name them")
+	o.keySecretFlag(f, "the name, without its generation, of keyring Secrets that come back where workloads name them")
 	o.outputFlag(cmd, resultFormats...)
 	f.BoolVar(&o.yes, "yes", false, "bring back every keyring that workloads name; without a key: do not ask, goes with -n or --namespaces")
 	return cmd
@@ -86,9 +86,6 @@ func (o *restoreOptions) validate(namespace string) error {
 	if err := checkFormat(o.output, resultFormats...); err != nil {
 		return err
 	}
-	if err := checkKeySecret(o.keySecret); err != nil {
-		return err
-	}
 	return o.workOptions.validate(namespace)
 }
 
@@ -102,7 +99,7 @@ func (a *app) restore(ctx context.Context, o *restoreOptions) error {
 }
 
 func (a *app) restoreIn(ctx context.Context, o *restoreOptions, s *action.Session) error {
-	p, err := action.Restore{FromCluster: o.fromCluster, ToNamespace: o.toNamespace, KeySecret: o.keySecret}.Plan(ctx, s)
+	p, err := action.Restore{FromCluster: o.fromCluster, ToNamespace: o.toNamespace}.Plan(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -89,8 +89,9 @@ func (o *revealOptions) checkGeneration(flag bool) error {
 
 func (o *revealOptions) names(t token.Token) bool {
 	base, _ := names.Split(t.Secret)
-	asked, _ := names.Split(o.name)
-	return o.name == t.EnvKey || asked == base
+	asked, generation := names.Split(o.name)
+	first := generation == 1 && o.name != asked // BASE-g1 is a bundle's
+	return o.name == t.EnvKey || asked == base && (!first || token.Joined(t.Token))
 }
 
 func (a *app) reveal(ctx context.Context, o *revealOptions) error {

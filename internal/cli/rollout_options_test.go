@@ -60,7 +60,7 @@ func wantRefused[T any](t *testing.T, verb func(*app, func(context.Context, *T) 
 }
 
 func noWorkOptions() (o workOptions) {
-	o.env, o.ledger, o.match = action.DefaultEnv, action.DefaultLedger, []string{defaultMatch}
+	o.env, o.ledger = action.DefaultEnv, action.DefaultLedger
 	o.parallel = defaultParallel
 	return o
 }
@@ -119,7 +119,7 @@ func TestRotateOptions(t *testing.T) {
 	const (
 		onlyStages = "--prepare only stages a key: leave out --abort, --new-key and --rollout"
 		noOther    = "--abort goes with no other step of a rotation"
-		noName     = `--key-secret: not the name of a Secret: lower-case letters, digits, "-" and ".", and no ending like -g2`
+		noName     = `--key-secret: not the name of a Secret: up to 241 lower-case letters, digits, "-" and ".", and no ending like -g2`
 	)
 	wantRefused(t, newRotate, map[string]string{
 		"--prepare --abort":            onlyStages,

@@ -14,7 +14,6 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -54,7 +53,6 @@ type rotateOptions struct {
 	workOptions
 	rolloutOptions
 	prepare, abort, newKey, rollout, yes bool
-	keySecret                            string
 }
 
 // newRotate makes the verb; run is a.rotate, or what a test puts in its place.
@@ -76,7 +74,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 	f.BoolVar(&o.abort, "abort", false, "return to the key before, as long as nothing was sent under the new one")
 	f.BoolVar(&o.newKey, "new-key", false, "make a fresh key whatever is staged or not finished yet, and rotate to it")
 	f.BoolVar(&o.rollout, "rollout", false, "then point the workloads to the new generations, and wait")
-	f.StringVar(&o.keySecret, "key-secret", "", "keep the keyring too, as an immutable Secret of this name and its generations")
+	o.keySecretFlag(f, "keep the keyring too, as an immutable Secret of this name and its generations")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	o.outputFlag(cmd, resultFormats...)
 	return cmd
@@ -92,21 +90,10 @@ func (o *rotateOptions) validate(namespace string) error {
 	if err := checkFormat(o.output, resultFormats...); err != nil {
 		return err
 	}
-	if err := checkKeySecret(o.keySecret); err != nil {
-		return err
-	}
 	if err := o.rolloutOptions.validate(); err != nil {
 		return err
 	}
 	return o.workOptions.validate(namespace)
-}
-
-// checkKeySecret refuses what is no base name of keyring Secrets; none is well.
-func checkKeySecret(name string) error {
-	if base, err := names.Base(name); name != "" && (err != nil || base != name) {
-		return errors.New("--key-secret: not the name of a Secret: lower-case letters, digits, \"-\" and \".\", and no ending like -g2")
-	}
-	return nil
 }
 
 func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
@@ -127,7 +114,7 @@ func (a *app) rotate(ctx context.Context, o *rotateOptions) error {
 
 // rotateIn looks at the state and does what follows from it.
 func (a *app) rotateIn(ctx context.Context, o *rotateOptions, s *action.Session) error {
-	p, err := action.Rotate{NewKey: o.newKey, KeySecret: o.keySecret}.Plan(ctx, s)
+	p, err := action.Rotate{NewKey: o.newKey}.Plan(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -170,6 +157,9 @@ func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.
 	a.report(secretItems(s, p.Decisions())...)
 	if o.rollout || o.keySecret != "" {
 		return a.finishRotation(ctx, o, s)
+	}
+	if err := s.KeepKeyrings(ctx); err != nil {
+		return err
 	}
 	for _, id := range s.Project.Keys.Previous() {
 		a.report(action.KeyItem(id, plan.Kept, false))
@@ -216,10 +206,8 @@ func (a *app) reportRotation(ctx context.Context, o *rotateOptions, s *action.Se
 
 // finishRotation does what the flags ask for beyond the tokens, and says what is next.
 func (a *app) finishRotation(ctx context.Context, o *rotateOptions, s *action.Session) error {
-	if o.keySecret != "" {
-		if err := s.KeepKeyrings(ctx, o.keySecret); err != nil {
-			return err
-		}
+	if err := s.KeepKeyrings(ctx); err != nil {
+		return err
 	}
 	flags := action.EnvFlag(o.env)
 	switch {
@@ -228,7 +216,7 @@ func (a *app) finishRotation(ctx context.Context, o *rotateOptions, s *action.Se
 			return err
 		}
 		a.console.next("kubectl fernet retire" + flags)
-	case o.keySecret != "":
+	case s.Settings.KeySecret != "":
 		a.console.next("kubectl fernet rollout" + flags + ", then kubectl fernet retire" + flags)
 	default:
 		a.console.next(nextSteps(o.sourceOptions, s.Project.Keys.IDs()[0]))
@@ -238,7 +226,7 @@ func (a *app) finishRotation(ctx context.Context, o *rotateOptions, s *action.Se
 
 // stageKey stages the next key, so that applications can be given it.
 func (a *app) stageKey(ctx context.Context, o *rotateOptions, s *action.Session) error {
-	p, err := action.StageKey{KeySecret: o.keySecret}.Plan(ctx, s)
+	p, err := action.StageKey{}.Plan(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -257,15 +245,13 @@ func (a *app) stageKey(ctx context.Context, o *rotateOptions, s *action.Session)
 	default:
 		a.did(&o.workOptions, action.KeyItem(p.Now, plan.Staged, false), "key/"+p.Now+" staged already")
 	}
-	if o.keySecret != "" {
-		if err := s.KeepKeyrings(ctx, o.keySecret); err != nil {
-			return err
-		}
+	if err := s.KeepKeyrings(ctx); err != nil {
+		return err
 	}
 	flags := action.EnvFlag(o.env)
 	switch {
 	case thrownAway:
-	case o.keySecret != "":
+	case s.Settings.KeySecret != "":
 		a.console.next("kubectl fernet rollout" + flags + " gives workloads this keyring; then kubectl fernet rotate" + flags)
 	default:
 		a.console.next(hint.Format("give applications the value of KEY_NEXT in %s as one more key in FERNET_KEY_PREVIOUS and restart them; then kubectl fernet rotate%s, and kubectl fernet rollout%s --apps-have-key %s",

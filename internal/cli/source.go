@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
-const defaultMatch = "SECRET*"
+const matchUsage = "which entries are secrets: a glob over their names, repeatable (default FERNET_MATCH, else " + action.DefaultMatch + ")"
 
 // sourceOptions are the flags of every verb that reads an .env.
 type sourceOptions struct {
@@ -25,7 +25,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.env, "env", action.DefaultEnv, "the .env file")
 	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+action.DefaultLedger+" beside the .env)")
 	f.StringVar(&o.keyFile, "key-file", "", "a file with KEY and KEY_PREVIOUS, instead of those in the .env")
-	f.StringArrayVar(&o.match, "match", []string{defaultMatch}, "which entries are secrets: a glob over their names, repeatable")
+	f.StringArrayVar(&o.match, "match", nil, matchUsage)
 	f.BoolVar(&o.allowEmpty, "allow-empty", false, "accept secrets with an empty value")
 }
 

@@ -104,7 +104,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 	f := cmd.Flags()
 	f.StringVar(&o.env, "env", action.DefaultEnv, "the .env file; it may be missing")
 	f.StringVar(&o.ledger, "ledger", "", "the ledger (default "+action.DefaultLedger+" beside the .env)")
-	f.StringArrayVar(&o.match, "match", []string{defaultMatch}, "which entries are secrets: a glob over their names, repeatable")
+	f.StringArrayVar(&o.match, "match", nil, matchUsage)
 	f.StringSliceVar(&o.namespaces, "namespaces", nil, "several namespaces, comma-separated, instead of -n")
 	o.contextsFlag(f)
 	f.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "every namespace of the cluster")
@@ -181,6 +181,13 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 			cells = append(cells, ageOf(s.ValueSince, now), list(s.UsedBy), older(s))
 		}
 		row(s.Namespace, cells...)
+		for _, entry := range s.Entries {
+			cells := []string{"  " + entry.EnvKey, "", "", "", ""}
+			if wide {
+				cells = append(cells, ageOf(entry.ValueSince, now), "", "")
+			}
+			row(s.Namespace, cells...)
+		}
 	}
 	return w.Flush()
 }
@@ -292,7 +299,7 @@ func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.
 		return "kubectl fernet rollout" + flags + " points the workloads to the current generations"
 	case over > 0:
 		return "kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags
-	case count[plan.ToRetire] > 0 || r.Previous:
+	case count[plan.ToRetire]+count[plan.Replaced] > 0 || r.Previous:
 		return "kubectl fernet retire" + flags + " deletes what nothing uses any more"
 	default:
 		return ""

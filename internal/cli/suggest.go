@@ -80,6 +80,16 @@ func recorded(a *app, cmd *cobra.Command, of func(action.RecordedNames) []string
 	return of(action.NamesIn(a.machine.Files, path))
 }
 
+// settings gives the settings of the .env, as far as they can be read.
+func settings(cmd *cobra.Command) action.Settings {
+	env, err := cmd.Flags().GetString("env")
+	if err != nil {
+		return action.Settings{}
+	}
+	s, _ := action.SettingsIn(env)
+	return s
+}
+
 func recordedClusters(a *app, cmd *cobra.Command) []string {
 	return recorded(a, cmd, func(r action.RecordedNames) []string { return r.Clusters })
 }
@@ -111,6 +121,7 @@ func (a *app) ask(ctx context.Context, question func(context.Context, *rest.Conf
 // soon and tells.
 func namespaceNames(a *app, cmd *cobra.Command) []string {
 	names := recorded(a, cmd, func(r action.RecordedNames) []string { return r.Namespaces })
+	names = append(names, settings(cmd).Namespaces...)
 	names = append(names, a.ask(cmd.Context(), action.NamespacesOf)...)
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -121,6 +132,9 @@ func unmanagedNames(a *app, cmd *cobra.Command) []string {
 	namespace, _, err := a.connect.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return nil
+	}
+	if set := settings(cmd).Namespaces; *a.connect.Namespace == "" && len(set) == 1 {
+		namespace = set[0]
 	}
 	return a.ask(cmd.Context(), func(ctx context.Context, config *rest.Config) []string {
 		return action.UnmanagedIn(ctx, config, namespace)

@@ -30,6 +30,8 @@ type workOptions struct {
 	parallel    int
 	dryRun      dryRun
 	output      string // -o
+	bundle      string // push and diff: overrides the setting
+	keySecret   string // push, rotate and restore
 }
 
 func (o *workOptions) addFlags(f *pflag.FlagSet) {
@@ -40,6 +42,15 @@ func (o *workOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
 	f.Var(&o.dryRun, "dry-run", "none, client (nothing is sent) or server")
 	f.Lookup("dry-run").NoOptDefVal = string(dryRunClient)
+}
+
+// bundleFlag and keySecretFlag are for the verbs that write or compare these Secrets.
+func (o *workOptions) bundleFlag(f *pflag.FlagSet) {
+	f.StringVar(&o.bundle, "bundle", "", "the name, without its generation, of the Secret of all entries (default FERNET_BUNDLE)")
+}
+
+func (o *workOptions) keySecretFlag(f *pflag.FlagSet, usage string) {
+	f.StringVar(&o.keySecret, "key-secret", "", usage+" (default FERNET_KEY_SECRET)")
 }
 
 func (o *workOptions) validate(namespace string) error {
@@ -54,10 +65,27 @@ func (o *workOptions) validate(namespace string) error {
 	if slices.ContainsFunc(o.ignoreKeys, func(id string) bool { return !keyID.MatchString(id) }) {
 		return errors.New("--ignore-key takes the id of a key, such as kab12cd34, never a key")
 	}
+	if err := checkBase("--bundle", o.bundle); err != nil {
+		return err
+	}
+	if err := checkBase("--key-secret", o.keySecret); err != nil {
+		return err
+	}
 	if name := duplicate(o.namespaces); name != "" {
 		return fmt.Errorf("--namespaces names %q twice", name)
 	}
 	return o.sourceOptions.validate()
+}
+
+// checkBase refuses what is no base name of Secrets; none is well.
+func checkBase(flag, name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := action.CheckBaseName(name); err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return nil
 }
 
 func duplicate(names []string) string {
@@ -74,7 +102,7 @@ func duplicate(names []string) string {
 func (a *app) request(o workOptions) action.Request {
 	mode := map[dryRun]action.Mode{dryRunClient: action.Client, dryRunServer: action.Server}[o.dryRun]
 	return action.Request{
-		Machine: a.machine, Env: o.env, Ledger: o.ledger, KeyFile: o.keyFile, Match: o.match, AllowEmpty: o.allowEmpty,
+		Machine: a.machine, Env: o.env, Ledger: o.ledger, KeyFile: o.keyFile, Match: o.match, Bundle: o.bundle, KeySecret: o.keySecret, AllowEmpty: o.allowEmpty,
 		Target: a.where(o), SeveralClusters: len(o.contexts) > 0, SameCluster: o.sameCluster, IgnoreKeys: o.ignoreKeys,
 		Parallel: o.parallel, Mode: mode, Command: a.typed, Tell: func(e action.Event) { a.tell(e, &o) },
 	}

@@ -4,6 +4,7 @@ package keyring
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,7 +13,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
-// The variables that hold keys in an .env or a key file, and in the environment.
+// The variables that hold keys in an .env or a key file. In the environment they are
+// FERNET_KEY and FERNET_KEY_PREVIOUS, which a file may have instead of the first two.
 const (
 	VarKey         = "KEY"
 	VarPrevious    = "KEY_PREVIOUS"
@@ -21,12 +23,16 @@ const (
 	EnvVarPrevious = "FERNET_KEY_PREVIOUS"
 )
 
+// Variables are all of these names.
+var Variables = []string{VarKey, VarPrevious, VarNext, EnvVarKey, EnvVarPrevious}
+
 // ErrNoKey says that no source holds a key.
 var ErrNoKey = errors.New("no key")
 
 // Source is one place where keys may stand.
 type Source struct {
 	key, previous, next place
+	err                 error // what keeps it from being read
 }
 
 // place is one variable of a source; a variable that is not there has no name.
@@ -42,17 +48,34 @@ func (p place) errorf(message string, hint hint.Text) error {
 	return &envfile.Error{Path: p.path, Line: p.line, Message: p.name + ": " + message, Way: hint}
 }
 
-// FromFile reads KEY, KEY_PREVIOUS and KEY_NEXT of a parsed .env or key file.
-func FromFile(f *envfile.File) Source {
-	at := func(name string) place {
-		entry, ok := f.Lookup(name)
-		if !ok {
-			return place{}
+// FromFile reads the keys of a parsed .env or key file. Both spellings of one variable in a
+// file are an error of Find.
+func FromFile(f *envfile.File) (s Source) {
+	at := func(spellings ...string) (found place) {
+		for _, name := range spellings {
+			entry, ok := f.Lookup(name)
+			if !ok {
+				continue
+			}
+			here := place{path: f.Path, name: name, line: entry.Line, value: entry.Value}
+			if found.there() {
+				s.err = here.errorf(fmt.Sprintf("means the same as %s in line %d", found.name, found.line), "leave one of the two lines")
+			}
+			found = here
 		}
-		return place{path: f.Path, name: name, line: entry.Line, value: entry.Value}
+		return found
 	}
-	return Source{key: at(VarKey), previous: at(VarPrevious), next: at(VarNext)}
+	s.next, s.previous, s.key = at(VarNext), at(VarPrevious, EnvVarPrevious), at(VarKey, EnvVarKey)
+	return s
 }
+
+// Holds says whether a file has any variable that holds keys.
+func Holds(f *envfile.File) bool {
+	return slices.ContainsFunc(f.Entries, func(e envfile.Entry) bool { return slices.Contains(Variables, e.Name) })
+}
+
+// HasPrevious says whether a file has previous keys.
+func HasPrevious(f *envfile.File) bool { return len(FromFile(f).previous.split()) > 0 }
 
 // FromEnvironment takes the values of FERNET_KEY and FERNET_KEY_PREVIOUS; an
 // empty one counts as not set.
@@ -72,6 +95,9 @@ func FromEnvironment(key, previous string) Source {
 func Find(sources ...Source) (*Keyring, error) {
 	var whole Source
 	for _, s := range sources {
+		if s.err != nil {
+			return nil, s.err
+		}
 		if err := whole.merge(s); err != nil {
 			return nil, err
 		}

@@ -47,6 +47,16 @@ func TestFind(t *testing.T) {
 		{name: "the same in two places", env: "KEY=" + keyA, vars: [2]string{keyA, ""}, want: []string{keyA}},
 		{name: "key here, previous there", env: "KEY=" + keyA, keyFile: "KEY_PREVIOUS=" + keyB, want: []string{keyA, keyB}},
 
+		{name: "the other spelling", env: "FERNET_KEY=" + keyA + "\r\nFERNET_KEY_PREVIOUS='" + keyB + "'", want: []string{keyA, keyB}},
+		{name: "one of each spelling", env: "KEY=" + keyA + "\nFERNET_KEY_PREVIOUS=" + keyB, want: []string{keyA, keyB}},
+		{name: "spelled otherwise in two places", env: "FERNET_KEY=" + keyA, keyFile: "KEY=" + keyA, want: []string{keyA}},
+		{name: "the staged key has one spelling", env: "FERNET_KEY=" + keyA + "\nFERNET_KEY_NEXT=" + keyB, want: []string{keyA}},
+
+		{name: "two spellings", env: "KEY=" + keyA + "\n\nFERNET_KEY=" + keyA, problem: ".env:3: FERNET_KEY: means the same as KEY in line 1"},
+		{name: "two spellings, the other way", env: "FERNET_KEY=" + keyB + "\nKEY=" + keyA, problem: ".env:1: FERNET_KEY: means the same as KEY in line 2"},
+		{name: "two spellings of the previous", env: "KEY=" + keyA + "\nKEY_PREVIOUS=" + keyB + "\nFERNET_KEY_PREVIOUS=" + keyC, problem: ".env:3: FERNET_KEY_PREVIOUS: means the same as KEY_PREVIOUS in line 2"},
+		{name: "two spellings in a key file", env: "A=1", keyFile: "KEY=" + keyA + "\nFERNET_KEY=", problem: "keys:2: FERNET_KEY: means the same as KEY in line 1"},
+		{name: "empty key, the other spelling", env: "A=1\nFERNET_KEY=", problem: ".env:2: FERNET_KEY: it is empty"},
 		{name: "two places differ", env: "KEY=" + keyA, vars: [2]string{keyB, ""}, problem: "environment: FERNET_KEY: differs from KEY in .env"},
 		{name: "key file differs", env: "A=1\nKEY=" + keyA, keyFile: "\n\nKEY=" + keyB, problem: "keys:3: KEY: differs from KEY in .env"},
 		{name: "previous is the primary", env: "KEY=" + keyA + "\nKEY_PREVIOUS=" + keyA, problem: ".env:2: KEY_PREVIOUS: key k"},

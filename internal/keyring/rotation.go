@@ -10,12 +10,13 @@ import (
 )
 
 // The changes below are to the file that holds the keys, an .env or a key file;
-// envfile.Edit carries them out. No key is ever thrown away but by Drop, and by Renew one
+// envfile.Edit carries them out. A variable keeps the name under which it stands there. No key is ever thrown away but by Drop, and by Renew one
 // that nothing was sealed with.
 
 // Stage gives the change that puts a fresh key into KEY_NEXT.
-func Stage(fresh string) []envfile.Change {
-	return []envfile.Change{envfile.SetAfter(VarKey, VarNext, fresh)}
+func Stage(f *envfile.File, fresh string) []envfile.Change {
+	s := FromFile(f)
+	return []envfile.Change{envfile.SetAfter(s.key.name, VarNext, fresh)}
 }
 
 // Advance gives the changes that make KEY_NEXT, or a fresh key where none is
@@ -43,8 +44,8 @@ func Renew(f *envfile.File, fresh string, keepStaged bool) []envfile.Change {
 // seals gives the changes that make a key KEY, and KEY the head of these previous keys.
 func (s *Source) seals(key string, previous []string) []envfile.Change {
 	return []envfile.Change{
-		envfile.Set(VarKey, key),
-		envfile.SetAfter(VarKey, VarPrevious, strings.Join(append([]string{s.key.value.Reveal()}, previous...), ",")),
+		envfile.Set(s.key.name, key),
+		envfile.SetAfter(s.key.name, s.previousName(), strings.Join(append([]string{s.key.value.Reveal()}, previous...), ",")),
 		envfile.Remove(VarNext),
 	}
 }
@@ -62,18 +63,34 @@ func Retreat(f *envfile.File) ([]envfile.Change, error) {
 		return nil, ErrNoWayBack
 	}
 	return append([]envfile.Change{
-		envfile.Set(VarKey, previous[0]),
-		envfile.SetAfter(VarKey, VarNext, s.key.value.Reveal()),
-	}, setPrevious(previous[1:])), nil
+		envfile.Set(s.key.name, previous[0]),
+		envfile.SetAfter(s.key.name, VarNext, s.key.value.Reveal()),
+	}, s.setPrevious(previous[1:])), nil
 }
 
 // Drop gives the change that throws the previous keys away: what only they open
 // is lost from then on to whoever has no other copy.
-func Drop() envfile.Change { return envfile.Remove(VarPrevious) }
+func Drop(f *envfile.File) envfile.Change {
+	s := FromFile(f)
+	return envfile.Remove(s.previousName())
+}
 
-func setPrevious(keys []string) envfile.Change {
+func (s *Source) setPrevious(keys []string) envfile.Change {
 	if len(keys) == 0 {
-		return envfile.Remove(VarPrevious)
+		return envfile.Remove(s.previousName())
 	}
-	return envfile.SetAfter(VarKey, VarPrevious, strings.Join(keys, ","))
+	return envfile.SetAfter(s.key.name, s.previousName(), strings.Join(keys, ","))
+}
+
+// previousName gives the name under which the previous keys stand, or are to stand beside
+// the key.
+func (s *Source) previousName() string {
+	switch {
+	case s.previous.there():
+		return s.previous.name
+	case s.key.name == EnvVarKey:
+		return EnvVarPrevious
+	default:
+		return VarPrevious
+	}
 }

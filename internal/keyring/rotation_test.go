@@ -32,6 +32,15 @@ func TestRotationOfAFile(t *testing.T) {
 		{"back to one", "KEY=A\nKEY_PREVIOUS=B\nSECRET=1\n", keyring.Retreat, "KEY=B\nKEY_NEXT=A\nSECRET=1\n"},
 		{"back to none", "KEY=A\nKEY_PREVIOUS=\n", keyring.Retreat, ""},
 		{"back, no room", "KEY=A\nKEY_PREVIOUS=B\nKEY_NEXT=C\n", keyring.Retreat, ""},
+		{"stage, the other spelling", "FERNET_KEY=A\r\nSECRET=1", stage, "FERNET_KEY=A\r\nKEY_NEXT=D\r\nSECRET=1"},
+		{"fresh, the other spelling", "FERNET_KEY=A\nSECRET=1\n", advance, "FERNET_KEY=D\nFERNET_KEY_PREVIOUS=A\nSECRET=1\n"},
+		{"fresh, two spellings", "FERNET_KEY=A\nSECRET=1\nKEY_PREVIOUS=B\n", advance, "FERNET_KEY=D\nSECRET=1\nKEY_PREVIOUS=A,B\n"},
+		{"fresh, two spellings the other way", "FERNET_KEY_PREVIOUS=B\nKEY=A\n", advance, "FERNET_KEY_PREVIOUS=A,B\nKEY=D\n"},
+		{"renewed, the other spelling", "FERNET_KEY='A' # mine\nKEY_NEXT=B\n", renew(true), "FERNET_KEY=D # mine\nFERNET_KEY_PREVIOUS=A,B\n"},
+		{"back, the other spelling", "FERNET_KEY=A\nFERNET_KEY_PREVIOUS=B,C\n", keyring.Retreat, "FERNET_KEY=B\nKEY_NEXT=A\nFERNET_KEY_PREVIOUS=C\n"},
+		{"back to one, the other spelling", "FERNET_KEY=A\nFERNET_KEY_PREVIOUS=B\n", keyring.Retreat, "FERNET_KEY=B\nKEY_NEXT=A\n"},
+		{"drop, the other spelling", "FERNET_KEY=A\nFERNET_KEY_PREVIOUS=B\nSECRET=1\n", drop, "FERNET_KEY=A\nSECRET=1\n"},
+		{"drop, two spellings", "KEY=A\nFERNET_KEY_PREVIOUS=B\n", drop, "KEY=A\n"},
 		{"drop", "KEY=A\nKEY_PREVIOUS=B,D, C\nSECRET=1\n", drop, "KEY=A\nSECRET=1\n"},
 	} {
 		names := strings.NewReplacer("=A", "="+keyA, "='A'", "='"+keyA+"'", "=B", "="+keyB, "=C", "="+keyC, "=D", "="+keyD,
@@ -58,11 +67,13 @@ func TestRotationOfAFile(t *testing.T) {
 	}
 }
 
-func stage(*envfile.File) ([]envfile.Change, error)     { return keyring.Stage(keyD), nil }
+func stage(f *envfile.File) ([]envfile.Change, error)   { return keyring.Stage(f, keyD), nil }
 func advance(f *envfile.File) ([]envfile.Change, error) { return keyring.Advance(f, keyD), nil }
 
 func renew(keepStaged bool) func(*envfile.File) ([]envfile.Change, error) {
 	return func(f *envfile.File) ([]envfile.Change, error) { return keyring.Renew(f, keyD, keepStaged), nil }
 }
 
-func drop(*envfile.File) ([]envfile.Change, error) { return []envfile.Change{keyring.Drop()}, nil }
+func drop(f *envfile.File) ([]envfile.Change, error) {
+	return []envfile.Change{keyring.Drop(f)}, nil
+}

@@ -68,7 +68,17 @@ func (s *Sealer) Seal(row ledger.Row, entries ...token.Entry) (ledger.Row, error
 		}
 		sealed[i] = token.Entry{Name: e.Name, Token: text}
 	}
-	return s.complete(row, sealed)
+	row = s.complete(row, sealed)
+	return row, manifest.CheckSize(row)
+}
+
+// CheckSize refuses a row that would be too large, once these entries are sealed into it.
+func (s *Sealer) CheckSize(row ledger.Row, names []string) error {
+	entries := make([]token.Entry, len(names))
+	for i, name := range names {
+		entries[i] = token.Entry{Name: name, Token: strings.Repeat("-", token.Len(s.values[name].Len()))}
+	}
+	return manifest.CheckSize(s.complete(row, entries))
 }
 
 // Reseal fills in the crypto columns of a row from what the keyring opens, a token or a
@@ -84,7 +94,7 @@ func (s *Sealer) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
 			return row, fmt.Errorf("secret %s: %w", from.Secret, err)
 		}
 	}
-	return s.complete(row, entries)
+	return s.complete(row, entries), nil // as large as before
 }
 
 // errOther says that a fresh token does not do what it was made for.
@@ -117,7 +127,7 @@ func (s *Sealer) seal(plain []byte, have string) (string, error) {
 }
 
 // complete fills in the crypto columns of a row whose tokens are under the first key.
-func (s *Sealer) complete(row ledger.Row, sealed []token.Entry) (ledger.Row, error) {
+func (s *Sealer) complete(row ledger.Row, sealed []token.Entry) ledger.Row {
 	row.KeyID = s.ring.Primary().ID()
 	if row.Bundle() {
 		row.Token = token.Join(sealed)
@@ -125,7 +135,7 @@ func (s *Sealer) complete(row ledger.Row, sealed []token.Entry) (ledger.Row, err
 		row.Token = sealed[0].Token
 	}
 	row.Binding = bindingOf(s.ring.Primary(), row.Placed())
-	return row, manifest.CheckSize(row)
+	return row
 }
 
 // Rebind gives the binding of a token at another place.
@@ -140,7 +150,22 @@ func (s *Sealer) Rebind(t token.Token) (string, error) {
 // Open gives the plaintext of a token, as the entry that it was sealed from had it; of a
 // bundle that of the entry which EnvKey names. It refuses one that was not made for its
 // place.
-func (s *Sealer) Open(t token.Token) (envfile.Value, error) {
+func (s *Sealer) Open(t token.Token) (envfile.Value, error) { return s.Opener()(t) }
+
+// Opener is Open for many tokens: a bundle that was bound for one of its entries is so for
+// the next one.
+func (s *Sealer) Opener() func(token.Token) (envfile.Value, error) {
+	var bound token.Token
+	return func(t token.Token) (envfile.Value, error) {
+		value, err := s.open(t, t.Entry("") == bound)
+		if err == nil && token.Joined(t.Token) {
+			bound = t.Entry("")
+		}
+		return value, err
+	}
+}
+
+func (s *Sealer) open(t token.Token, bound bool) (envfile.Value, error) {
 	entries := t.Entries()
 	if len(entries) != 1 {
 		return envfile.Value{}, fmt.Errorf("secret %s: it has no such entry", t.Secret)
@@ -149,7 +174,7 @@ func (s *Sealer) Open(t token.Token) (envfile.Value, error) {
 	if err != nil {
 		return envfile.Value{}, fmt.Errorf("secret %s: %w", t.Secret, err)
 	}
-	if s.judgeBinding(t) != token.BindingHolds {
+	if !bound && s.judgeBinding(t) != token.BindingHolds {
 		return envfile.Value{}, fmt.Errorf("secret %s: its token was made for another place, or nothing says for which", t.Secret)
 	}
 	return envfile.NewValue(string(plain)), nil

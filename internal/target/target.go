@@ -36,6 +36,7 @@ type Request struct {
 	Context, Cluster, Server string   // --context, --cluster and --server, as the user said them
 	Namespace                string   // -n
 	Namespaces               []string // --namespaces
+	Settled                  []string // namespaces where the user named none: the setting of the .env
 	ClusterName              string   // CLUSTER_NAME of the .env
 	IgnoreClusterName        bool     // it neither chooses nor checks
 	Offline                  bool     // no cluster is needed
@@ -49,12 +50,21 @@ func (r Request) Named() []string {
 	return r.Namespaces
 }
 
+// Chosen gives the namespaces that the user named, else those of the .env.
+func (r Request) Chosen() []string {
+	if named := r.Named(); len(named) > 0 {
+		return named
+	}
+	return r.Settled
+}
+
 // Target is where a run goes.
 type Target struct {
 	Context    string // empty when the kubeconfig has none (in a pod, or --server)
 	Cluster    string // as the ledger names it
 	Namespaces []string
 	Named      bool // the user named the namespaces
+	Chosen     bool // the user or the .env did
 
 	request Request
 }
@@ -105,7 +115,7 @@ func (r Request) Resolve() (Target, error) {
 		return Target{}, err
 	}
 	t.request = r
-	t.Namespaces, t.Named = r.Namespaces, len(r.Named()) > 0
+	t.Namespaces, t.Named, t.Chosen = slices.Clone(r.Chosen()), len(r.Named()) > 0, len(r.Chosen()) > 0
 	if len(t.Namespaces) == 0 {
 		namespace, _, err := r.Load(t.Context).Namespace()
 		if err != nil {

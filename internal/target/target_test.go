@@ -49,6 +49,8 @@ func request(words string) Request {
 			r.Namespace, *flags.Namespace = value, value
 		case "--namespaces":
 			r.Namespaces = strings.Split(value, ",")
+		case "FERNET_NAMESPACE":
+			r.Settled = strings.Split(value, ",")
 		case "ignore":
 			r.IgnoreClusterName = true
 		case "offline":
@@ -171,6 +173,10 @@ func TestTargetIsResolved(t *testing.T) {
 		{"", `target: context "dev", cluster "local", namespace "of-dev"`, "https://127.0.0.1:1"},
 		{"NAME=alone", `target: context "solo", cluster "alone", namespace "of-solo"`, "https://127.0.0.1:1"},
 		{"-n=x", `target: context "dev", cluster "local", namespace "x"`, "https://127.0.0.1:1"},
+		{"FERNET_NAMESPACE=x", `target: context "dev", cluster "local", namespace "x"`, "https://127.0.0.1:1"},
+		{"FERNET_NAMESPACE=x,y", `target: context "dev", cluster "local", namespaces "x", "y"`, "https://127.0.0.1:1"},
+		{"FERNET_NAMESPACE=x,y -n=z", `target: context "dev", cluster "local", namespace "z"`, "https://127.0.0.1:1"},
+		{"FERNET_NAMESPACE=x --namespaces=z,y", `target: context "dev", cluster "local", namespaces "z", "y"`, "https://127.0.0.1:1"},
 		{"NAME=prod --namespaces=b,a", `target: context "prod", cluster "prod", namespaces "b", "a"`, "https://127.0.0.1:1"},
 		{"--server=https://h", `target: context "dev", cluster "https://h", namespace "of-dev"`, "https://h"},
 	} {

@@ -55,7 +55,24 @@ func (t Token) Entries() []Entry {
 	case t.EnvKey == "":
 		return Split(t.Token)
 	default:
-		return slices.DeleteFunc(Split(t.Token), func(e Entry) bool { return e.Name != t.EnvKey })
+		return find(t.Token, t.EnvKey)
+	}
+}
+
+// find gives the entries of one name in Join's text, without taking the rest apart.
+func find(text, name string) (entries []Entry) {
+	begin := name + " "
+	for at := 0; ; {
+		i := strings.Index(text[at:], begin)
+		if i < 0 {
+			return entries
+		}
+		i += at
+		at = i + len(begin)
+		if i == 0 || text[i-1] == '\n' {
+			token, _, _ := strings.Cut(text[at:], "\n")
+			entries = append(entries, Entry{name, token})
+		}
 	}
 }
 
