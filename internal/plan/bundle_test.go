@@ -3,6 +3,7 @@
 package plan_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -230,15 +231,15 @@ type bundleSituation struct {
 	want string
 }
 
+func (s bundleSituation) inEnv(name string) bool {
+	return strings.Contains(cmp.Or(s.letters, "AB"), name)
+}
+
 func (s bundleSituation) wanted() []plan.Wanted {
-	letters, bundle := "AB", "web"
-	if s.letters != "" {
-		letters = s.letters
-	}
 	if s.single {
-		bundle = ""
+		return entriesOf(cmp.Or(s.letters, "AB"), "")
 	}
-	return entriesOf(letters, bundle)
+	return entriesOf(cmp.Or(s.letters, "AB"), "web")
 }
 
 func (s bundleSituation) view() plan.View {
