@@ -195,6 +195,7 @@ func TestVerifyABundle(t *testing.T) {
 		{name: "its binding was edited", objects: changed(binding("v2:3:0")), rows: rows, want: "binding web-g2"},
 		{name: "its binding is that of a single token", objects: changed(binding("v1:0")), rows: rows, want: "binding web-g2"},
 		{name: "its label was removed", objects: changed(noKind), rows: rows, want: "metadata web-g2: label kind"},
+		{name: "a bundle of one that looks like a single token", letters: "A", objects: objects(web(1, "A:new/now", bare)), rows: createdRows(web(1, "A:new/now")), want: "binding web-g1"},
 		{name: "its data is something else", objects: changed(func(o *manifest.Object) { o.Token = "" }), rows: rows, want: "other bytes web-g2: its data is not one token, nor that of a bundle"},
 		{name: "a row of an entry is missing", objects: changed(), rows: less("B", rows), want: "incomplete web-g2: the rows of 2 of 3 entries are there"},
 		{name: "a row of an entry is missing, and it is gone", rows: less("B", rows), want: "missing web-g2 | incomplete web-g2: the rows of 2 of 3 entries are there"},
