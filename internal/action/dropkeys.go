@@ -180,7 +180,7 @@ func (d *KeyDrop) files() {
 	s := d.plan.session
 	for _, view := range d.plan.views {
 		for _, stale := range plan.Stales(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys) {
-			d.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", s.Env, stale.Row.EnvKey, stale.Row.Secret, stale.Row.Namespace, s.Aimed(stale.Row.Namespace))
+			d.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", s.Env, hint.Few(stale.Stale), stale.Row.Secret, stale.Row.Namespace, s.Aimed(stale.Row.Namespace))
 		}
 	}
 	for _, id := range d.Keys {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
@@ -45,6 +46,9 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkSizes(); err != nil {
+		return nil, err
+	}
 	if s.Mode != Client {
 		if err := s.dial(); err != nil {
 			return nil, err
@@ -65,6 +69,23 @@ func (p Push) Plan(ctx context.Context, s *Session) (*PushPlan, error) {
 		out.Decisions = slices.Concat(out.Decisions, decisions, s.orphans(plan.Orphans(view, s.Project.Has)))
 		return nil
 	})
+}
+
+// checkSizes refuses a bundle that no Secret can hold, before anybody is asked. Its name
+// may grow with its number.
+func (s *Session) checkSizes() error {
+	for _, namespace := range s.Target.Namespaces {
+		for _, w := range s.wanted(namespace) {
+			if !w.Bundle() {
+				continue
+			}
+			row := ledger.Row{Namespace: namespace, Secret: w.Secret(names.MaxGeneration), Generation: names.MaxGeneration}
+			if err := s.Project.Sealer.CheckSize(row, w.Entries); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // options refuses a name that is no entry of this run.

@@ -10,8 +10,10 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 func splitName(secret string) (base string, generation int) { return names.Split(secret) }
@@ -25,12 +27,16 @@ func (w *walk) step() {
 	if w.random.IntN(4) == 0 {
 		lives = 1 + w.random.IntN(30)
 	}
+	if w.bundles && w.random.IntN(12) == 0 {
+		w.switchForm(p)
+		return
+	}
 	switch w.random.IntN(22) {
 	case 0, 1:
 		w.push(p, lives, Push{})
 	case 2, 3:
 		w.change(p)
-		w.push(p, lives, Push{Update: true})
+		w.push(p, lives, Push{Update: true, Drop: w.bundles && w.random.IntN(2) == 0})
 	case 4:
 		w.revert(p, lives)
 	case 5:
@@ -81,11 +87,12 @@ func (w *walk) ran(p *person, decisions []plan.Decision, err error) {
 		w.log("  killed")
 	}
 	w.log("  %v %v", outcomes(decisions), err)
-	w.now = nil
+	w.now, w.drops = nil, false
 	w.life = &life{}
 }
 
 func (w *walk) push(p *person, lives int, verb Push) {
+	w.drops = verb.Drop
 	s, err := w.open(p, fmt.Sprintf("push %+v", verb), lives, verb.Needs())
 	var decisions []plan.Decision
 	if err == nil {
@@ -201,6 +208,18 @@ func (w *walk) addOrDrop(p *person) {
 	}
 }
 
+// switchForm puts the entries of a person into a bundle, or into Secrets of their own again.
+func (w *walk) switchForm(p *person) {
+	env := w.read(p.env())
+	if w.bundled(p) {
+		env = strings.Replace(env, bundleLine, "", 1)
+	} else {
+		env += bundleLine
+	}
+	w.log("%s: a bundle is wanted: %t", p.name, !w.bundled(p))
+	w.write(p.env(), env)
+}
+
 // catchUp gives a person the .env of another one, who has all the keys that they have, or
 // all that live tokens need.
 func (w *walk) catchUp(p, q *person) {
@@ -301,6 +320,9 @@ func (w *walk) intrude() {
 		return
 	}
 	o := pick(w, list)
+	if o.Bundle() && w.random.IntN(2) == 0 {
+		o = w.disarrange(o)
+	}
 	switch w.random.IntN(3) {
 	case 0: // a name that comes next
 		generation := o.Generation + 1 + w.random.IntN(2)
@@ -309,9 +331,16 @@ func (w *walk) intrude() {
 		o.Namespace = pick(w, walkNamespaces)
 	default:
 		other := pick(w, list)
-		o.Name, o.Base, o.Generation, o.EnvKey = other.Name, other.Base, other.Generation, other.EnvKey
+		o.Name, o.Base, o.Generation = other.Name, other.Base, other.Generation
+		if !o.Bundle() && !other.Bundle() {
+			o.EnvKey = other.EnvKey
+		}
 	}
-	if w.random.IntN(3) == 0 {
+	switch bundle := o.Bundle(); {
+	case w.random.IntN(3) != 0:
+	case bundle:
+		o.Token, o.Binding = "", ""
+	default:
 		o.Token, o.Binding = "cGxhaW4=", ""
 	}
 	if w.random.IntN(3) == 0 {
@@ -327,6 +356,25 @@ func (w *walk) intrude() {
 	if !w.isOurs(o) {
 		w.others[at] = o
 	}
+}
+
+// disarrange takes an entry out of a bundle, swaps the tokens of two, or puts another token
+// under the name of one.
+func (w *walk) disarrange(o manifest.Object) manifest.Object {
+	entries := o.Placed().Entries()
+	i, j := w.random.IntN(len(entries)), w.random.IntN(len(entries))
+	switch w.random.IntN(3) {
+	case 0:
+		if len(entries) > 1 {
+			entries = slices.Delete(entries, i, i+1)
+		}
+	case 1:
+		entries[i].Token, entries[j].Token = entries[j].Token, entries[i].Token
+	default:
+		entries[i].Token = pick(w, w.order)
+	}
+	o.Token = token.Join(entries)
+	return o
 }
 
 // restoreKeyless restores from a ledger that nobody has forged, as somebody without the
@@ -382,6 +430,9 @@ func (w *walk) left(p *person) (names []string) {
 			names = append(names, name)
 		}
 	}
+	if !w.bundled(p) && strings.Contains(w.read(p.ledger()), ","+bundleBase+"-g") {
+		names = append(names, bundleBase)
+	}
 	return names
 }
 
@@ -408,7 +459,7 @@ func (w *walk) retires(s *Session, verb Retire) (*KeyDrop, error) {
 func (w *walk) finishes(p *person) {
 	w.calm, w.ignored = true, w.strangers(w.ring(p))
 	w.restore(p, 0) // rotate says so of what left the .env and is gone
-	w.push(p, 0, Push{Update: true})
+	w.push(p, 0, Push{Update: true, Drop: true})
 	newer := p.newer
 	w.rotate(p, 0, Rotate{NewKey: newer})
 	if p.blocked && newer { // restore was held back, so what left the .env and is gone is given up
@@ -417,16 +468,16 @@ func (w *walk) finishes(p *person) {
 		}
 		w.rotate(p, 0, Rotate{NewKey: newer})
 	}
-	w.push(p, 0, Push{Update: true, Revert: SortedKeys(w.entries(p))})
+	w.push(p, 0, Push{Update: true, Drop: true, Revert: SortedKeys(w.entries(p))})
 	w.rotate(p, 0, Rotate{}) // perhaps to finish another one
 	w.rotate(p, 0, Rotate{})
 	w.retire(p, 0)
 	key := w.ring(p).IDs()[0]
 	for name, value := range w.entries(p) {
 		for _, namespace := range walkNamespaces {
-			newest, found := w.newest(namespace, baseOf(name))
-			if !found || w.plain[newest.Token] != value || w.ids[newest.Token] != key {
-				w.fail("%s is stuck: %s in %s is %q under %s, not %q under %s", p.name, name, namespace, w.plain[newest.Token], w.ids[newest.Token], value, key)
+			text, _, _ := w.holder(p, namespace, name)
+			if w.plain[text] != value || w.ids[text] != key {
+				w.fail("%s is stuck: %s in %s is %q under %s, not %q under %s", p.name, name, namespace, w.plain[text], w.ids[text], value, key)
 			}
 		}
 	}

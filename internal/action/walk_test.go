@@ -28,6 +28,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
@@ -50,7 +51,8 @@ const (
 
 // Three people with a .env and a ledger each, which they merge late or never, do in any
 // order what people do, and are killed anywhere; Secrets are deleted by hand, creates land
-// late, a namespace is lost; one adversary forges rows, another one writes Secrets. After
+// late, a namespace is lost; one adversary forges rows, another one writes Secrets. In every
+// other walk they put their entries into a bundle, or into Secrets of their own again. After
 // each step the rules of this file hold, and at the end whoever is honest can go on.
 //
 // A walk that breaks one prints its seed: -walk.seed plays it again. The seeds are the
@@ -85,7 +87,7 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	t.Logf("%d steps; %v", steps.Load(), total)
-	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped"} {
+	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped", "bundle created", "replaced deleted"} {
 		if walks > 1000 && total[what] == 0 {
 			t.Errorf("in no walk: %s", what)
 		}
@@ -121,6 +123,7 @@ type walk struct {
 	order      []string                    // the tokens, as they were sent
 	plain      map[string]string           // of every token that was sent
 	ids        map[string]string           // the key of every token that was sent
+	bound      map[string]string           // the binding of every bundle that was sent, by the text of its tokens
 	names, had map[place]map[string]bool   // the tokens that were sent under a name, and those that were there
 	values     map[place]map[string]bool   // the values that were sent under a name
 	keys       map[string]string           // every key, by its id
@@ -136,6 +139,9 @@ type walk struct {
 	gone    map[string]bool // ids of keys that somebody dropped
 	known   known
 	removed string   // the base name of an entry that is retired altogether
+	bundles bool     // people switch between single Secrets and a bundle
+	drops   bool     // the command under way may leave entries of a bundle out
+	before  string   // the ledger as the command under way found it
 	calm    bool     // nothing goes wrong any more
 	ignored []string // the --ignore-key of all commands
 }
@@ -151,18 +157,39 @@ type person struct {
 func (p *person) env() string    { return filepath.Join(p.dir, DefaultEnv) }
 func (p *person) ledger() string { return filepath.Join(p.dir, DefaultLedger) }
 
+// bundleLine makes one Secret of all entries of a .env.
+const (
+	bundleBase = "web"
+	bundleLine = "FERNET_BUNDLE=" + bundleBase + "\n"
+)
+
+// bundled says whether a person puts their entries into a bundle.
+func (w *walk) bundled(p *person) bool { return strings.Contains(w.read(p.env()), bundleLine) }
+
+// baseFor gives the base name of the Secret that a person wants an entry in.
+func (w *walk) baseFor(p *person, entry string) string {
+	if w.bundled(p) {
+		return bundleBase
+	}
+	return baseOf(entry)
+}
+
 var walkNamespaces = []string{"a", "b"}
 
 func newWalk(t *testing.T, dir string, seed uint64, count map[string]int) *walk {
 	w := &walk{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, count: count, life: &life{},
-		plain: map[string]string{}, ids: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{}, parsed: map[string]*keyring.Keyring{},
+		bundles: seed%2 == 1,
+		plain:   map[string]string{}, ids: map[string]string{}, bound: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{}, parsed: map[string]*keyring.Keyring{},
 		rings: map[place]*keyring.Keyring{}, others: map[place]manifest.Object{}, forged: map[string]bool{}, unproven: map[place]bool{}, gone: map[string]bool{},
 	}
 	w.cluster = &walkCluster{w: w, objects: map[place]manifest.Object{}}
 	key, _, err := keyring.Generate()
 	w.must(err)
 	env := "KEY=" + key + "\nSECRET_A=" + w.value() + "\nSECRET_B=" + w.value() + "\n"
+	if w.bundles && w.random.IntN(2) == 0 {
+		env += bundleLine
+	}
 	for i := range walkPeople {
 		p := &person{name: string(rune('A' + i)), dir: filepath.Join(dir, strconv.Itoa(i))}
 		w.must(errors.Join(os.RemoveAll(p.dir), os.Mkdir(p.dir, 0o700)))
@@ -257,7 +284,7 @@ func (w *walk) parse(p *person) *keyring.Keyring {
 
 // open opens a session of a person, who lives for a number of writes; 0 is for ever.
 func (w *walk) open(p *person, what string, lives int, needs Needs) (*Session, error) {
-	w.now, w.life = p, &life{left: lives}
+	w.now, w.life, w.before = p, &life{left: lives}, w.read(p.ledger())
 	w.log("%s: %s", p.name, what)
 	files := &faultfs.FS{}
 	files.Before = func(call int) {
@@ -277,7 +304,7 @@ func (w *walk) open(p *person, what string, lives int, needs Needs) (*Session, e
 func (w *walk) sent(row ledger.Row) {
 	at := place{row.Namespace, row.Secret}
 	for was := range w.had[at] { // two with unmerged ledgers may each use a name that is free
-		if !w.had[at][row.Token] && !slices.Contains(w.ignored, w.ids[was]) && strings.Contains(w.read(w.now.ledger()), ","+was+",") {
+		if !w.had[at][row.Token] && !slices.Contains(w.ignored, w.ids[was]) && w.records(w.now, at, was) {
 			w.fail("%s: %s/%s is sent as %s, and was there as %s\n%s", w.now.name, row.Namespace, row.Secret, w.told(row.Token), w.told(was), w.rowsOf(w.now, row.Namespace, row.Secret))
 		}
 	}
@@ -296,22 +323,68 @@ func (w *walk) sent(row ledger.Row) {
 		w.fail("%s: %s/%s is sent, and the key of %s does not prove it (R9)", w.now.name, row.Namespace, row.Secret, w.now.name)
 		return
 	}
-	plain, by, err := ring.Open(row.Token)
-	w.must(err)
-	if _, again := w.plain[row.Token]; !again {
-		w.order = append(w.order, row.Token)
-	}
-	w.plain[row.Token], w.ids[row.Token] = string(plain), by.ID()
+	plain := w.noteTokens(row, ring)
 	if w.values[at] == nil {
 		w.values[at] = map[string]bool{}
 	}
-	w.values[at][string(plain)] = true
-	if by.ID() != row.KeyID {
-		w.fail("%s: %s/%s says key %s, and is under %s", w.now.name, row.Namespace, row.Secret, row.KeyID, by.ID())
-	}
+	w.values[at][plain] = true
+	w.dropsNothing(row)
 	w.sinceHolds(row)
 	w.notSuperseded(row, ring)
 	w.wrote(row, ring)
+}
+
+// noteTokens notes the tokens of a row that is sent, and gives its value; that of a bundle is
+// a line for each entry. A Secret has tokens of one key.
+func (w *walk) noteTokens(row ledger.Row, ring *keyring.Keyring) (value string) {
+	at := place{row.Namespace, row.Secret}
+	for _, e := range row.Placed().Entries() {
+		plain, by, err := ring.Open(e.Token)
+		w.must(err)
+		if _, again := w.plain[e.Token]; !again {
+			w.order = append(w.order, e.Token)
+		}
+		if w.plain[e.Token], w.ids[e.Token] = string(plain), by.ID(); by.ID() != row.KeyID {
+			w.fail("%s: %s/%s says key %s, and %s is under %s", w.now.name, at.namespace, at.name, row.KeyID, e.Name, by.ID())
+		}
+		if value = string(plain); row.Bundle() {
+			value = w.plain[row.Binding] + e.Name + "=" + string(plain) + "\n"
+			w.plain[row.Binding] = value
+		}
+	}
+	if row.Bundle() {
+		delete(w.plain, row.Binding)
+		w.plain[row.Token], w.ids[row.Token], w.ids[row.Binding], w.bound[row.Token] = value, row.KeyID, row.KeyID, row.Binding
+	}
+	return value
+}
+
+// cell gives the cell of a ledger that tells a token from others: of a bundle its binding.
+func (w *walk) cell(text string) string { return cmp.Or(w.bound[text], text) }
+
+// records says whether a ledger has a token under a name, as it stands there.
+func (w *walk) records(p *person, at place, text string) bool {
+	for line := range strings.Lines(w.read(p.ledger())) {
+		if cells := strings.Split(line, ","); len(cells) == 14 && cells[4] == at.namespace && cells[5] == at.name && slices.Contains(cells[9:11], w.cell(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// dropsNothing: what is sent the first time has the entries of the newest bundle that is
+// there and that the sender can open, but where the command may drop some.
+func (w *walk) dropsNothing(row ledger.Row) {
+	base, _ := splitName(row.Secret)
+	newest, found := w.newest(row.Namespace, base)
+	if !found || !row.Bundle() || w.drops || !w.ring(w.now).Has(w.ids[newest.Token]) || row.Generation < newest.Generation || strings.Contains(w.before, row.Binding) {
+		return
+	}
+	for _, e := range newest.Placed().Entries() {
+		if !slices.ContainsFunc(row.Placed().Entries(), func(has token.Entry) bool { return has.Name == e.Name }) {
+			w.fail("%s: %s/%s lacks %s, which %s has", w.now.name, row.Namespace, row.Secret, e.Name, newest.Name)
+		}
+	}
 }
 
 // wrote notes the ring of the person who writes now to a namespace, beside each base name
@@ -343,7 +416,7 @@ func (w *walk) wrote(row ledger.Row, ring *keyring.Keyring) {
 func (w *walk) concerns(p *person, namespace string) []string {
 	mine, highest, ring := map[string]bool{}, map[string]int{}, w.ring(p)
 	for name := range w.entries(p) {
-		mine[baseOf(name)] = true
+		mine[w.baseFor(p, name)] = true
 	}
 	for at, state := range w.evidence(p) {
 		if base, generation := splitName(at.name); at.namespace == namespace && (state == ledger.Planned || state == ledger.Created) {
@@ -359,7 +432,7 @@ func (w *walk) concerns(p *person, namespace string) []string {
 	return SortedKeys(mine)
 }
 
-// recorded is a token under a name, as a ledger has it.
+// recorded is a token under a name, as a ledger has it; of a bundle its binding.
 type recorded struct {
 	place
 	token string
@@ -389,6 +462,9 @@ func (w *walk) evidence(p *person) map[recorded]ledger.State {
 		}
 		if signer := strings.Split(cells[13], ":"); len(signer) == 3 && ring.Has(signer[1]) {
 			at := recorded{place{cells[4], cells[5]}, cells[9]}
+			if token.Bundled(cells[10]) {
+				at.token = cells[10]
+			}
 			if state := ledger.State(cells[2]); rank[state] > rank[states[at]] {
 				states[at] = state
 			}
@@ -440,7 +516,8 @@ func (w *walk) told(text string) string {
 func (w *walk) rowsOf(p *person, namespace, secret string) (rows string) {
 	for line := range strings.Lines(w.read(p.ledger())) {
 		if cells := strings.Split(strings.TrimSuffix(line, "\n"), ","); len(cells) == 14 && cells[4] == namespace && cells[5] == secret {
-			rows += fmt.Sprintf("  %s: token …%s\n", brief(cells), cells[9][len(cells[9])-8:])
+			text := cmp.Or(cells[9], cells[10])
+			rows += fmt.Sprintf("  %s: …%s\n", brief(cells), text[len(text)-8:])
 		}
 	}
 	return rows
@@ -449,7 +526,11 @@ func (w *walk) rowsOf(p *person, namespace, secret string) (rows string) {
 // sinceHolds: the generation that a row names as of the same value had it.
 func (w *walk) sinceHolds(row ledger.Row) {
 	base, _ := splitName(row.Secret)
-	if had := w.values[place{row.Namespace, nameOf(base, row.Since)}]; !had[w.plain[row.Token]] {
+	name := nameOf(base, row.Since)
+	if row.Bundle() {
+		name = names.Numbered(base, row.Since)
+	}
+	if had := w.values[place{row.Namespace, name}]; !had[w.plain[row.Token]] {
 		w.fail("%s/%s says that it has the value of generation %d, and has not", row.Namespace, row.Secret, row.Since)
 	}
 }
@@ -493,6 +574,9 @@ func (w *walk) isOurs(o manifest.Object) bool {
 
 func (w *walk) landed(o manifest.Object) {
 	w.count["created"]++
+	if o.Bundle() {
+		w.count["bundle created"]++
+	}
 	delete(w.others, place{o.Namespace, o.Name})
 	w.had[place{o.Namespace, o.Name}][o.Token] = true
 	if w.gone[w.ids[o.Token]] { // by somebody who has not heard that the key was dropped
@@ -507,9 +591,33 @@ func (w *walk) deleted(o manifest.Object) {
 		w.fail("%s deletes %s/%s, which is not ours (R4)", w.now.name, o.Namespace, o.Name)
 	}
 	newest, _ := w.newest(o.Namespace, o.Base)
-	if newest.UID == o.UID && o.Base != w.removed {
+	switch {
+	case newest.UID != o.UID || o.Base == w.removed:
+	case w.replaced(o):
+		w.count["replaced deleted"]++
+	default:
 		w.fail("%s deletes %s/%s, the newest one", w.now.name, o.Namespace, o.Name)
 	}
+}
+
+// replaced says whether all entries of a Secret are in others, those that the person wants whose
+// command is under way.
+func (w *walk) replaced(o manifest.Object) bool {
+	return !slices.ContainsFunc(o.Placed().Entries(), func(e token.Entry) bool {
+		_, holder, found := w.holder(w.now, o.Namespace, e.Name)
+		return !found || holder.UID == o.UID
+	})
+}
+
+// holder gives the token of an entry in the newest of the Secrets that a person wants it in.
+func (w *walk) holder(p *person, namespace, entry string) (text string, o manifest.Object, found bool) {
+	o, _ = w.newest(namespace, w.baseFor(p, entry))
+	for _, e := range o.Placed().Entries() {
+		if e.Name == entry {
+			return e.Token, o, true
+		}
+	}
+	return "", o, false
 }
 
 // check holds the rules that hold at every moment.

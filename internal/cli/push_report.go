@@ -160,13 +160,17 @@ func entriesIn(d plan.Decision) int {
 }
 
 // changes says which entries of a bundle are not as in the generation before.
-func (a *app) changes(d plan.Decision) {
+func (a *app) changes(d plan.Decision, several bool) {
 	texts := make([]string, len(d.Changes))
 	for i, c := range d.Changes {
 		texts[i] = c.String()
 	}
 	if len(texts) > 0 {
-		a.console.say(fmt.Sprintf("secret/%s: %s", d.Row.Secret, strings.Join(texts, " ")))
+		in := ""
+		if several {
+			in = " in " + d.Row.Namespace
+		}
+		a.console.say(fmt.Sprintf("secret/%s%s: %s", d.Row.Secret, in, strings.Join(texts, " ")))
 	}
 }
 
@@ -179,7 +183,7 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 	}
 	names, order, first := map[cause][]string{}, []cause{}, map[cause]plan.Decision{}
 	for _, d := range results {
-		a.changes(d)
+		a.changes(d, len(s.Target.Namespaces) > 1)
 		if d.Reason == "" || d.Outcome == plan.Created || d.Outcome == plan.Unchanged || d.Outcome == plan.NotSent {
 			continue
 		}
@@ -188,7 +192,9 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 			order = append(order, c)
 			first[c] = d
 		}
-		names[c] = append(names[c], d.Row.Secret)
+		if !slices.Contains(names[c], d.Row.Secret) { // in another namespace
+			names[c] = append(names[c], d.Row.Secret)
+		}
 	}
 	for _, c := range order {
 		line := fmt.Sprintf("%s: %s: %s", c.outcome.Words(), hint.Few(names[c]), hint.OneLine(c.reason))

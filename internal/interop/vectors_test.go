@@ -53,7 +53,7 @@ func TestKeyIDVectors(t *testing.T) {
 // say today.
 func TestScriptsWriteTheVectors(t *testing.T) {
 	skipOnRequest(t)
-	for _, name := range []string{"keyid", "binding", "ledgermac"} {
+	for _, name := range []string{"keyid", "binding", "bundle", "ledgermac"} {
 		committed, err := os.ReadFile(filepath.Join(vectors, name+".json"))
 		if err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ type Book struct {
 	keyIDs []string
 	first  map[keyUse]time.Time
 	over   map[string]bool // ids of keys under which something was deleted
-	torn   bool            // a bundle was created again, and its entries are not known any more
+	torn   bool            // a bundle that was deleted is a group again, and may lack entries
 
 	edited      []Edit
 	editedMore  int
@@ -92,6 +92,13 @@ func (b *Book) mend(row Row) {
 		if standing := b.keys.standing(&row); standing == Evidence || standing == Hint {
 			p.mend(b, row, standing == Hint)
 		}
+	}
+}
+
+// settle ends the mending of a torn book.
+func (b *Book) settle() {
+	for _, p := range b.places {
+		p.settle(b)
 	}
 }
 

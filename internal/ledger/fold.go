@@ -345,9 +345,8 @@ func (p *place) count(b *Book, row Row, hint bool) (baseID uint64) {
 // deleted. The record is created if it is so under any UID (deleted under one,
 // restored under another), else deleted if any was, else failed or planned.
 //
-// The entries of a bundle that became a past are gone with it. They come again with rows
-// that plan it anew; where one says that it was created anew and they do not, the book
-// is torn.
+// The entries of a bundle that became a past are gone with it. Where a row plans or creates
+// it anew, some of them may come again and others not: the book is torn.
 func (p *place) add(b *Book, row Row, hint bool) {
 	p.evidence = p.evidence || !hint
 	if row.State == Deleted && !hint {
@@ -372,7 +371,7 @@ func (p *place) add(b *Book, row Row, hint bool) {
 		g.revive(over, p.deleted[id])
 		delete(p.past, id)
 		delete(p.deleted, id)
-		b.torn = b.torn || bundle && row.EnvKey == ""
+		b.torn = b.torn || bundle
 	}
 	if g.size = size; bundle && row.EnvKey != "" {
 		g.addEntry(row.EnvKey, row.Token)
@@ -391,6 +390,15 @@ func (p *place) keeps(b *Book, g *group) bool {
 func (p *place) mend(b *Book, row Row, hint bool) {
 	if g := p.groups[b.seeds.group(hint, row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding)]; g != nil {
 		g.addEntry(row.EnvKey, row.Token)
+	}
+}
+
+// settle turns the groups that are not kept into pasts, now that they have all their entries.
+func (p *place) settle(b *Book) {
+	for id, g := range p.groups {
+		if g.State == Deleted && !p.keeps(b, g) {
+			p.bury(b, id, g)
+		}
 	}
 }
 

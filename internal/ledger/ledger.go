@@ -112,6 +112,7 @@ func load(fsys atomicfile.FS, path, target string, flag int, book *Book) (c cont
 	c, info, err = visit(fsys, path, target, flag, book.Add)
 	if err == nil && book.torn {
 		_, _, err = visit(fsys, path, target, flag, book.mend)
+		book.settle()
 	}
 	return c, info, err
 }
@@ -243,7 +244,7 @@ func (l *Ledger) Append(rows ...Row) error {
 // expand gives the rows as they stand in the file: a bundle's with the planned rows of its
 // entries where the ledger lacks one, because without them nothing could rebuild it.
 func (l *Ledger) expand(rows []Row) (all []Row) {
-	planned := map[string]bool{} // bindings, of this call
+	planned := map[[2]string]bool{} // clusters and bindings, of this call
 	for _, row := range rows {
 		entries := row.Placed().Entries()
 		if !row.Bundle() {
@@ -252,8 +253,8 @@ func (l *Ledger) expand(rows []Row) (all []Row) {
 		}
 		about := row
 		about.Token = ""
-		if lacks := row.Token != "" && !planned[row.Binding] && l.book.lacks(row); lacks {
-			planned[row.Binding] = true
+		if lacks := row.Token != "" && !planned[[2]string{row.Cluster, row.Binding}] && l.book.lacks(row); lacks {
+			planned[[2]string{row.Cluster, row.Binding}] = true
 			row.State, row.UID = Planned, ""
 			for _, e := range entries {
 				row.EnvKey, row.Token = e.Name, e.Token

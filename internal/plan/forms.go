@@ -22,28 +22,30 @@ type form struct {
 // forms are those of each entry, by name.
 type forms map[string][]form
 
-// otherForms finds what is ours of the wanted entries beyond the wanted Secrets, by proof.
-// Of what is not there any more it takes the ledger's evidence.
+// otherForms finds what is ours of the wanted entries in the other form, by proof. Of what is
+// not there any more it takes the ledger's evidence.
 func otherForms(view View, wanted []Wanted, judge token.Judge) forms {
-	wants, bases := map[string]bool{}, map[string]bool{}
+	wants, bases := map[formOf]bool{}, map[string]bool{}
 	for _, w := range wanted {
 		bases[w.Base] = true
 		for _, name := range w.names() {
-			wants[name] = true
+			wants[formOf{name, w.Bundle()}] = true
 		}
 	}
 	found, bindings := forms{}, bindingsIn(view.Records)
 	add := func(t token.Token, live bool) {
-		if base, _ := names.Split(t.Secret); bases[base] || !slices.ContainsFunc(t.Entries(), func(e token.Entry) bool { return wants[e.Name] }) {
+		isWanted := func(e token.Entry) bool { return wants[formOf{e.Name, !token.Joined(t.Token)}] }
+		if base, _ := names.Split(t.Secret); bases[base] || !slices.ContainsFunc(t.Entries(), isWanted) {
 			return
 		}
 		v := judge(t)
 		if !v.Opens || v.Binding != token.BindingHolds {
 			return
 		}
-		for _, e := range t.Each() {
-			if info, err := token.Parse(e.Token); err == nil && wants[e.EnvKey] {
-				found[e.EnvKey] = append(found[e.EnvKey], form{t.Secret, e.Token, v.KeyID, judge(e).Same, live, info.Time})
+		for _, e := range t.Entries() {
+			one := token.Token{Namespace: t.Namespace, Secret: t.Secret, EnvKey: e.Name, Token: e.Token}
+			if info, err := token.Parse(e.Token); err == nil && isWanted(e) {
+				found[e.Name] = append(found[e.Name], form{t.Secret, e.Token, v.KeyID, judge(one).Same, live, info.Time})
 			}
 		}
 	}

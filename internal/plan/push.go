@@ -614,11 +614,11 @@ func Confirm(view View, mine []Wanted, judge token.Judge, keys Keys) (rows []led
 // entry that the .env has no longer, as inEnv says; one that is Replaced stands beside what
 // holds all of its entries now.
 func Orphans(view View, inEnv func(envKey string) bool) []Decision {
-	wants, held := map[string]bool{}, map[string]string{}
+	wants, held := map[string]bool{}, map[formOf]string{}
 	for _, w := range view.Wanted {
 		wants[w.Base] = true
 		for _, name := range w.names() {
-			held[name] = w.Name()
+			held[formOf{name, w.Bundle()}] = w.Name()
 		}
 	}
 	newest, order := map[string]ledger.Record{}, []string(nil)
@@ -655,17 +655,17 @@ func liveNames(view View) map[string]bool {
 
 // orphan judges a record of a base name that is not wanted. held says what has each wanted
 // entry.
-func orphan(r ledger.Record, held map[string]string, inEnv func(envKey string) bool) (Decision, bool) {
+func orphan(r ledger.Record, held map[formOf]string, inEnv func(envKey string) bool) (Decision, bool) {
 	row := ledger.Row{Cluster: r.Cluster, Namespace: r.Namespace, Secret: r.Secret, Generation: r.Generation, EnvKey: r.EnvKey, KeyID: r.KeyID}
 	var gone, by []string
 	for _, e := range r.Placed().Entries() {
-		switch {
-		case held[e.Name] != "":
-			by = append(by, held[e.Name])
+		switch holder := held[formOf{e.Name, !r.Bundle()}]; {
+		case holder != "":
+			by = append(by, holder)
 		case !inEnv(e.Name):
 			gone = append(gone, e.Name)
 		default:
-			return Decision{}, false // this run leaves it out
+			return Decision{}, false // this run leaves it out, or another .env has it
 		}
 	}
 	if slices.Sort(by); len(gone) > 0 {

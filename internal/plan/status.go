@@ -174,7 +174,7 @@ func (k *known) replacedByName(s Status) bool {
 			return false
 		}
 		for _, name := range w.names() {
-			wanted[name] = true
+			wanted[name] = w.Bundle() != k.want.Bundle()
 		}
 	}
 	lacks := slices.ContainsFunc(s.Entries, func(e Entry) bool { return !wanted[e.EnvKey] })

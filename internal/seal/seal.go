@@ -68,7 +68,17 @@ func (s *Sealer) Seal(row ledger.Row, entries ...token.Entry) (ledger.Row, error
 		}
 		sealed[i] = token.Entry{Name: e.Name, Token: text}
 	}
-	return s.complete(row, sealed)
+	row = s.complete(row, sealed)
+	return row, manifest.CheckSize(row)
+}
+
+// CheckSize refuses a row that would be too large, once these entries are sealed into it.
+func (s *Sealer) CheckSize(row ledger.Row, names []string) error {
+	entries := make([]token.Entry, len(names))
+	for i, name := range names {
+		entries[i] = token.Entry{Name: name, Token: strings.Repeat("-", token.Len(s.values[name].Len()))}
+	}
+	return manifest.CheckSize(s.complete(row, entries))
 }
 
 // Reseal fills in the crypto columns of a row from what the keyring opens, a token or a
@@ -84,7 +94,7 @@ func (s *Sealer) Reseal(row ledger.Row, from token.Token) (ledger.Row, error) {
 			return row, fmt.Errorf("secret %s: %w", from.Secret, err)
 		}
 	}
-	return s.complete(row, entries)
+	return s.complete(row, entries), nil // as large as before
 }
 
 // errOther says that a fresh token does not do what it was made for.
@@ -117,7 +127,7 @@ func (s *Sealer) seal(plain []byte, have string) (string, error) {
 }
 
 // complete fills in the crypto columns of a row whose tokens are under the first key.
-func (s *Sealer) complete(row ledger.Row, sealed []token.Entry) (ledger.Row, error) {
+func (s *Sealer) complete(row ledger.Row, sealed []token.Entry) ledger.Row {
 	row.KeyID = s.ring.Primary().ID()
 	if row.Bundle() {
 		row.Token = token.Join(sealed)
@@ -125,7 +135,7 @@ func (s *Sealer) complete(row ledger.Row, sealed []token.Entry) (ledger.Row, err
 		row.Token = sealed[0].Token
 	}
 	row.Binding = bindingOf(s.ring.Primary(), row.Placed())
-	return row, manifest.CheckSize(row)
+	return row
 }
 
 // Rebind gives the binding of a token at another place.
@@ -203,7 +213,9 @@ func (s *Sealer) Judge(t token.Token) token.Verdict {
 			v.KeyID = ""
 		}
 	}
-	v.Binding = s.judgeBinding(t)
+	if v.Binding = s.judgeBinding(t); v.KeyID == "" && v.Binding == token.BindingHolds {
+		v.Binding = token.BindingWrong // no Secret of ours has tokens of two keys
+	}
 	return v
 }
 

@@ -42,6 +42,12 @@ const (
 	digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
 
+// Len gives the length of the token of a plaintext of so many bytes.
+func Len(plain int) int {
+	padded := (plain/aes.BlockSize + 1) * aes.BlockSize
+	return strict.EncodedLen(overhead + padded)
+}
+
 // The texts are those of decrypt's Defects.
 var (
 	errAlphabet = errors.New("malformed token: a character that is not URL-safe base64, such as a blank or line break")

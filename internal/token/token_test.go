@@ -151,3 +151,12 @@ func TestImportsTheStandardLibraryAlone(t *testing.T) {
 		t.Errorf("it depends on %q", got)
 	}
 }
+
+// The length of a token follows from that of its plaintext.
+func TestLen(t *testing.T) {
+	for _, plain := range []int{0, 1, 15, 16, 17, 31, 32, 1000, 786_367} {
+		if got, want := token.Len(plain), len(forge(0x80, 1, pad(plain))); got != want {
+			t.Errorf("Len(%d) = %d, want %d", plain, got, want)
+		}
+	}
+}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command open is the smallest application: it opens the token in a file, as it
-// would find it in a mounted Secret, with the key from its environment.
+// Command open is the smallest application, with the key from its environment: it opens the
+// token in a file, as it would find it in a mounted Secret, or with --environ the variables
+// that are named, as envFrom gives them to a pod.
 package main
 
 import (
@@ -13,11 +14,15 @@ import (
 )
 
 func main() {
-	token, err := os.ReadFile(os.Args[1])
+	keys, err := decrypt.KeysFromEnviron(os.Environ())
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := decrypt.KeysFromEnviron(os.Environ())
+	if os.Args[1] == "--environ" {
+		openVariables(keys, os.Args[2:])
+		return
+	}
+	token, err := os.ReadFile(os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -26,4 +31,15 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println(string(plain))
+}
+
+// openVariables prints the opened values of variables; each has to be sealed.
+func openVariables(keys *decrypt.Keyring, names []string) {
+	_, opened, err := keys.Environ(os.Environ(), decrypt.Require(names...))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, name := range names {
+		fmt.Printf("%s=%s\n", name, opened[name].Plaintext)
+	}
 }
