@@ -120,7 +120,7 @@ func TestTheAPIServersOwnLimits(t *testing.T) {
 	l := newLab(t)
 	for name, row := range map[string]ledger.Row{
 		"Too long: may not be more than 1048576 bytes": l.set(20, blocksFrom(manifest.MaxData+1)...),
-		"request is too large": l.set(200, slices.Repeat([]int{1}, 5200)...),
+		"request is too large":                         l.set(200, slices.Repeat([]int{1}, 5200)...),
 	} {
 		if r := l.client.Create(t.Context(), row, false); r.Fate == cluster.Landed || !strings.Contains(fmt.Sprint(r.Err), name) {
 			t.Errorf("fate %d, %v; want %q", r.Fate, r.Err, name)
