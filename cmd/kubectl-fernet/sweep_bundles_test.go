@@ -36,7 +36,11 @@ func bundledSite(t *testing.T) *site {
 // toBundleSite has pushed single Secrets, and wants a bundle.
 func toBundleSite(t *testing.T) *site {
 	t.Helper()
-	s := emptySite(t)
+	return toBundle(emptySite(t))
+}
+
+func toBundle(s *site) *site {
+	s.t.Helper()
 	s.must("push")
 	s.addOthers()
 	s.place = s.bundled()
@@ -69,11 +73,11 @@ func changedBundleSite(t *testing.T) *site {
 	return s
 }
 
-// replacedSite has a bundle beside the single Secrets that it replaces, each in two
+// replacedSite has a bundle beside the two single Secrets that it replaces, each in two
 // generations.
 func replacedSite(t *testing.T) *site {
 	t.Helper()
-	s := toBundleSite(t)
+	s := toBundle(&site{place: newPlace(t, 2), holder: ".env", seen: map[string]string{}})
 	s.must("push")
 	s.must("rotate", "--yes")
 	return s
