@@ -74,26 +74,24 @@ func (f forms) reusable(name, keyID string) (text string) {
 	return text
 }
 
-// replaced gives the Secret that had the value which an entry has in the .env, where another
-// form of it has a newer one: made later than that of from, if that has the entry.
+// replaced gives the Secret that had the value which an entry has in the .env, where a newer
+// one was sealed since: it is that of from, or that of another form which is there.
 func (f forms) replaced(from token.Token, name string) (secret string) {
-	var since time.Time
-	for _, e := range from.Each() {
-		if info, err := token.Parse(e.Token); err == nil && e.EnvKey == name {
-			since = info.Time
+	var newest form
+	for _, e := range from.Entries() {
+		if info, err := token.Parse(e.Token); err == nil && e.Name == name {
+			newest.made = info.Time
 		}
 	}
-	var newest form
 	for _, one := range f[name] {
 		if one.live && one.made.After(newest.made) {
 			newest = one
 		}
-		if one.same {
+	}
+	for _, one := range f[name] {
+		if one.same && !newest.same && one.made.Before(newest.made) {
 			secret = one.secret
 		}
-	}
-	if newest.same || !newest.made.After(since) {
-		return ""
 	}
 	return secret
 }
