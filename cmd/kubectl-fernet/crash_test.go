@@ -27,6 +27,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/faultproxy"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const testKey = "8wjBHTr1D9Hn2w2E1wHkUOb0cSgEJVkUIYW6Jk1cP2E="
@@ -37,6 +38,31 @@ type place struct {
 	dir       string
 	namespace string
 	values    map[string]string
+	bundle    bool // all entries go into one Secret
+}
+
+// bundleBase is the base name of the bundle in a place that has one.
+const bundleBase = "web"
+
+// whole gives the token in a Secret, or the tokens of a bundle as the ledger has them.
+func whole(s corev1.Secret) string {
+	var entries []token.Entry
+	for name, data := range s.Data {
+		entries = append(entries, token.Entry{Name: name, Token: string(data)})
+	}
+	if !strings.HasPrefix(s.Name, bundleBase+"-g") && len(entries) == 1 {
+		return entries[0].Token
+	}
+	return token.Join(entries)
+}
+
+// bundled puts the entries of a place into a bundle.
+func (p place) bundled() place {
+	p.t.Helper()
+	p.bundle = true
+	env := filepath.Join(p.dir, ".env")
+	write(p.t, env, string(read(p.t, env))+"FERNET_BUNDLE="+bundleBase+"\n")
+	return p
 }
 
 func newPlace(t *testing.T, entries int) place {
@@ -85,20 +111,24 @@ func (p place) checkWhole() {
 			created[r.Secret] = r
 		}
 	}
-	secrets := p.secrets()
-	if len(secrets) != len(p.values) || len(created) != len(p.values) {
+	secrets, tokens := p.secrets(), 0
+	if len(secrets) != len(created) || p.bundle && len(secrets) != 1 {
 		p.t.Errorf("%d Secrets and %d created records for %d entries", len(secrets), len(created), len(p.values))
 	}
 	for _, s := range secrets {
 		record := created[s.Name]
-		token := s.Data[record.EnvKey]
-		plain, err := keys.Open(token)
-		if err != nil || string(plain) != p.values[record.EnvKey] || record.Token != string(token) {
-			p.t.Errorf("Secret %s does not hold what the ledger and the .env say: %v", s.Name, err)
+		for entry, text := range s.Data {
+			tokens++
+			if plain, err := keys.Open(text); err != nil || string(plain) != p.values[entry] {
+				p.t.Errorf("Secret %s does not hold what the .env says of %s: %v", s.Name, entry, err)
+			}
 		}
-		if uids := record.UIDs(); len(uids) != 1 || uids[0] != string(s.UID) {
-			p.t.Errorf("Secret %s has uid %s, the ledger %v", s.Name, s.UID, uids)
+		if uids := record.UIDs(); record.Token != whole(s) || len(uids) != 1 || uids[0] != string(s.UID) {
+			p.t.Errorf("Secret %s does not hold what the ledger says, or has uid %s, and the ledger %v", s.Name, s.UID, uids)
 		}
+	}
+	if tokens != len(p.values) {
+		p.t.Errorf("%d tokens for %d entries", tokens, len(p.values))
 	}
 }
 
@@ -209,18 +239,20 @@ func TestDoubtfulWrites(t *testing.T) {
 		{"422", func() faultproxy.Rule { return faultproxy.Nth(1, faultproxy.Writes(faultproxy.Status(422, nil, nil))) }, 2, "failed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			proxy := startProxy(t)
-			p := newPlace(t, 2)
-			proxy.Reset(tc.rule())
-			out, err := p.push(proxyKubeconfig(t, proxy), "--parallel", "1").CombinedOutput()
-			if code := exitCode(t, err); code != tc.code || !strings.Contains(string(out), "secret/secret-00 "+tc.stdout+"\n") {
-				t.Errorf("exit code %d, want %d and secret-00 %s:\n%s", code, tc.code, tc.stdout, out)
+			t.Parallel()
+			for name, p := range map[string]place{"secret-00": newPlace(t, 2), bundleBase + "-g1": newPlace(t, 3).bundled()} {
+				proxy := startProxy(t)
+				proxy.Reset(tc.rule())
+				out, err := p.push(proxyKubeconfig(t, proxy), "--parallel", "1").CombinedOutput()
+				if code := exitCode(t, err); code != tc.code || !strings.Contains(string(out), "secret/"+name+" "+tc.stdout) {
+					t.Errorf("exit code %d, want %d and %s %s:\n%s", code, tc.code, name, tc.stdout, out)
+				}
+				time.Sleep(second + second/2) // what lands later has landed
+				if out, err := p.push(testkube.Kubeconfig(t)).CombinedOutput(); err != nil {
+					t.Errorf("the next push: %v\n%s", err, out)
+				}
+				p.checkWhole()
 			}
-			time.Sleep(second + second/2) // what lands later has landed
-			if out, err := p.push(testkube.Kubeconfig(t)).CombinedOutput(); err != nil {
-				t.Errorf("the next push: %v\n%s", err, out)
-			}
-			p.checkWhole()
 		})
 	}
 }

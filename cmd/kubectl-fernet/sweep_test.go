@@ -49,6 +49,7 @@ type sweep struct {
 	already string                   // what a run says, with exit code 1, that finds all of it done
 	check   func(s *site)            // asserts what the command was to reach
 	batches bool                     // its rows follow its creates in batches: the number of its file calls varies
+	light   bool                     // that no file call of it that fails stops it is for the use cases' own tests
 }
 
 var rotation = sweep{name: "rotate", prepare: newSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkRotated}
@@ -65,6 +66,13 @@ var sweeps = []sweep{
 	{name: "push --update", prepare: changedSite, args: words("push", "--update"), check: (*site).checkUpdated, batches: true},
 	{name: "restore", prepare: deletedSite, args: words("restore"), check: (*site).checkRestored, batches: true},
 	{name: "adopt", prepare: foundSite, args: words("adopt", found), check: (*site).checkAdopted},
+	{name: "push as a bundle", prepare: toBundleSite, args: words("push"), check: (*site).checkBundled, light: true},
+	{name: "push as single Secrets again", prepare: toSinglesSite, args: words("push"), check: (*site).checkSingled, batches: true, light: true},
+	{name: "push --update --drop-entries of a bundle", prepare: changedBundleSite, args: words("push", "--update", "--drop-entries"), check: (*site).checkBundleUpdated, light: true},
+	{name: "rotate a bundle", prepare: bundledSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkBundleRotated, light: true},
+	{name: "retire what a bundle replaced", prepare: replacedSite, args: words("retire", "--skip-cluster-check", "--yes"), check: (*site).checkReplacedRetired, light: true},
+	{name: "restore a bundle", prepare: deletedBundleSite, args: words("restore"), check: (*site).checkBundleRestored, light: true},
+	{name: "adopt a bundle", prepare: foundBundleSite, args: words("adopt", bundleBase+"-g1"), check: (*site).checkBundleAdopted, light: true},
 	{name: "pull", prepare: behindSite, args: words("pull", "--force", "--yes"), check: (*site).checkPulled},
 	{name: "pull from the cluster", prepare: behindSite, args: words("pull", "--from", "cluster", "--force", "--yes"), check: (*site).checkPulled},
 	{name: "pull a whole file", prepare: emptyHandedSite, args: words("pull"), check: (*site).checkPulled},
@@ -108,8 +116,8 @@ func TestSweepFileCalls(t *testing.T) {
 // nothing had failed.
 func TestSweepFailingFileCalls(t *testing.T) {
 	for _, sw := range sweeps {
-		if strings.HasPrefix(sw.name, "pull") {
-			continue // it keeps the lock when its first call fails
+		if strings.HasPrefix(sw.name, "pull") || sw.light {
+			continue // pull keeps the lock when its first call fails
 		}
 		t.Run(sw.name, func(t *testing.T) {
 			t.Parallel()
@@ -268,7 +276,8 @@ type site struct {
 	flags     []string // of each of its commands
 	holder    string   // the file with the keys
 	others    []corev1.Secret
-	replicas  int32 // of each workload
+	replicas  int32    // of each workload
+	dropped   []string // entries that left the .env
 	workloads []deployed
 	staged    string            // the id of the key that its rotation takes
 	seen      map[string]string // tokens of ours, by the Secret's name
@@ -361,8 +370,14 @@ func rotateAndRollOut(s *site) []string {
 func (s *site) furnish() {
 	s.t.Helper()
 	s.must("push")
-	ctx, config := s.t.Context(), testkube.RESTConfig(s.t)
-	secrets := corev1client.NewForConfigOrDie(config).Secrets(s.namespace)
+	s.addOthers()
+	s.deploy()
+}
+
+// addOthers adds Secrets of others.
+func (s *site) addOthers() {
+	s.t.Helper()
+	ctx, secrets := s.t.Context(), corev1client.NewForConfigOrDie(testkube.RESTConfig(s.t)).Secrets(s.namespace)
 	plain := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "unlabelled"}, Data: map[string][]byte{"a": []byte("b")}}
 	for _, other := range []*corev1.Secret{plain, strangersSecret(s.t, s.namespace)} {
 		stored, err := secrets.Create(ctx, other, metav1.CreateOptions{})
@@ -371,7 +386,12 @@ func (s *site) furnish() {
 		}
 		s.others = append(s.others, *stored)
 	}
-	apps := appsv1client.NewForConfigOrDie(config)
+}
+
+// deploy adds the workloads that use the Secrets.
+func (s *site) deploy() {
+	s.t.Helper()
+	ctx, apps := s.t.Context(), appsv1client.NewForConfigOrDie(testkube.RESTConfig(s.t))
 	for _, d := range []*appsv1.Deployment{
 		deployment("mounts", mounted("secret-00", "secret-01")), deployment("mounts-too", mounted("secret-01", "secret-03")),
 		deployment("reads", asVariable("secret-02", "SECRET_02")),
@@ -520,8 +540,8 @@ func (s *site) records() map[[2]string]ledger.Record {
 }
 
 // holds asserts what is true at every moment: each live token of ours opens with
-// the keys on disk and stands in the ledger, the newest of each entry opens to
-// its value, and no name was ever seen with other bytes.
+// the keys on disk, all of one Secret with one key, and stands in the ledger, the newest of
+// each entry opens to its value, and no name was ever seen with other bytes.
 func (s *site) holds() {
 	s.t.Helper()
 	ring, records, newest := s.keys().ring(s.t), s.records(), map[string]int{}
@@ -536,14 +556,16 @@ func (s *site) holds() {
 			if generation > newest[entry] {
 				newest[entry], current[entry] = generation, string(plain)
 			}
-			if _, recorded := records[[2]string{name, string(data)}]; !recorded && name != s.unrecorded {
-				s.t.Errorf("Secret %s has a token that the ledger has not", name)
-			}
-			if was, ok := s.seen[name]; ok && was != string(data) {
-				s.t.Errorf("Secret %s has other bytes than before", name)
-			}
-			s.seen[name] = string(data)
 		}
+		text := whole(live)
+		if _, recorded := records[[2]string{name, text}]; !recorded && name != s.unrecorded {
+			s.t.Errorf("Secret %s has a token that the ledger has not", name)
+		}
+		if was, ok := s.seen[name]; ok && was != text {
+			s.t.Errorf("Secret %s has other bytes than before", name)
+		}
+		s.seen[name] = text
+		s.oneKey(live)
 	}
 	for entry, value := range s.values {
 		is, there := current[entry]
@@ -551,8 +573,10 @@ func (s *site) holds() {
 			s.t.Errorf("the newest token of %s, there=%t, does not open to its value", entry, there)
 		}
 	}
-	if len(current) > len(s.values) {
-		s.t.Errorf("tokens of %d entries, where there are %d", len(current), len(s.values))
+	for entry := range current {
+		if _, is := s.values[entry]; !is && !slices.Contains(s.dropped, entry) {
+			s.t.Errorf("a token of %s, which is no entry", entry)
+		}
 	}
 	if s.file != nil {
 		s.file(s)
@@ -566,7 +590,11 @@ func (s *site) settled() {
 	s.underWay = underWay{}
 	s.holds()
 	s.agrees(s.ours())
-	if out := s.must("push"); strings.Count(out, " unchanged\n") != len(s.values) {
+	want := len(s.values)
+	if s.bundle {
+		want = 1
+	}
+	if out := s.must("push"); strings.Count(out, " unchanged\n") != want {
 		s.t.Errorf("push after it:\n%s", out)
 	}
 	left, err := filepath.Glob(filepath.Join(s.dir, "*"+atomicfile.Suffix))
@@ -582,7 +610,7 @@ func (p place) agrees(live map[string]corev1.Secret) {
 	p.t.Helper()
 	for _, r := range ledgerRecords(p.t, p.dir) {
 		is, there := live[r.Secret]
-		there = there && string(is.Data[r.EnvKey]) == r.Token
+		there = there && whole(is) == r.Token
 		switch {
 		case r.State == ledger.Planned:
 			p.t.Errorf("the ledger leaves open what became of Secret %s", r.Secret)

@@ -81,6 +81,9 @@ func compare(ctx context.Context, entries, rows, runs int, only string) error {
 	if err := b.table("rotate, loopback", runs, b.rotate(ctx)); err != nil {
 		return err
 	}
+	if err := b.bundles(ctx, runs); err != nil {
+		return err
+	}
 	if err := b.table(fmt.Sprintf("look at %d entries, loopback", entries), runs, b.look(ctx)); err != nil {
 		return err
 	}

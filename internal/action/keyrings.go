@@ -90,7 +90,8 @@ func (s *Session) ensureKeyring(ctx context.Context, namespace, base string, rin
 		}
 	}
 	err = s.createKeyring(ctx, namespace, base, ring, top+1)
-	if err == nil && newest.Name == "" && s.Mode == Live {
+	if err == nil && newest.Name == "" && s.Mode == Live && !s.warned {
+		s.warned = true
 		s.warn("%s", keysecret.Threat)
 	}
 	return err

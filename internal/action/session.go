@@ -42,6 +42,7 @@ type Session struct {
 	Update   hint.Text                  // the command that publishes changed values
 
 	reading Reading
+	warned  bool // of a key that is in the cluster from now on
 	lock    *ledger.Guard
 	ledger  *ledger.Ledger // nil in a run that writes no rows
 	inPart  bool

@@ -330,3 +330,31 @@ func TestRotateKnowsWhatWasPushed(t *testing.T) {
 		t.Errorf("creates %d, differing %v, %v", p.ToCreate(), p.Differing(), err)
 	}
 }
+
+// What pull writes back is what all values agree on.
+func TestSettingsOfValues(t *testing.T) {
+	for values, want := range map[string]string{
+		"c/a/SECRET_A c/a/SECRET_B":                       "FERNET_NAMESPACE=a",
+		"c/b/SECRET_A c/a/SECRET_A":                       "FERNET_NAMESPACE=a,b",
+		"c/a/SECRET_A c/b/SECRET_B":                       "",
+		"c/a/SECRET_A c/a/SECRET_B c/b/SECRET_B":          "",
+		"c/a/SECRET_A d/a/SECRET_A":                       "",
+		"c/a/SECRET_A c/a/DB c/b/SECRET_A c/b/DB":         "FERNET_NAMESPACE=a,b FERNET_MATCH=SECRET_A,DB",
+		"c/a/DATABASE_URL d/b/MY_SECRET c/a/DATABASE_URL": "FERNET_MATCH=DATABASE_URL,MY_SECRET",
+	} {
+		var all []Value
+		for _, text := range strings.Fields(values) {
+			parts := strings.Split(text, "/")
+			v := Value{Entry: envfile.Entry{Name: parts[2]}}
+			v.Cluster, v.Token.Namespace = parts[0], parts[1]
+			all = append(all, v)
+		}
+		var got []string
+		for _, e := range settingsOf(all) {
+			got = append(got, e.Name+"="+e.Value.Reveal())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", values, got, want)
+		}
+	}
+}

@@ -185,8 +185,6 @@ func (r *run) view(namespace string) plan.View {
 	return view
 }
 
-func (r *run) inEnv(name string) bool { return slices.Contains(r.entries, name) }
-
 func (r *run) confirm(view plan.View) {
 	for _, row := range plan.Confirm(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring) {
 		r.write(row)

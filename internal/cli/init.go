@@ -35,8 +35,8 @@ has the file means the same; they are added to a .env that has a KEY too.`,
   # one of another environment, with a key of its own
   kubectl fernet init --env staging/.env
 
-  # all entries of the .env that is here, in the namespace web
-  kubectl fernet init --match '*' -n web`,
+  # all entries of the .env that is here, in the namespace production
+  kubectl fernet init --match '*' -n production`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), o) },
 	}

@@ -25,7 +25,8 @@ is: comments, layout, entries that were never pushed. Where a value differs from
 the recorded one the file's stays, its entry is named, and the exit code is 1;
 --force takes the recorded ones, after a question that names them. A file without
 a key gets the keys too, unless they come from --key-file, and CLUSTER_NAME, if
-all values come from one cluster. Where there is no file, a whole one is written.
+all values come from one cluster, and the settings as far as the ledger knows them.
+Where there is no file, a whole one is written.
 
 From the cluster comes what the ledger knows, and what the key proves to be of this
 project. Nothing is written when the current value of an entry is not there.`

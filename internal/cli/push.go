@@ -14,8 +14,10 @@ import (
 
 const pushLong = `Write the secrets of a .env into the cluster, encrypted.
 
-Each entry whose name starts with SECRET becomes one immutable Secret that holds
-a Fernet token. What is there already stays as it is; a changed value is written
+Each entry whose name starts with SECRET, or that was pushed here before, becomes
+one immutable Secret that holds a Fernet token. FERNET_MATCH in the .env names
+others, FERNET_NAMESPACE the namespaces; with FERNET_KEY_SECRET the keyring goes
+into a Secret too. What is there already stays as it is; a changed value is written
 under the next generation's name, and only with --update. Nothing is ever
 deleted or overwritten. What was written where stands in the ledger.
 

@@ -31,10 +31,11 @@ restarting pods keep what they have. What rotate does follows from what it finds
                                        may have leaked with the file, and rotates
 
 The new key is on disk, in the .env or the --key-file, before anything is sealed
-with it. Without -n it goes through all namespaces that the ledger knows.
+with it. Without -n it goes through the namespaces of FERNET_NAMESPACE, else all that the
+ledger knows.
 
 Applications must hold the new key before they see a token under it: --prepare
-stages it, or --key-secret keeps the keyring in the cluster. Then rollout
+stages it, or FERNET_KEY_SECRET in the .env keeps the keyring in the cluster. Then rollout
 points the workloads to the new generations, and retire removes the old ones.`
 
 const rotateExample = `  # a key that applications can be given before anything is sealed with it

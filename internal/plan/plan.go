@@ -56,9 +56,6 @@ func (w Wanted) names() []string {
 	return []string{w.EnvKey}
 }
 
-// has says whether an entry is one of these.
-func (w Wanted) has(envKey string) bool { return slices.Contains(w.names(), envKey) }
-
 // Bundling gives what is wanted where these entries go into one bundle. Without a base name
 // each is a Secret of its own, and without entries nothing is wanted.
 func Bundling(entries []Wanted, base string) []Wanted {
