@@ -200,6 +200,7 @@ func TestVerifyABundle(t *testing.T) {
 		{name: "a row of an entry is missing", objects: changed(), rows: less("B", rows), want: "incomplete web-g2: the rows of 2 of 3 entries are there"},
 		{name: "a row of an entry is missing, and it is gone", rows: less("B", rows), want: "missing web-g2 | incomplete web-g2: the rows of 2 of 3 entries are there"},
 		{name: "a row of an entry is missing, and its binding", objects: changed(binding("")), rows: less("B", rows), want: "misplaced web-g2 | incomplete web-g2: 2 of 3"},
+		{name: "a row of an entry was edited: that is said once", objects: changed(), rows: less("B", rows), edits: []ledger.Edit{{Line: 7, Secret: "web-g2", EnvKey: "B"}}, want: "edited web-g2: l.csv:7"},
 		{name: "gone", rows: rows, want: "missing web-g2"},
 		{name: "no rows", objects: changed(), want: "unrecorded web-g2"},
 		{name: "put back after it was retired", objects: changed(), past: rowsOf(ledger.Deleted, made), want: "put back web-g2"},
@@ -216,7 +217,7 @@ func TestVerifyABundle(t *testing.T) {
 					text += ": " + f.Detail
 				}
 				got = append(got, text)
-				if entry := map[bool]string{true: "B"}[f.Code == finding.Future]; f.EnvKey != entry || f.Namespace != "ns" {
+				if entry := map[bool]string{true: "B"}[f.Code == finding.Future || f.Code == finding.LedgerRow]; f.EnvKey != entry || f.Namespace != "ns" {
 					t.Errorf("got %+v", f)
 				}
 			}
