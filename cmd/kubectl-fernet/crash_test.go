@@ -80,6 +80,13 @@ func newPlace(t *testing.T, entries int) place {
 	return p
 }
 
+// set puts settings into the .env.
+func (p place) set(settings string) {
+	p.t.Helper()
+	env := filepath.Join(p.dir, ".env")
+	write(p.t, env, settings+string(read(p.t, env)))
+}
+
 func (p place) push(kubeconfig string, flags ...string) *exec.Cmd {
 	cmd := exec.Command("kubectl-fernet", append([]string{"push", "-n", p.namespace}, flags...)...)
 	cmd.Dir = p.dir

@@ -25,7 +25,20 @@ import (
 // The namespace is deleted, the .env is lost, the cluster is gone: the ledger and
 // the key bring everything back, onto another cluster that is called otherwise.
 func TestDisaster(t *testing.T) {
+	for _, tt := range []struct {
+		name, settings   string
+		restored, pushed string
+	}{
+		{"single Secrets", "", "\n100 created, 0 unchanged", "0 created, 50 unchanged"},
+		{"a bundle", "FERNET_BUNDLE=web\n", "\n2 created, 0 unchanged", "0 created, 1 unchanged"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { disaster(t, tt.settings, tt.restored, tt.pushed) })
+	}
+}
+
+func disaster(t *testing.T, settings, restored, pushed string) {
 	p := newPlace(t, 50)
+	p.set(settings)
 	here := testkube.Kubeconfig(t)
 	run := func(kubeconfig string, args ...string) string {
 		t.Helper()
@@ -48,7 +61,7 @@ func TestDisaster(t *testing.T) {
 	}
 
 	elsewhere, _ := secondControlPlane(t, p.namespace)
-	if out := run(elsewhere, "restore", "-n", p.namespace, "--yes"); !strings.Contains(out, "\n100 created, 0 unchanged") || !strings.Contains(out, `cluster "elsewhere"`) {
+	if out := run(elsewhere, "restore", "-n", p.namespace, "--yes"); !strings.Contains(out, restored) || !strings.Contains(out, `cluster "elsewhere"`) {
 		t.Errorf("restore:\n%s", out)
 	}
 	write(t, filepath.Join(p.dir, "key.env"), keys)
@@ -62,8 +75,11 @@ func TestDisaster(t *testing.T) {
 			t.Errorf("%s came back otherwise, or not at all", name)
 		}
 	}
+	if text := string(read(t, filepath.Join(p.dir, ".env"))); !strings.Contains(text, settings) {
+		t.Errorf("%q did not come back", settings)
+	}
 	// Nothing authenticated what was restored, until a run with the key confirms it.
-	if out := run(elsewhere, "push", "-n", p.namespace); !strings.Contains(out, "0 created, 50 unchanged") {
+	if out := run(elsewhere, "push", "-n", p.namespace); !strings.Contains(out, pushed) {
 		t.Errorf("push:\n%s", out)
 	}
 	if out := run(elsewhere, "verify"); !strings.Contains(out, "\n0 errors, 1 warning\n") || !strings.Contains(out, "FERNET015 warning: ") {

@@ -262,6 +262,165 @@ var tamperings = []struct {
 	}, "FERNET008 secret-02"},
 }
 
+// bundleTamperings are those of a bundle.
+var bundleTamperings = []struct {
+	name   string
+	tamper func(p tampered)
+	want   string
+}{
+	{"nothing", func(tampered) {}, ""},
+	{"two tokens swapped", func(p tampered) {
+		p.replace("web-g1", func(s *corev1.Secret) {
+			s.Data["SECRET_00"], s.Data["SECRET_01"] = s.Data["SECRET_01"], s.Data["SECRET_00"]
+		})
+	}, "FERNET002 web-g1"},
+	{"one taken out", func(p tampered) { p.replace("web-g1", func(s *corev1.Secret) { delete(s.Data, "SECRET_01") }) }, "FERNET002 web-g1"},
+	{"one put in", func(p tampered) {
+		p.replace("web-g1", func(s *corev1.Secret) { s.Data["SECRET_02"] = s.Data["SECRET_01"] })
+	}, "FERNET002 web-g1"},
+	{"one renamed", func(p tampered) {
+		p.replace("web-g1", func(s *corev1.Secret) {
+			s.Data["SECRET-01"] = s.Data["SECRET_01"]
+			delete(s.Data, "SECRET_01")
+		})
+	}, "FERNET002 web-g1"},
+	{"a value put in that is no token", func(p tampered) { p.replace("web-g1", func(s *corev1.Secret) { s.Data["MORE"] = []byte("x") }) }, "FERNET004 web-g1"},
+	{"a byte of one flipped", func(p tampered) {
+		p.replace("web-g1", func(s *corev1.Secret) { s.Data["SECRET_01"] = []byte(flip(string(s.Data["SECRET_01"]))) })
+	}, "FERNET001 web-g1"},
+	{"one of an older generation", func(p tampered) {
+		p.older()
+		old := p.get("web-g1").Data["SECRET_01"]
+		p.replace("web-g2", func(s *corev1.Secret) { s.Data["SECRET_01"] = old })
+	}, "FERNET002 web-g2"},
+	{"one under the previous key", func(p tampered) {
+		p.run("rotate", "--yes")
+		old := p.get("web-g1").Data["SECRET_01"]
+		p.replace("web-g2", func(s *corev1.Secret) { s.Data["SECRET_01"] = old })
+	}, "FERNET002 web-g2"},
+	{"all of an older generation", func(p tampered) {
+		p.older()
+		old := p.get("web-g1")
+		p.replace("web-g2", func(s *corev1.Secret) { s.Data, s.Annotations = old.Data, old.Annotations })
+	}, "FERNET002 web-g2"},
+	{"copied to another number", func(p tampered) { p.copy("web-g1", "web-g7", p.namespace) }, "FERNET002 web-g7"},
+	{"copied to another namespace", func(p tampered) { p.copy("web-g1", "web-g1", p.other) }, "FERNET002 web-g1"},
+	{"emptied", func(p tampered) { p.replace("web-g1", func(s *corev1.Secret) { s.Data = nil }) }, "FERNET004 web-g1"},
+	{"binding removed", func(p tampered) {
+		p.patch("web-g1", `{"metadata":{"annotations":{"kubectl-fernet.github.io/binding":null}}}`)
+	}, "FERNET003 web-g1"},
+	{"binding edited", func(p tampered) {
+		text := p.get("web-g1").Annotations["kubectl-fernet.github.io/binding"]
+		p.patch("web-g1", `{"metadata":{"annotations":{"kubectl-fernet.github.io/binding":"`+text[:5]+flip(text[5:])+`"}}}`)
+	}, "FERNET003 web-g1"},
+	{"the number in its binding edited, with one taken out", func(p tampered) {
+		p.replace("web-g1", func(s *corev1.Secret) {
+			delete(s.Data, "SECRET_01")
+			s.Annotations["kubectl-fernet.github.io/binding"] = strings.Replace(s.Annotations["kubectl-fernet.github.io/binding"], "v2:2:", "v2:1:", 1)
+		})
+	}, "FERNET002 web-g1"},
+	{"label removed", func(p tampered) {
+		p.patch("web-g1", `{"metadata":{"labels":{"kubectl-fernet.github.io/kind":null}}}`)
+	}, "FERNET011 web-g1"},
+	{"label and binding removed", func(p tampered) {
+		p.patch("web-g1", `{"metadata":{"labels":{"kubectl-fernet.github.io/kind":null},"annotations":{"kubectl-fernet.github.io/binding":null}}}`)
+	}, "FERNET003 web-g1, FERNET011 web-g1"},
+	{"called a keyring", func(p tampered) {
+		p.patch("web-g1", `{"metadata":{"labels":{"kubectl-fernet.github.io/kind":"keyring"}}}`)
+	}, "FERNET011 web-g1"},
+	{"made mutable", func(p tampered) { p.replace("web-g1", func(s *corev1.Secret) { s.Immutable = nil }) }, "FERNET010 web-g1"},
+	{"deleted", func(p tampered) { _ = p.secrets.Delete(context.Background(), "web-g1", metav1.DeleteOptions{}) }, "FERNET006 web-g1"},
+	{"put back after it was retired", func(p tampered) {
+		old := p.get("web-g1")
+		p.run("rotate", "--yes")
+		p.run("retire", "--skip-cluster-check", "--yes")
+		old.ObjectMeta = metav1.ObjectMeta{Name: old.Name, Namespace: old.Namespace, Labels: old.Labels, Annotations: old.Annotations}
+		p.create(old)
+	}, "FERNET005 web-g1"},
+	{"the row of an entry deleted", func(p tampered) { p.rows(",SECRET_01,", func([]string) []string { return nil }) }, "FERNET018 web-g1"},
+	{"the row of an entry deleted, and the Secret", func(p tampered) {
+		p.rows(",SECRET_01,", func([]string) []string { return nil })
+		_ = p.secrets.Delete(context.Background(), "web-g1", metav1.DeleteOptions{})
+		p.refusesHalf()
+	}, "FERNET006 web-g1, FERNET018 web-g1"},
+	{"the row of an entry edited", func(p tampered) {
+		p.rows(",SECRET_01,", func(cells []string) []string {
+			cells[7] = "SECRET_02"
+			return cells
+		})
+	}, "FERNET012 web-g1"},
+	{"the row of an entry twice", func(p tampered) {
+		p.ledger(func(lines []string) []string { return append(lines, lines[1]) })
+	}, ""},
+	{"the row of one more entry, not signed", func(p tampered) {
+		p.ledger(func(lines []string) []string {
+			cells := strings.Split(lines[1], ",")
+			cells[7], cells[13] = "SECRET_02", "\n"
+			return append(lines, strings.Join(cells, ","))
+		})
+	}, "FERNET015 fernet-ledger.csv:5"},
+	{"the created row deleted: the planned ones, which are signed, have all tokens", func(p tampered) {
+		p.ledger(func(lines []string) []string { i := created(lines, "web-g1"); return slices.Delete(lines, i, i+1) })
+	}, ""},
+	{"all rows deleted", func(p tampered) { p.ledger(func(lines []string) []string { return lines[:1] }) }, "FERNET007 web-g1"},
+}
+
+// older makes a second generation, in which SECRET_01 has another value.
+func (p tampered) older() {
+	env := filepath.Join(p.dir, ".env")
+	write(p.t, env, strings.Replace(string(read(p.t, env)), "SECRET_01=", "SECRET_01=new-", 1))
+	p.run("push", "--update")
+}
+
+// rows changes the cells of the rows with this text; nil removes one.
+func (p tampered) rows(text string, change func(cells []string) []string) {
+	p.ledger(func(lines []string) (left []string) {
+		for _, line := range lines {
+			if !strings.Contains(line, text) {
+				left = append(left, line)
+			} else if cells := change(strings.Split(line, ",")); cells != nil {
+				left = append(left, strings.Join(cells, ","))
+			}
+		}
+		return left
+	})
+}
+
+// refusesHalf holds restore, with the key and without, to creating no half of a bundle.
+func (p tampered) refusesHalf() {
+	p.t.Helper()
+	env := filepath.Join(p.dir, ".env")
+	for _, file := range []string{env, env + ".away"} {
+		cmd := exec.Command("kubectl-fernet", "restore", "--yes", "-n", p.namespace)
+		cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "KUBECONFIG="+testkube.Kubeconfig(p.t))
+		if file != env {
+			_ = os.Rename(env, file)
+		}
+		if out, err := cmd.CombinedOutput(); exitCode(p.t, err) != 1 || !strings.Contains(string(out), "1 of its 2 entries") || len(p.place.secrets()) > 0 {
+			p.t.Errorf("restore: %v\n%s", err, out)
+		}
+	}
+	_ = os.Rename(env+".away", env)
+}
+
+// Each way of tampering is named by its code, and nothing else is.
+func TestVerifyNamesWhatWasTamperedWithInABundle(t *testing.T) {
+	for _, tt := range bundleTamperings {
+		t.Run(tt.name, func(t *testing.T) {
+			p := tampered{place: newPlace(t, 2), other: testkube.Namespace(t)}
+			p.set("FERNET_BUNDLE=web\n")
+			p.secrets = corev1client.NewForConfigOrDie(testkube.RESTConfig(t)).Secrets(p.namespace)
+			if out, err := p.push(testkube.Kubeconfig(t)).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			tt.tamper(p)
+			if got, text := p.verify(); got != tt.want {
+				t.Errorf("found %q, want %q\n%s", got, tt.want, text)
+			}
+		})
+	}
+}
+
 // Each way of tampering is named by its code, and nothing else is.
 func TestVerifyNamesWhatWasTamperedWith(t *testing.T) {
 	for _, tt := range tamperings {

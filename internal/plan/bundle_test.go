@@ -221,6 +221,7 @@ type bundleSituation struct {
 	rows    []ledger.Row    // evidence
 	hints   []ledger.Record // hints
 	past    []ledger.Row    // rows of which the ledger keeps no token
+	edits   []ledger.Edit   // rows that somebody edited
 
 	letters string // the entries of the .env, AB where empty
 	single  bool   // each is a Secret of its own
@@ -245,7 +246,7 @@ func (s bundleSituation) wanted() []plan.Wanted {
 func (s bundleSituation) view() plan.View {
 	_, past := bookOf(s.past).At("c", "ns")
 	view := plan.NewView("c", "ns", slices.Concat(records(s.rows...), s.hints), past, s.objects, nil)
-	view.Ledger, view.Wanted = "l.csv", s.wanted()
+	view.Ledger, view.Edits, view.Wanted = "l.csv", s.edits, s.wanted()
 	return view
 }
 

@@ -195,10 +195,12 @@ func TestVerifyABundle(t *testing.T) {
 		{name: "its binding was edited", objects: changed(binding("v2:3:0")), rows: rows, want: "binding web-g2"},
 		{name: "its binding is that of a single token", objects: changed(binding("v1:0")), rows: rows, want: "binding web-g2"},
 		{name: "its label was removed", objects: changed(noKind), rows: rows, want: "metadata web-g2: label kind"},
+		{name: "a bundle of one that looks like a single token", letters: "A", objects: objects(web(1, "A:new/now", bare)), rows: createdRows(web(1, "A:new/now")), want: "binding web-g1"},
 		{name: "its data is something else", objects: changed(func(o *manifest.Object) { o.Token = "" }), rows: rows, want: "other bytes web-g2: its data is not one token, nor that of a bundle"},
 		{name: "a row of an entry is missing", objects: changed(), rows: less("B", rows), want: "incomplete web-g2: the rows of 2 of 3 entries are there"},
 		{name: "a row of an entry is missing, and it is gone", rows: less("B", rows), want: "missing web-g2 | incomplete web-g2: the rows of 2 of 3 entries are there"},
 		{name: "a row of an entry is missing, and its binding", objects: changed(binding("")), rows: less("B", rows), want: "misplaced web-g2 | incomplete web-g2: 2 of 3"},
+		{name: "a row of an entry was edited: that is said once", objects: changed(), rows: less("B", rows), edits: []ledger.Edit{{Line: 7, Secret: "web-g2", EnvKey: "B"}}, want: "edited web-g2: l.csv:7"},
 		{name: "gone", rows: rows, want: "missing web-g2"},
 		{name: "no rows", objects: changed(), want: "unrecorded web-g2"},
 		{name: "put back after it was retired", objects: changed(), past: rowsOf(ledger.Deleted, made), want: "put back web-g2"},
@@ -215,7 +217,7 @@ func TestVerifyABundle(t *testing.T) {
 					text += ": " + f.Detail
 				}
 				got = append(got, text)
-				if entry := map[bool]string{true: "B"}[f.Code == finding.Future]; f.EnvKey != entry || f.Namespace != "ns" {
+				if entry := map[bool]string{true: "B"}[f.Code == finding.Future || f.Code == finding.LedgerRow]; f.EnvKey != entry || f.Namespace != "ns" {
 					t.Errorf("got %+v", f)
 				}
 			}

@@ -99,7 +99,7 @@ func (v *verifier) add(code finding.Code, secret, envKey, detail string) {
 
 // incomplete reports a bundle that the ledger could not rebuild.
 func (v *verifier) incomplete(r ledger.Record) {
-	if n, _ := token.BundleSize(r.Binding); r.Incomplete && !r.Hint && r.State == ledger.Created {
+	if n, _ := token.BundleSize(r.Binding); r.Incomplete && !r.Hint && r.State == ledger.Created && !v.edited[r.Secret] {
 		v.add(finding.Incomplete, r.Secret, "", fmt.Sprintf("the rows of %d of %d entries are there", len(r.Placed().Entries()), n))
 	}
 }
