@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -100,7 +101,7 @@ func walkPlaces(v any, place, parent string, see func(place string, o jsonObject
 	}
 }
 
-var generationName = regexp.MustCompile(`^(secret-0\d|fernet-key)(?:-g(\d+))?$`)
+var generationName = regexp.MustCompile(`^(secret-0\d|fernet-key|web)(?:-g(\d+))?$`)
 
 // baseOf gives the base name of a Secret of ours; empty for another's.
 func baseOf(name string) string {
@@ -125,6 +126,24 @@ func (s snapshot) newest() secretNames {
 		name, isSecret := strings.CutPrefix(key, "secret/")
 		if base := baseOf(name); isSecret && base != "" && (names[base] == "" || generationOf(name) > generationOf(names[base])) {
 			names[base] = name
+		}
+	}
+	return names
+}
+
+// current gives the Secret that has each entry: in the form that the .env wants, or in the
+// other one where that is not there yet.
+func (f *fleet) current(s snapshot) secretNames {
+	newest := s.newest()
+	names := secretNames{keyringBase: newest[keyringBase]}
+	for entry := range f.values {
+		base := strings.ReplaceAll(strings.ToLower(entry), "_", "-")
+		single, bundle := newest[base], newest[bundleBase]
+		if data(s["secret/"+bundle], entry) == "" {
+			bundle = ""
+		}
+		if names[base] = cmp.Or(single, bundle); f.bundle {
+			names[base] = cmp.Or(bundle, single)
 		}
 	}
 	return names
@@ -192,10 +211,11 @@ func (f *fleet) checkKeyring(g *thing, s snapshot) {
 		}
 	}
 	for _, name := range named {
-		token := f.token(s, name)
-		opens := func(ring *decrypt.Keyring) bool { _, err := ring.Open([]byte(token)); return err == nil }
-		if token != "" && len(rings) > 0 && !slices.ContainsFunc(rings, opens) {
-			f.fatalf("CANNOT OPEN: %s names %s, which no keyring that it names opens: %v", g, name, named)
+		for _, token := range f.tokens(s, name) {
+			opens := func(ring *decrypt.Keyring) bool { _, err := ring.Open([]byte(token)); return err == nil }
+			if len(rings) > 0 && !slices.ContainsFunc(rings, opens) {
+				f.fatalf("CANNOT OPEN: %s names %s, which no keyring that it names opens: %v", g, name, named)
+			}
 		}
 	}
 }
@@ -206,13 +226,16 @@ func data(secret jsonObject, name string) string {
 	return string(raw)
 }
 
-// token gives the token in a Secret of an entry.
-func (f *fleet) token(s snapshot, name string) string {
-	base := baseOf(name)
-	if base == "" || base == keyringBase {
-		return ""
+// tokens gives the tokens in a Secret, one or those of a bundle.
+func (f *fleet) tokens(s snapshot, name string) (tokens []string) {
+	if base := baseOf(name); base == "" || base == keyringBase {
+		return nil
 	}
-	return data(s["secret/"+name], strings.ReplaceAll(strings.ToUpper(base), "-", "_"))
+	held, _ := at(s["secret/"+name], "data").(jsonObject)
+	for _, entry := range slices.Sorted(maps.Keys(held)) {
+		tokens = append(tokens, data(s["secret/"+name], entry))
+	}
+	return tokens
 }
 
 // checkDeleted asserts that each Secret that is gone was named nowhere, as far as the
@@ -359,10 +382,14 @@ func (f *fleet) checkBytes(s snapshot) {
 			f.fatalf("OTHER BYTES: Secret %s", name)
 		}
 		f.seen[name] = bytes
-		if token := f.token(s, name); token != "" {
+		tokens := f.tokens(s, name)
+		for _, token := range tokens {
 			if _, err := ring.Open([]byte(token)); err != nil {
 				f.fatalf("CANNOT OPEN: Secret %s with the keys on disk: %v", name, err)
 			}
+		}
+		if len(tokens) > 0 && !f.oneKeyOpens(tokens) {
+			f.fatalf("TWO KEYS: Secret %s has tokens of more than one", name)
 		}
 	}
 }
@@ -378,4 +405,13 @@ func (f *fleet) checkCurrent(s snapshot) {
 			}
 		}
 	}
+}
+
+// oneKeyOpens says whether there is a key that opens all of these tokens.
+func (f *fleet) oneKeyOpens(tokens []string) bool {
+	k := f.keys()
+	return slices.ContainsFunc(append([]string{k.primary, k.next}, k.previous...), func(key string) bool {
+		alone, err := decrypt.ParseKeys(key)
+		return err == nil && !slices.ContainsFunc(tokens, func(token string) bool { _, err := alone.Open([]byte(token)); return err != nil })
+	})
 }

@@ -25,7 +25,8 @@ const (
 // Worlds of all kinds of objects, whatever people and the verbs do to them in whatever
 // order, and wherever a verb is killed or meets a fault: no pod template is left with what
 // it cannot open, nothing that is named is deleted, nothing of others is changed, and in
-// the end all older generations and keys go.
+// the end all older generations and keys go. In every other world people put the entries
+// into a bundle, or into Secrets of their own again.
 func TestRandomWorkloads(t *testing.T) {
 	group := defineWidgets(t)
 	first, last := testkube.Seeds(t, fleetSeeds)
@@ -47,6 +48,7 @@ type fleet struct {
 	steps   []string // so far
 	said    string   // by the last command
 	changed int      // values given out
+	forms   bool     // people switch between single Secrets and a bundle
 }
 
 func defineWidgets(t *testing.T) (group string) {
@@ -65,11 +67,14 @@ func newFleet(t *testing.T, seed uint64, group string) *fleet {
 	t.Helper()
 	f := &fleet{
 		site:   site{place: newPlace(t, len(tokenBases)), holder: ".env", seen: map[string]string{}},
-		random: rand.New(rand.NewPCG(seed, 0)), group: group,
+		random: rand.New(rand.NewPCG(seed, 0)), group: group, forms: seed%2 == 1,
 	}
 	env := filepath.Join(f.dir, ".env")
 	write(t, env, strings.Replace(string(read(t, env)), testKey, freshKey(t), 1))
 	f.steps = append(f.steps, fmt.Sprintf("FERNET_TEST_SEED=%d replays this", seed))
+	if f.forms && f.often(50) {
+		f.place = f.bundled()
+	}
 	f.must("push")
 	f.must("rotate", "--prepare", "--key-secret", keyringBase, "--yes")
 	f.mustKubectl(`{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "`+somebodys+`"}, "stringData": {"a": "b"}}`, "create", "-f", "-")
@@ -79,7 +84,7 @@ func newFleet(t *testing.T, seed uint64, group string) *fleet {
 	for i := range 5 + f.random.IntN(4) {
 		g := randomThing(f.random, i, kinds)
 		f.things = append(f.things, g)
-		if !f.write(g, f.snapshot().newest()) {
+		if !f.write(g, f.current(f.snapshot())) {
 			f.fatalf("%s cannot be made: %s", g, f.said)
 		}
 		f.log("%s by %s, broken %t, owned %t: %v", g, g.apply, g.broken, g.owned, g.refs)
@@ -146,6 +151,10 @@ func everything(*thing) bool { return true }
 // step does one thing.
 func (f *fleet) step() {
 	f.t.Helper()
+	if f.forms && f.often(15) {
+		f.changeForm()
+		return
+	}
 	switch f.random.IntN(24) {
 	case 0:
 		f.verb(nothing, "push")
@@ -307,6 +316,34 @@ func (f *fleet) changeValue() {
 	f.log("another value of %s", entry)
 }
 
+// changeForm puts the entries into a bundle or takes them out of it, or has an entry more or
+// one less in a bundle.
+func (f *fleet) changeForm() {
+	f.t.Helper()
+	env := filepath.Join(f.dir, ".env")
+	was, extra := string(read(f.t, env)), "SECRET_03="+f.values[extraEntry]+"\n"
+	_, has := f.values[extraEntry]
+	switch more := f.bundle && f.often(60); {
+	case more && has && f.snapshot()["secret/secret-03"] == nil:
+		delete(f.values, extraEntry)
+		write(f.t, env, strings.Replace(was, extra, "", 1))
+		f.log("%s leaves the .env", extraEntry)
+	case more && !has:
+		f.changed++
+		f.values[extraEntry] = fmt.Sprintf("another-value-%d", f.changed)
+		write(f.t, env, was+extraEntry+"="+f.values[extraEntry]+"\n")
+		f.log("%s comes into the .env", extraEntry)
+	case f.bundle:
+		f.bundle = false
+		write(f.t, env, strings.Replace(was, "FERNET_BUNDLE="+bundleBase+"\n", "", 1))
+		f.log("no bundle any more")
+	default:
+		f.place = f.bundled()
+		f.log("a bundle")
+	}
+	f.verb(nothing, "push", "--update", "--drop-entries")
+}
+
 // byOthers is what people do past the plugin.
 func (f *fleet) byOthers() {
 	f.t.Helper()
@@ -317,7 +354,7 @@ func (f *fleet) byOthers() {
 		ok = f.write(g, g.manifests[f.random.IntN(len(g.manifests))])
 		f.log("%s: an old manifest by %s: %t", g, g.apply, ok)
 	case 2:
-		ok = f.write(g, before.newest())
+		ok = f.write(g, f.current(before))
 		f.log("%s: a new manifest by %s: %t", g, g.apply, ok)
 	case 3:
 		f.said, ok = f.kubectl("", "rollout", "undo", g.String())
@@ -360,9 +397,9 @@ func (f *fleet) addReference(g *thing, s snapshot) {
 func (f *fleet) putInOrder() {
 	f.t.Helper()
 	f.log("in order:")
-	f.orderly(0, "push", "--update")
+	f.orderly(0, "push", "--update", "--drop-entries")
 	f.orderly(1, "rotate", "--key-secret", keyringBase, "--yes")
-	newest := f.snapshot().newest()
+	newest := f.current(f.snapshot())
 	for _, g := range f.things {
 		broken := g.broken
 		g.broken, g.mentions = false, false
@@ -385,7 +422,8 @@ func (f *fleet) putInOrder() {
 	f.checkCurrent(s)
 	left := slices.Sorted(maps.Keys(s))
 	left = slices.DeleteFunc(left, func(key string) bool { return !strings.HasPrefix(key, "secret/") || key == "secret/"+somebodys })
-	if want := slices.Sorted(maps.Values(s.newest())); len(left) != len(want) || len(want) != len(tokenBases)+1 {
+	want := slices.Compact(slices.Sorted(maps.Values(f.current(s))))
+	if n := map[bool]int{true: 1, false: len(f.values)}[f.bundle]; len(left) != len(want) || len(want) != n+1 {
 		f.fatalf("LEFT OVER: %v, where the newest are %v", left, want)
 	}
 	if k := f.keys(); k.previous != nil || k.next != "" {

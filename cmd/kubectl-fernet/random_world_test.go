@@ -42,12 +42,14 @@ const (
 // refTo is one reference: to which base name, and how it is written.
 type refTo struct{ base, shape string }
 
-// secretNames are the generations that a manifest names, by base name.
+// secretNames are the Secrets that a manifest names, by the base name that an entry has as a
+// single one.
 type secretNames map[string]string
 
 const (
 	keyringBase = "fernet-key"
 	somebodys   = "somebodys" // a Secret that is not ours
+	extraEntry  = "SECRET_03" // which nothing names, and which comes and goes
 )
 
 var (

@@ -266,6 +266,10 @@ func (w *walk) forge(p *person) {
 	if len(lines) < 2 || !strings.HasSuffix(text, "\n") {
 		return
 	}
+	if w.bundles && w.random.IntN(3) == 0 {
+		w.takeOut(p, pick(w, lines[1:])+"\n")
+		return
+	}
 	cells := strings.Split(pick(w, lines[1:]), ",")
 	for range 1 + w.random.IntN(2) {
 		w.alter(cells, strings.Split(pick(w, lines[1:]), ","))
@@ -283,6 +287,19 @@ func (w *walk) forge(p *person) {
 	w.log("somebody forges a row of %s: %s", p.name, brief(cells))
 	w.forged[line] = true
 	w.write(p.ledger(), text+line)
+}
+
+// takeOut takes the row of an entry of a bundle out of a ledger: it could not rebuild the
+// bundle any more.
+func (w *walk) takeOut(p *person, line string) {
+	cells := strings.Split(line, ",")
+	if !token.Bundled(cells[10]) || cells[7] == "" || w.forged[line] {
+		return
+	}
+	w.log("somebody takes a row out of the ledger of %s: %s", p.name, brief(cells))
+	w.count["row taken out"]++
+	w.taken = append(w.taken, line)
+	w.write(p.ledger(), strings.Replace(w.read(p.ledger()), line, "", 1))
 }
 
 func (w *walk) alter(cells, other []string) {

@@ -131,6 +131,7 @@ type walk struct {
 	rings      map[place]*keyring.Keyring  // of the person who wrote last beside a base name
 	others     map[place]manifest.Object   // made by others than us
 	forged     map[string]bool             // lines of ledgers
+	taken      []string                    // lines that were taken out of ledgers
 	given      int
 
 	keyless  bool           // a restore without a key is under way, which trusts the ledger
@@ -312,6 +313,9 @@ func (w *walk) sent(row ledger.Row) {
 		w.names[at], w.had[at] = map[string]bool{}, map[string]bool{}
 	}
 	w.names[at][row.Token] = true
+	if n, bundle := token.BundleSize(row.Binding); bundle != row.Bundle() || bundle && n != len(row.Placed().Entries()) {
+		w.fail("%s: %s/%s is sent with %d entries, and is bound to %d", w.now.name, row.Namespace, row.Secret, len(row.Placed().Entries()), n)
+	}
 	if w.keyless {
 		w.unproven[at] = true
 		return
@@ -373,12 +377,18 @@ func (w *walk) records(p *person, at place, text string) bool {
 }
 
 // dropsNothing: what is sent the first time has the entries of the newest bundle that is
-// there and that the sender can open, but where the command may drop some.
+// there and that the sender can open, but where the command may drop some, or where the
+// sender has evidence of a newer one, which is gone.
 func (w *walk) dropsNothing(row ledger.Row) {
 	base, _ := splitName(row.Secret)
 	newest, found := w.newest(row.Namespace, base)
 	if !found || !row.Bundle() || w.drops || !w.ring(w.now).Has(w.ids[newest.Token]) || row.Generation < newest.Generation || strings.Contains(w.before, row.Binding) {
 		return
+	}
+	for at, state := range w.evidence(w.now) {
+		if of, generation := splitName(at.name); at.namespace == row.Namespace && of == base && state == ledger.Created && generation > newest.Generation {
+			return
+		}
 	}
 	for _, e := range newest.Placed().Entries() {
 		if !slices.ContainsFunc(row.Placed().Entries(), func(has token.Entry) bool { return has.Name == e.Name }) {
@@ -716,13 +726,17 @@ func (w *walk) opensAll(ring *keyring.Keyring) bool {
 	return true
 }
 
-// unforge takes the forged lines out of a ledger, as a person does who reads a diff.
+// unforge takes the forged lines out of a ledger and puts back what was taken out of it, as
+// a person does who reads a diff.
 func (w *walk) unforge(p *person) {
 	var text strings.Builder
 	for line := range strings.Lines(w.read(p.ledger())) {
 		if !w.forged[line] {
 			text.WriteString(line)
 		}
+	}
+	if strings.HasSuffix(text.String(), "\n") {
+		text.WriteString(strings.Join(w.taken, ""))
 	}
 	if text.Len() > 0 {
 		w.write(p.ledger(), text.String())

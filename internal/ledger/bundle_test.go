@@ -5,6 +5,7 @@ package ledger_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
@@ -243,6 +244,56 @@ func holding() ledger.Keys {
 	}
 }
 
+// summed is what all rows of one record add up to.
+type summed struct {
+	state      ledger.State
+	live       []string // uids
+	gone       bool     // something was deleted
+	since      int
+	first      ledger.Row
+	text       string
+	incomplete bool
+}
+
+// sumOf adds up the rows of one record. Bundles have two entries here.
+func sumOf(group []ledger.Row) summed {
+	created, gone, entries := map[string]bool{}, map[string]bool{}, map[token.Entry]bool{}
+	s := summed{first: group[0], since: group[0].Since}
+	for _, row := range group {
+		s.since = min(s.since, row.Since)
+		if row.Time.Before(s.first.Time) || row.Time.Equal(s.first.Time) && row.Operation < s.first.Operation {
+			s.first = row
+		}
+		switch {
+		case row.State == ledger.Created:
+			created[row.UID] = true
+		case row.State == ledger.Deleted:
+			gone[row.UID] = true
+		case s.state != ledger.Failed:
+			s.state = row.State
+		}
+		if row.EnvKey != "" {
+			entries[token.Entry{Name: row.EnvKey, Token: row.Token}] = true
+		}
+	}
+	s.live = slices.DeleteFunc(slices.Sorted(maps.Keys(created)), func(uid string) bool { return gone[uid] })
+	switch s.gone = len(gone) > 0; {
+	case len(s.live) > 0:
+		s.state = ledger.Created
+	case s.gone:
+		s.state = ledger.Deleted
+	}
+	names := map[string]bool{}
+	for e := range entries {
+		names[e.Name] = true
+	}
+	s.text, s.incomplete = token.Join(slices.Collect(maps.Keys(entries))), len(entries) != 2 || len(names) != 2
+	if s.first.Secret == "secret-1" {
+		s.text, s.incomplete = tokenOf(1), false
+	}
+	return s
+}
+
 // sum is a second fold, which looks at all rows of a record at once.
 func sum(rows []ledger.Row, keys ledger.Keys) (all []string) {
 	groups, hints := map[string][]ledger.Row{}, map[string]bool{}
@@ -252,77 +303,27 @@ func sum(rows []ledger.Row, keys ledger.Keys) (all []string) {
 		groups[id] = append(groups[id], row)
 		hints[id] = hint
 	}
-	deleted := map[string]bool{} // by evidence: cluster, Secret
-	ended := map[string]bool{}
-	records := map[string]string{}
-	type one struct {
-		state ledger.State
-		name  string
-		text  string
-		keep  bool
-	}
-	sums := map[string]one{}
+	deleted, ended := map[string]bool{}, map[string]bool{} // by evidence: cluster and Secret; and binding
+	sums := map[string]summed{}
 	for id, group := range groups {
-		created, gone, entries := map[string]bool{}, map[string]bool{}, map[token.Entry]bool{}
-		state := ledger.State("")
-		first := group[0]
-		since := first.Since
-		for _, row := range group {
-			since = min(since, row.Since)
-			if row.Time.Before(first.Time) || row.Time.Equal(first.Time) && row.Operation < first.Operation {
-				first = row
-			}
-			switch {
-			case row.State == ledger.Created:
-				created[row.UID] = true
-			case row.State == ledger.Deleted:
-				gone[row.UID] = true
-			case state != ledger.Failed:
-				state = row.State
-			}
-			if row.EnvKey != "" {
-				entries[token.Entry{Name: row.EnvKey, Token: row.Token}] = true
-			}
-		}
-		var live []string
-		for uid := range created {
-			if !gone[uid] {
-				live = append(live, uid)
-			}
-		}
-		slices.Sort(live)
-		switch {
-		case len(live) > 0:
-			state = ledger.Created
-		case len(gone) > 0:
-			state = ledger.Deleted
-		}
-		var set []token.Entry
-		names := map[string]bool{}
-		for e := range entries {
-			set = append(set, e)
-			names[e.Name] = true
-		}
-		text, incomplete := token.Join(set), len(set) != 2 || len(names) != 2
-		if first.Secret == "secret-1" {
-			text, incomplete = tokenOf(1), false
-		}
-		place := first.Cluster + " " + first.Secret
-		if state == ledger.Deleted && !hints[id] {
+		s := sumOf(group)
+		sums[id] = s
+		place := s.first.Cluster + " " + s.first.Secret
+		if s.state == ledger.Deleted && !hints[id] {
 			deleted[place] = true
 		}
-		if len(gone) > 0 && !hints[id] {
-			ended[place+first.Binding] = true
+		if s.gone && !hints[id] {
+			ended[place+s.first.Binding] = true
 		}
-		sums[id] = one{state, place, fmt.Sprint(hints[id], place, state, live, text, incomplete, since, first.Operation), strings.Contains(text, tokenOf(101))}
-		records[id] = place + first.Binding
 	}
 	for id, s := range sums {
+		place := s.first.Cluster + " " + s.first.Secret
+		kept := keys.Keep != nil && strings.Contains(s.text, tokenOf(101)) && !hints[id]
 		switch {
-		case hints[id] && ended[records[id]], s.state == ledger.Deleted && (hints[id] || keys.Keep == nil || !s.keep):
-		case (s.state == ledger.Planned || s.state == ledger.Failed) && deleted[s.name]:
+		case hints[id] && ended[place+s.first.Binding], s.state == ledger.Deleted && !kept:
+		case (s.state == ledger.Planned || s.state == ledger.Failed) && deleted[place]:
 		default:
-			all = append(all, s.text)
+			all = append(all, fmt.Sprint(hints[id], place, s.state, s.live, s.text, s.incomplete, s.since, s.first.Operation))
 		}
 	}
 	slices.Sort(all)

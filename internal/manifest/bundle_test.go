@@ -65,17 +65,19 @@ func TestSecretOfABundle(t *testing.T) {
 	}
 }
 
+// data puts other data into a Secret: name, value, name, value.
+func data(of ...string) func(*corev1.Secret) {
+	return func(s *corev1.Secret) {
+		s.Data = map[string][]byte{}
+		for i := 0; i < len(of); i += 2 {
+			s.Data[of[i]] = []byte(of[i+1])
+		}
+	}
+}
+
 // What a live Secret is read as: ENVKEY of a single token, "bundle N" of N tokens, nothing
 // of what cannot be ours; then the name under which it says it was made, and what was altered.
 func TestFromSecretOfABundle(t *testing.T) {
-	data := func(of ...string) func(*corev1.Secret) {
-		return func(s *corev1.Secret) {
-			s.Data = map[string][]byte{}
-			for i := 0; i < len(of); i += 2 {
-				s.Data[of[i]] = []byte(of[i+1])
-			}
-		}
-	}
 	unbound := func(s *corev1.Secret) { delete(s.Annotations, manifest.AnnotationBinding) }
 	unlabelled := func(s *corev1.Secret) { delete(s.Labels, manifest.LabelKind) }
 	bound := func(as string) func(*corev1.Secret) {
