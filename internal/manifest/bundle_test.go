@@ -109,6 +109,7 @@ func TestFromSecretOfABundle(t *testing.T) {
 		{"one of them is empty", []func(*corev1.Secret){data("SECRET_A", a, "SECRET_B", "")}, "", ""},
 		{"a line break behind a token", []func(*corev1.Secret){data("SECRET_A", a+"\n", "SECRET_B", b)}, "", ""},
 		{"a whole text of tokens as one of them", []func(*corev1.Secret){data("SECRET_A", token.Join([]token.Entry{{Name: "SECRET_A", Token: a}}), "SECRET_B", b)}, "", ""},
+		{"a whole text of tokens as the only one", []func(*corev1.Secret){data("SECRET_A", token.Join([]token.Entry{{Name: "SECRET_A", Token: a}})), unbound, unlabelled}, "", kind},
 		{"a data key that is no entry's name", []func(*corev1.Secret){data("SECRET_A", a, "1", b)}, "", ""},
 		{"a data key that a file has", []func(*corev1.Secret){data("SECRET_A", a, "tls.crt", b)}, "bundle 2", ""},
 	} {

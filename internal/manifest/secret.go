@@ -122,7 +122,9 @@ func FromSecret(s *corev1.Secret) Object {
 		o.Token = joined(s.Data)
 	} else {
 		for key, value := range s.Data {
-			o.EnvKey, o.Token = key, string(value)
+			if text := string(value); !token.Joined(text) || !strings.Contains(text, " ") { // the text of a bundle is no token
+				o.EnvKey, o.Token = key, text
+			}
 		}
 	}
 	if n, err := strconv.Atoi(s.Annotations[AnnotationGeneration]); err == nil && s.Annotations[AnnotationBaseName] != "" {
