@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 // choice gives one of several texts.
@@ -54,7 +55,7 @@ func (d *duel) forge() (removed bool) {
 func (d *duel) replaced(rows []string) string {
 	for _, row := range slices.Backward(rows) {
 		cells := strings.Split(row, ",")
-		if base, generation := names.Split(cells[5]); generation > 1 && cells[2] == "created" && slices.Contains(d.ours.entries, cells[7]) && base != "" {
+		if base, generation := names.Split(cells[5]); generation > 1 && cells[2] == "created" && slices.Contains(d.ours.bases(), base) {
 			return "," + cells[4] + "," + cells[5] + ","
 		}
 	}
@@ -71,16 +72,18 @@ func (d *duel) forged(cells []string) []string {
 	base, generation := names.Split(cells[5])
 	generation = []int{generation, 1, 2, generation + 1, 999, 999_999_999}[d.random.IntN(6)]
 	if d.random.IntN(3) == 0 {
-		base, cells[7] = "secret-a", "SECRET_A"
+		base, cells[7] = d.ours.bases()[0], "SECRET_A"
 	}
-	cells[5], cells[6], cells[12] = names.Secret(base, generation), strconv.Itoa(generation), "1"
+	cells[6], cells[12] = strconv.Itoa(generation), "1"
 	cells[8] = d.choice(cells[8], "kdeadbee1", ids[0], ids[len(ids)-1])
 	if d.random.IntN(3) == 0 {
 		other := d.old[d.random.IntN(len(d.old))]
-		if o := manifest.FromSecret(&other); strings.HasPrefix(o.Token, "gAAAA") {
-			cells[9], cells[10] = o.Token, o.Binding
+		if o := manifest.FromSecret(&other); o.Token != "" && o.Binding != "" {
+			entries := o.Placed().Entries()
+			cells[9], cells[10] = entries[d.random.IntN(len(entries))].Token, o.Binding
 		}
 	}
+	d.fit(cells, base, generation)
 	if cells[11] == "" || d.random.IntN(2) == 0 {
 		cells[11] = fmt.Sprintf("00000000-0000-4000-8000-%012d", d.random.IntN(1000))
 	}
@@ -90,12 +93,38 @@ func (d *duel) forged(cells []string) []string {
 	}
 	mac := base64.RawURLEncoding.EncodeToString(sum[:])
 	cells[13] = d.choice("", "v1:kdeadbee1:"+mac, "v1:kdeadbee1:"+mac, "v1:"+ids[0]+":"+mac, "v1:"+ids[len(ids)-1]+":"+mac, cells[13])
-	for _, entry := range append(slices.Clone(d.ours.entries), d.theirs.entries...) {
-		if strings.ReplaceAll(strings.ToLower(entry), "_", "-") == base {
-			d.named[entry] = true
+	d.named[base] = true
+	return cells
+}
+
+// fit makes cells those of a row that a ledger may have: about an entry, or about a whole
+// bundle, as its binding says. A planned row may put an entry into a bundle that is there.
+func (d *duel) fit(cells []string, base string, generation int) {
+	bundle := token.Bundled(cells[10])
+	if cells[5] = names.Secret(base, generation); bundle {
+		cells[5] = names.Numbered(base, generation)
+	}
+	if bundle && (cells[2] != "planned" || d.random.IntN(3) == 0) {
+		cells[7], cells[9] = "", ""
+		return
+	}
+	if cells[7] == "" || bundle && d.random.IntN(2) == 0 {
+		cells[7] = d.choice(append([]string{"SECRET_FORGED"}, d.ours.entries...)...)
+	}
+	if cells[9] == "" || bundle && d.random.IntN(2) == 0 {
+		cells[9] = d.oldToken()
+	}
+}
+
+// oldToken gives a token that was somewhere.
+func (d *duel) oldToken() string {
+	var tokens []string
+	for _, s := range d.old {
+		for _, e := range manifest.FromSecret(&s).Placed().Entries() {
+			tokens = append(tokens, e.Token)
 		}
 	}
-	return cells
+	return d.choice(tokens...)
 }
 
 // meddle is what somebody does who may write Secrets.
@@ -110,10 +139,14 @@ func (d *duel) meddle() (meddled bool) {
 		at := d.choice(slices.Sorted(maps.Keys(all))...)
 		s, other := all[at], d.old[d.random.IntN(len(d.old))]
 		var step string
-		switch d.random.IntN(4) {
+		switch d.random.IntN(5) {
 		case 0: // a copy elsewhere, with its annotations or without
 			base, generation := names.Split(s.Name)
-			s.Name, s.Namespace = names.Secret(d.choice(base, "secret-a", "secret-b"), []int{generation, 1, 2, 3, generation + 1}[d.random.IntN(5)]), d.namespaces[d.random.IntN(2)]
+			name := names.Secret
+			if s.Labels[manifest.LabelKind] == manifest.KindBundle {
+				name = names.Numbered
+			}
+			s.Name, s.Namespace = name(d.choice(base, "secret-a", "secret-b", "web"), []int{generation, 1, 2, 3, generation + 1}[d.random.IntN(5)]), d.namespaces[d.random.IntN(2)]
 			if d.random.IntN(2) == 0 {
 				delete(s.Annotations, manifest.AnnotationBinding)
 			}
@@ -128,6 +161,16 @@ func (d *duel) meddle() (meddled bool) {
 			s.Labels = map[string]string{manifest.LabelManagedBy: d.choice("", manifest.ManagedBy), manifest.LabelKeyID: d.choice("", "kdeadbee1")}
 			step = "other labels of " + at
 			d.update(s)
+		case 3: // the tokens of another generation, or of another Secret
+			_ = d.secrets(s.Namespace).Delete(context.Background(), s.Name, metav1.DeleteOptions{})
+			s.Data = maps.Clone(s.Data)
+			for name, value := range other.Data {
+				if _, there := s.Data[name]; there || s.Labels[manifest.LabelKind] == manifest.KindBundle {
+					s.Data[name] = value
+				}
+			}
+			step = "tokens of " + other.Name + " in " + at
+			d.put(s)
 		default:
 			step = "put back " + other.Name
 			d.put(other)

@@ -32,6 +32,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const adversarySeeds = 8 // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
@@ -87,21 +88,33 @@ type duel struct {
 	ours       *side
 	theirs     *side
 	steps      []string
-	old        []corev1.Secret   // that were there, for whoever puts them back
-	made       map[string]string // what our project created, by namespace/name/token: its value
-	named      map[string]bool   // entries that a forged row names
+	old        []corev1.Secret              // that were there, for whoever puts them back
+	made       map[string]map[string]string // what our project created, by namespace/name/token: its values by entry
+	named      map[string]bool              // base names that a forged row names
 }
 
 // side is a folder with an .env and a ledger.
 type side struct {
 	dir     string
 	key     string
+	bundle  string // its base name; each entry is a Secret of its own where it is empty
 	entries []string
 	values  map[string]string
 }
 
+// bases gives the base names of the Secrets.
+func (s *side) bases() (bases []string) {
+	if s.bundle != "" {
+		return []string{s.bundle}
+	}
+	for _, entry := range s.entries {
+		bases = append(bases, strings.ReplaceAll(strings.ToLower(entry), "_", "-"))
+	}
+	return bases
+}
+
 func newDuel(t *testing.T, seed uint64, evil string) *duel {
-	d := &duel{t: t, random: rand.New(rand.NewPCG(seed, 2)), seed: seed, made: map[string]string{}, named: map[string]bool{}}
+	d := &duel{t: t, random: rand.New(rand.NewPCG(seed, 2)), seed: seed, made: map[string]map[string]string{}, named: map[string]bool{}}
 	d.namespaces = []string{testkube.Namespace(t), testkube.Namespace(t)}
 	config, err := clientcmd.LoadFromFile(testkube.Kubeconfig(t))
 	if err != nil {
@@ -118,14 +131,25 @@ func newDuel(t *testing.T, seed uint64, evil string) *duel {
 	if d.random.IntN(3) == 0 {
 		entries = append(entries, "SECRET_SHARED")
 	}
-	d.ours = d.side(entries...)
-	d.theirs = d.side("SECRET_X", "SECRET_SHARED")
+	ours, theirs := "", ""
+	switch seed % 3 {
+	case 1:
+		ours = "web"
+	case 2:
+		theirs = "web"
+	}
+	d.ours = d.side(ours, entries...)
+	d.theirs = d.side(theirs, "SECRET_X", "SECRET_SHARED")
 	return d
 }
 
-func (d *duel) side(entries ...string) *side {
-	s := &side{dir: d.t.TempDir(), key: freshKey(d.t), entries: entries, values: map[string]string{}}
-	write(d.t, filepath.Join(s.dir, ".env"), "KEY="+s.key+"\n")
+func (d *duel) side(bundle string, entries ...string) *side {
+	s := &side{dir: d.t.TempDir(), key: freshKey(d.t), bundle: bundle, entries: entries, values: map[string]string{}}
+	text := "KEY=" + s.key + "\n"
+	if bundle != "" {
+		text += "FERNET_BUNDLE=" + bundle + "\n"
+	}
+	write(d.t, filepath.Join(s.dir, ".env"), text)
 	for _, entry := range entries {
 		d.change(s, entry)
 	}
@@ -135,7 +159,7 @@ func (d *duel) side(entries ...string) *side {
 // change gives an entry another value, and leaves the keys as they are.
 func (d *duel) change(s *side, entry string) {
 	s.values[entry] = fmt.Sprintf("value %d of %s", d.random.Uint32(), entry)
-	text := envOnly(d.t, filepath.Join(s.dir, ".env"), "KEY", "KEY_PREVIOUS")
+	text := envOnly(d.t, filepath.Join(s.dir, ".env"), "KEY", "KEY_PREVIOUS", "FERNET_BUNDLE")
 	for _, name := range s.entries {
 		text += name + "='" + s.values[name] + "'\n"
 	}
@@ -209,13 +233,30 @@ func mark(s corev1.Secret) string {
 	return s.Namespace + "/" + s.Name + "/" + o.EnvKey + "/" + o.Token
 }
 
+// opened gives the values of a Secret by entry, if it is ours by proof: all of it is under
+// one key, and in its place.
+func opened(sealer *seal.Sealer, s corev1.Secret) (map[string]string, error) {
+	whole, values := manifest.FromSecret(&s).Placed(), map[string]string{}
+	if v := sealer.Judge(whole); !v.Opens || v.KeyID == "" || v.Binding != token.BindingHolds {
+		return nil, fmt.Errorf("%+v", v)
+	}
+	for _, e := range whole.Entries() {
+		value, err := sealer.Open(whole.Entry(e.Name))
+		if err != nil {
+			return nil, err
+		}
+		values[e.Name] = value.Reveal()
+	}
+	return values, nil
+}
+
 // note adds what our project made to the truth. Nobody meddles yet.
 func (d *duel) note() {
 	sealer := seal.New(d.ring(), nil)
 	for _, s := range d.there() {
 		d.old = append(d.old, s)
-		if value, err := sealer.Open(manifest.FromSecret(&s).Placed()); err == nil {
-			d.made[mark(s)] = value.Reveal()
+		if values, err := opened(sealer, s); err == nil {
+			d.made[mark(s)] = values
 		}
 	}
 }
@@ -265,7 +306,7 @@ func (d *duel) play() {
 	verbs := [][]string{
 		{"reveal", "SECRET_A", "-n", d.namespaces[0]}, {"exec-env", "-n", d.namespaces[1], "--", "true"},
 		{"status"}, {"diff"}, {"verify"}, {"push"}, {"push", "--namespaces", d.both()}, {"push", "--update", "--namespaces", d.both()},
-		{"adopt", "secret-a", "-n", d.namespaces[0]}, {"adopt", "secret-b-g3", "-n", d.namespaces[1]},
+		{"adopt", "secret-a", "-n", d.namespaces[0]}, {"adopt", "secret-b-g3", "-n", d.namespaces[1]}, {"adopt", "web-g2", "-n", d.namespaces[1]},
 		{"rotate", "--yes"}, {"rotate", "--new-key", "--yes", "--namespaces", d.both()},
 		{"retire", "--yes"}, {"retire", "SECRET_GONE", "--yes"}, {"restore"}, {"restore", "--namespaces", d.both()},
 	}
@@ -288,14 +329,13 @@ func (d *duel) verb(meddled bool, args ...string) {
 	}
 	for at, s := range after {
 		was, known := before[at]
-		o := manifest.FromSecret(&s)
 		switch {
 		case !known:
-			value, err := sealer.Open(o.Placed())
+			values, err := opened(sealer, s)
 			if err != nil {
 				d.errorf("%v created %s, which no key of ours proves: %v\n%s", args, at, err, a.stderr)
 			}
-			d.made[mark(s)] = value.Reveal()
+			d.made[mark(s)] = values
 		case was.UID != s.UID || !maps.EqualFunc(was.Data, s.Data, bytes.Equal):
 			d.errorf("%v replaced %s", args, at)
 		}
@@ -331,8 +371,10 @@ func (d *duel) checkKeys(args []string, after map[string]corev1.Secret, before *
 
 // found says that a row or a label is left of a Secret: nobody can know of others.
 func (d *duel) found(s corev1.Secret) bool {
-	o := manifest.FromSecret(&s)
-	return o.Managed && o.KeyID != "" || bytes.Contains(read(d.t, filepath.Join(d.ours.dir, ledgerName)), []byte(","+o.Token+","))
+	o, rows := manifest.FromSecret(&s), read(d.t, filepath.Join(d.ours.dir, ledgerName))
+	return o.Managed && o.KeyID != "" || slices.ContainsFunc(o.Placed().Entries(), func(e token.Entry) bool {
+		return bytes.Contains(rows, []byte(","+e.Token+","))
+	})
 }
 
 // newest gives, by entry, the newest of ours that is in a namespace: its value.
@@ -340,8 +382,13 @@ func (d *duel) newest(namespace string) map[string]string {
 	values, top := map[string]string{}, map[string]int{}
 	for _, s := range d.there() {
 		o := manifest.FromSecret(&s)
-		if value, ours := d.made[mark(s)]; ours && s.Namespace == namespace && o.Generation > top[o.EnvKey] {
-			values[o.EnvKey], top[o.EnvKey] = value, o.Generation
+		if s.Namespace != namespace {
+			continue
+		}
+		for entry, value := range d.made[mark(s)] {
+			if o.Generation > top[entry] {
+				values[entry], top[entry] = value, o.Generation
+			}
 		}
 	}
 	return values
@@ -358,8 +405,9 @@ func (d *duel) checkPulled(args []string, a answer) {
 	}
 	for entry, value := range d.newest(args[len(args)-1]) {
 		e, ok := file.Lookup(entry)
-		past := slices.Contains(slices.Collect(maps.Values(d.made)), e.Value.Reveal())
-		if ok && past && e.Value.Reveal() != value && !strings.Contains(a.stderr, "newer values") {
+		past := slices.ContainsFunc(slices.Collect(maps.Values(d.made)), func(values map[string]string) bool { return values[entry] == e.Value.Reveal() })
+		said := strings.Contains(a.stderr, "newer values") || strings.Contains(a.stderr, "newer generations") && strings.Contains(a.stderr, entry)
+		if ok && past && e.Value.Reveal() != value && !said {
 			d.errorf("%v gives an older value of %s without a word:\n%s", args, entry, a.stderr)
 		}
 	}
@@ -371,17 +419,20 @@ func (d *duel) checkPulled(args []string, a answer) {
 // checkNotStopped: forged rows hold back the entries that they name, and no other.
 func (d *duel) checkNotStopped(a answer) {
 	d.t.Helper()
-	for _, entry := range []string{"SECRET_A", "SECRET_B", "SECRET_C"} {
-		name := "secret/" + strings.ReplaceAll(strings.ToLower(entry), "_", "-")
+	for _, base := range d.ours.bases() {
+		if base == "secret-shared" {
+			continue
+		}
+		name := "secret/" + base
 		done := 0
 		for line := range strings.Lines(a.stdout) {
 			fields := strings.Fields(line)
-			if base, _ := names.Split(fields[0]); base == name && slices.Contains([]string{"created", "unchanged", "differs", "stale"}, fields[1]) {
+			if is, _ := names.Split(fields[0]); is == name && slices.Contains([]string{"created", "unchanged", "differs", "stale"}, fields[1]) {
 				done++
 			}
 		}
-		if done < len(d.namespaces) && !d.named[entry] {
-			d.errorf("a forger who does not name %s stops it:\n%s%s", entry, a.stdout, a.stderr)
+		if done < len(d.namespaces) && !d.named[base] {
+			d.errorf("a forger who does not name %s stops it:\n%s%s", base, a.stdout, a.stderr)
 		}
 	}
 }

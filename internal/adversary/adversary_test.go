@@ -4,6 +4,7 @@ package adversary
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -100,7 +101,7 @@ func (r *run) evidence() (out []string) {
 				out = append(out, fmt.Sprintf("%s %s %s %s %s since %d %v", namespace, record.Secret, record.State, record.KeyID, record.Token, record.Since, record.UIDs()))
 			}
 		}
-		for _, base := range []string{"secret-a", "secret-b", "secret-shared", "secret-x"} {
+		for _, base := range []string{"secret-a", "secret-b", "secret-shared", "secret-x", "web"} {
 			out = append(out, fmt.Sprint(namespace, base, past.Known(base)))
 		}
 		for _, id := range slices.Concat(r.ring.IDs(), strangers) {
@@ -133,8 +134,8 @@ func (r *run) restored() (out []string) {
 	for _, d := range plan.Restore(plan.StillCreated(records, theCluster, live), theCluster, live, r.sealer.Judge) {
 		if d.Outcome == plan.Created || d.Complete {
 			out = append(out, fmt.Sprintf("%s %s/%s %s", d.Outcome, d.Row.Namespace, d.Row.Secret, d.Row.Token))
-			if _, err := r.sealer.Open(d.Row.Placed()); err != nil {
-				r.t.Errorf("restore would create what no key proves: %v", err)
+			if v := r.sealer.Judge(d.Row.Placed()); !v.Opens || v.KeyID == "" || v.Binding != token.BindingHolds {
+				r.t.Errorf("restore would create what no key proves: %+v", d.Row)
 			}
 		}
 	}
@@ -163,7 +164,7 @@ func TestForgedRowsProveNothing(t *testing.T) {
 			ours.forget() // what is there and not recorded is where a hint may be believed
 		}
 		clean := ours.open(ours.rows)
-		bases := []string{"secret-a", "secret-b", "secret-shared"}
+		bases := append(ours.bases(), "secret-b")
 		named := bases[:1+ours.random.IntN(2)]
 		forge := newForger(ours, named...)
 		rows := slices.Clone(ours.rows)
@@ -304,7 +305,7 @@ func TestMeddling(t *testing.T) {
 			ours.meddle()
 		}
 		if len(ours.rows) > 0 && ours.random.IntN(2) == 0 {
-			forge := newForger(ours, "secret-a", "secret-b", "secret-shared")
+			forge := newForger(ours, append(ours.bases(), "secret-b")...)
 			ours.rows = append(ours.rows, forge.row(ours.open(nil).ring))
 		}
 		older += checkValues(t, ours.clone())
@@ -330,7 +331,7 @@ func checkRetire(t *testing.T, ours *project) (deleted, dropped int) {
 	for _, o := range r.retire("") {
 		deleted++
 		if !slices.ContainsFunc(ours.truth, func(m made) bool {
-			return m.place == place{o.Namespace, o.Name} && m.envKey == o.EnvKey && m.token == o.Token
+			return m.place == place{o.Namespace, o.Name} && m.in(o)
 		}) {
 			t.Errorf("%s/%s was deleted, and is none of ours", o.Namespace, o.Name)
 		}
@@ -345,7 +346,7 @@ func checkRetire(t *testing.T, ours *project) (deleted, dropped int) {
 	for _, m := range ours.truth {
 		o, there := ours.live[m.place]
 		hidden := !named[m.place] && (!o.Managed || o.KeyID != m.keyID) // neither a row nor a label is left of it
-		if there && o.Token == m.token && o.EnvKey == m.envKey && slices.Contains(keys, m.keyID) && !hidden {
+		if there && m.in(o) && slices.Contains(keys, m.keyID) && !hidden {
 			t.Errorf("key %s is gone, and %s/%s needs it", m.keyID, m.namespace, m.name)
 		}
 	}
@@ -363,7 +364,7 @@ func checkPending(t *testing.T, r *run, rows []ledger.Row, keys []string) {
 	newest, over := map[name]int{}, map[place]bool{}
 	for at, o := range r.live {
 		for _, m := range r.truth {
-			if m.place == at && m.token == o.Token {
+			if m.place == at && m.in(o) {
 				newest[name{at.namespace, o.Base}] = max(newest[name{at.namespace, o.Base}], o.Generation)
 			}
 		}
@@ -392,7 +393,7 @@ func checkPending(t *testing.T, r *run, rows []ledger.Row, keys []string) {
 // current gives the newest Secret that is there and was made by us, by the truth.
 func (p *project) current(namespace, envKey string) (newest made) {
 	for _, m := range p.truth {
-		if o := p.live[m.place]; m.namespace == namespace && m.envKey == envKey && o.Token == m.token && o.EnvKey == envKey && m.generation > newest.generation {
+		if o := p.live[m.place]; m.namespace == namespace && m.envKey == envKey && m.in(o) && m.generation > newest.generation {
 			newest = m
 		}
 	}
@@ -440,6 +441,19 @@ func recordsAt(r *run, namespace string) []ledger.Record {
 	return records
 }
 
+// recorded says whether the evidence has an entry as one that was created, with all of its
+// Secret.
+func (r *run) recorded(m made) bool {
+	keys := r.sealer.Ledger()
+	return slices.ContainsFunc(r.project.rows, func(row ledger.Row) bool {
+		same := row.Token == m.token
+		if m.set != "" {
+			same = row.Binding == m.binding && token.Join(slices.Collect(maps.Keys(r.entriesIn(m.binding)))) == m.set
+		}
+		return same && (row.State == ledger.Created || row.State == ledger.Deleted) && keys.Verify(row.Cells(), row.MAC) == ledger.Evidence
+	})
+}
+
 // checkStale: an .env that is behind publishes nothing, as long as a Secret or a row
 // shows it.
 func checkStale(t *testing.T, p *project) {
@@ -451,17 +465,16 @@ func checkStale(t *testing.T, p *project) {
 	p.values[old.envKey] = old.value
 	r := p.open(p.rows)
 	now := p.current(old.namespace, old.envKey)
-	shown := slices.ContainsFunc(p.rows, func(row ledger.Row) bool {
-		return row.Token == old.token && (row.State == ledger.Created || row.State == ledger.Deleted) &&
-			r.sealer.Ledger().Verify(row.Cells(), row.MAC) == ledger.Evidence && r.ring.Has(old.keyID)
-	})
 	o := p.live[old.place]
-	shown = shown && o.Name == "" || r.sealer.Judge(o.Placed()) == token.Verdict{Opens: true, KeyID: old.keyID, Same: true, Binding: token.BindingHolds}
+	shown := o.Name == "" && r.recorded(old) && r.ring.Has(old.keyID)
+	if v := r.sealer.Judge(o.Placed()); old.in(o) && v.Opens && v.KeyID == old.keyID && v.Binding == token.BindingHolds {
+		shown = true
+	}
 	if !shown || now.generation <= old.generation || now.value == old.value {
 		return
 	}
 	for _, d := range r.push(old.namespace, true, false) {
-		if d.Row.EnvKey == old.envKey && d.Outcome == plan.Created && d.Row.Generation > now.generation {
+		if (d.Row.EnvKey == old.envKey || d.Row.Bundle()) && d.Outcome == plan.Created && d.Row.Generation > now.generation {
 			t.Errorf("push --update publishes the value of %s over that of %s in %s: %+v", old.name, now.name, old.namespace, d)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const theCluster = "c"
@@ -24,12 +25,22 @@ const theCluster = "c"
 // place is where a Secret is, or was.
 type place struct{ namespace, name string }
 
-// made is a Secret that a project created: the truth, whatever a ledger or a label says.
+// made is an entry of a Secret that a project created: the truth, whatever a ledger or a
+// label says.
 type made struct {
 	place
 	envKey, token, value, keyID string
+	set                         string // the text of all tokens, of a bundle
 	binding                     string
 	generation                  int
+}
+
+// in says whether an object is the Secret that was created.
+func (m made) in(o manifest.Object) bool {
+	if m.set != "" {
+		return o.EnvKey == "" && o.Token == m.set
+	}
+	return o.EnvKey == m.envKey && o.Token == m.token
 }
 
 // world is a cluster, and what its projects did in it.
@@ -96,6 +107,7 @@ type project struct {
 	*world
 	name       string
 	namespaces []string
+	bundle     string   // its base name; each entry is a Secret of its own where it is empty
 	keys       []string // KEY, then KEY_PREVIOUS
 	entries    []string
 	values     map[string]string
@@ -158,17 +170,56 @@ func (p *project) open(rows []ledger.Row) *run {
 		entries = append(entries, envfile.Entry{Name: name, Value: envfile.NewValue(p.values[name])})
 		r.wanted = append(r.wanted, plan.Wanted{EnvKey: name, Base: base})
 	}
+	r.wanted = plan.Bundling(r.wanted, p.bundle)
 	r.sealer = seal.New(ring, entries)
-	r.book = ledger.NewBook(r.sealer.Ledger())
-	for i, row := range rows {
-		row.Line = i + 2
-		r.book.Add(row)
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Line = i + 2
 	}
+	r.book = ledger.BookOf(rows, r.sealer.Ledger())
 	return r
 }
 
-// write signs a row and appends it.
+// bases gives the base names of the wanted Secrets.
+func (p *project) bases() (bases []string) {
+	for _, w := range p.open(nil).wanted {
+		bases = append(bases, w.Base)
+	}
+	return bases
+}
+
+// write signs rows and appends them: of a bundle those of its entries, where the ledger lacks
+// one, and then that of the whole.
 func (r *run) write(row ledger.Row) {
+	if !row.Bundle() {
+		r.append(row)
+		return
+	}
+	if row.Token != "" && len(r.entriesIn(row.Binding)) < len(row.Placed().Entries()) {
+		one := row
+		one.State, one.UID = ledger.Planned, ""
+		for _, e := range row.Placed().Entries() {
+			one.EnvKey, one.Token = e.Name, e.Token
+			r.append(one)
+		}
+	}
+	if row.Token = ""; row.State != ledger.Planned || row.UID != "" {
+		r.append(row)
+	}
+}
+
+// entriesIn gives the entries that the evidence has of a bundle.
+func (r *run) entriesIn(binding string) map[token.Entry]bool {
+	entries, keys := map[token.Entry]bool{}, r.sealer.Ledger()
+	for _, row := range r.project.rows {
+		if row.Binding == binding && row.EnvKey != "" && row.Cluster == theCluster && keys.Verify(row.Cells(), row.MAC) == ledger.Evidence {
+			entries[token.Entry{Name: row.EnvKey, Token: row.Token}] = true
+		}
+	}
+	return entries
+}
+
+func (r *run) append(row ledger.Row) {
 	row.Time = time.Unix(1_700_000_000+int64(len(r.project.rows)), 0).UTC()
 	row.MAC = r.sealer.Ledger().Sign(row.Cells())
 	r.project.rows = append(r.project.rows, row)
@@ -205,11 +256,20 @@ func (r *run) send(row ledger.Row, resend, killed, lands bool) {
 	if !ok {
 		return
 	}
-	plain, err := r.sealer.Open(o.Placed())
-	if err != nil {
-		r.t.Fatalf("%s made what does not open in its place: %v", r.name, err)
+	if v := r.sealer.Judge(o.Placed()); v.KeyID != row.KeyID {
+		r.t.Fatalf("%s made %s, under key %q and not %s alone", r.name, row.Secret, v.KeyID, row.KeyID)
 	}
-	r.truth = append(r.truth, made{place{row.Namespace, row.Secret}, row.EnvKey, row.Token, plain.Reveal(), row.KeyID, row.Binding, row.Generation})
+	for _, e := range o.Placed().Entries() {
+		plain, err := r.sealer.Open(o.Placed().Entry(e.Name))
+		if err != nil {
+			r.t.Fatalf("%s made what does not open in its place: %v", r.name, err)
+		}
+		m := made{place{row.Namespace, row.Secret}, e.Name, e.Token, plain.Reveal(), row.KeyID, "", row.Binding, row.Generation}
+		if row.Bundle() {
+			m.set = row.Token
+		}
+		r.truth = append(r.truth, m)
+	}
 	if killed {
 		return
 	}
@@ -231,7 +291,7 @@ func (r *run) push(namespace string, update, killed bool) []plan.Decision {
 		}
 		row := d.Row
 		if !d.Resend {
-			if row, err = r.sealer.Seal(row); err != nil {
+			if row, err = r.sealer.Seal(row, d.Entries...); err != nil {
 				r.t.Fatal(err)
 			}
 		}
@@ -303,7 +363,7 @@ func (r *run) retire(entry string) (deleted []manifest.Object) {
 			continue
 		}
 		r.confirm(view)
-		going, _ := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(w plan.Wanted) bool { return w.EnvKey == entry })
+		going, _ := plan.Retire(view, plan.Mine(view.Records, r.wanted), r.sealer.Judge, r.ring, func(w plan.Wanted) bool { return entry != "" && w.Name() == entry })
 		for _, item := range going {
 			at := place{namespace, item.Object.Name}
 			if o, there := r.live[at]; there && o.UID == item.Object.UID {
@@ -408,6 +468,13 @@ func (p *project) step() {
 func history(t *testing.T, seed uint64) (ours, theirs *project) {
 	w := newWorld(t, seed)
 	ours, theirs = newProject(w, "ours", "SECRET_A", "SECRET_B", "SECRET_SHARED"), newProject(w, "theirs", "SECRET_X", "SECRET_SHARED")
+	switch w.random.IntN(4) {
+	case 0, 1:
+		ours.bundle = "web"
+	case 2:
+		theirs.bundle = "web"
+	}
+	w.log("the bundles: %q %q", ours.bundle, theirs.bundle)
 	for range 4 + w.random.IntN(12) {
 		if w.random.IntN(3) == 0 {
 			theirs.step()

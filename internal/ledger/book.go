@@ -266,11 +266,22 @@ func (b *Book) OlderKeys(keyID string) map[string]bool {
 // Fold gives the records that rows add up to without a key, those of deleted
 // objects too.
 func Fold(rows []Row) []Record {
-	b := NewBook(Keys{Keep: func(Record) bool { return true }})
+	return BookOf(rows, Keys{Keep: func(Record) bool { return true }}).Records()
+}
+
+// BookOf gives the book of these rows.
+func BookOf(rows []Row, keys Keys) *Book {
+	b := NewBook(keys)
 	for _, row := range rows {
 		b.Add(row)
 	}
-	return b.Records()
+	if b.torn {
+		for _, row := range rows {
+			b.mend(row)
+		}
+		b.settle()
+	}
+	return b
 }
 
 // Conflicts finds the names under which two tokens or more were created and not
