@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,16 +46,23 @@ func (h *honest) checkCluster() {
 			if !h.opens(o.sealed) {
 				h.fatalf("the key of %s in %s is gone", item.Name, namespace)
 			}
-			token := item.Data[o.entry]
 			if o.text == "" {
-				o.text = string(token)
+				o.text = whole(item)
 			}
 			key, err := decrypt.ParseKeys(o.key)
 			if err != nil {
 				h.fatalf("%v", err)
 			}
-			if plain, err := key.Open(token); err != nil || string(plain) != o.value || string(token) != o.text {
-				h.fatalf("%s in %s does not hold %q: %v", item.Name, namespace, o.value, err)
+			holds := map[string]string{}
+			for entry, token := range item.Data {
+				plain, err := key.Open(token)
+				if err != nil {
+					h.fatalf("%s of %s in %s: %v", entry, item.Name, namespace, err)
+				}
+				holds[entry] = string(plain)
+			}
+			if !maps.Equal(holds, o.values()) || whole(item) != o.text {
+				h.fatalf("%s in %s does not hold %q", item.Name, namespace, o.value)
 			}
 		}
 	}
@@ -137,7 +145,7 @@ func (h *honest) checkDiff() {
 	}
 	for _, namespace := range shown {
 		words, in := h.orphans(namespace), ""
-		for _, entry := range h.entries {
+		for _, entry := range h.units() {
 			words = append(words, h.diffOf(namespace, entry))
 		}
 		if len(shown) > 1 {
@@ -155,10 +163,13 @@ func (h *honest) checkDiff() {
 	}
 }
 
+// entryCount is what push says of a bundle.
+var entryCount = regexp.MustCompile(` \(\d+ entr(y|ies)\)`)
+
 // compare compares lines, in whatever order.
 func (h *honest) compare(want []string, out string) {
 	h.t.Helper()
-	got := slices.Sorted(strings.SplitSeq(strings.TrimSuffix(out, "\n"), "\n"))
+	got := slices.Sorted(strings.SplitSeq(strings.TrimSuffix(entryCount.ReplaceAllString(out, ""), "\n"), "\n"))
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		h.fatalf("it says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -181,11 +192,11 @@ func (h *honest) fromLedger(namespace string) map[string]string {
 // key was given up that the current value of an entry needs.
 func (h *honest) valuesOf(newest map[string]*sealed) map[string]string {
 	values := map[string]string{}
-	for entry, s := range newest {
+	for _, s := range newest {
 		if !h.opens(s) {
 			h.fatalf("the key of %s in %s, which was never replaced, is gone", s.name(), s.namespace)
 		}
-		values[entry] = s.value
+		maps.Copy(values, s.values())
 	}
 	return values
 }

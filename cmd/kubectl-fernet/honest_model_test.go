@@ -3,14 +3,16 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// sealed is one token in its place. What it holds is known from what was done,
-// never from what the program says of it.
+// sealed is one token in its place, or all those of a bundle. What it holds is known from
+// what was done, never from what the program says of it. Of a bundle entry is the base name,
+// and value the values of all entries as JSON.
 type sealed struct {
 	namespace, entry string
 	generation       int
@@ -20,10 +22,55 @@ type sealed struct {
 
 func (s *sealed) name() string {
 	base := strings.ReplaceAll(strings.ToLower(s.entry), "_", "-")
-	if s.generation == 1 {
+	if s.generation == 1 && s.entry != bundleBase {
 		return base
 	}
 	return fmt.Sprintf("%s-g%d", base, s.generation)
+}
+
+// values gives the value of each entry.
+func (s *sealed) values() map[string]string { return valuesIn(s.entry, s.value) }
+
+func valuesIn(unit, value string) map[string]string {
+	if unit != bundleBase {
+		return map[string]string{unit: value}
+	}
+	all := map[string]string{}
+	if err := json.Unmarshal([]byte(value), &all); err != nil {
+		panic(err)
+	}
+	return all
+}
+
+// lacks says whether a value has not all entries that a token has.
+func (s *sealed) lacks(value string) bool {
+	values := valuesIn(s.entry, value)
+	for entry := range s.values() {
+		if _, there := values[entry]; !there {
+			return true
+		}
+	}
+	return false
+}
+
+// units are what becomes a Secret: each entry of the .env, or the bundle of all.
+func (h *honest) units() []string {
+	if h.bundle && len(h.entries) > 0 {
+		return []string{bundleBase}
+	}
+	return h.entries
+}
+
+// wanted gives the value of a unit in the .env.
+func (h *honest) wanted(unit string) string {
+	if unit != bundleBase {
+		return h.values[unit]
+	}
+	all := map[string]string{}
+	for _, entry := range h.entries {
+		all[entry] = h.values[entry]
+	}
+	return asJSON(all)
 }
 
 // object is a Secret that is, or was, in the cluster: what a uid is.
@@ -178,11 +225,21 @@ func (h *honest) superseded(namespace, entry string) bool {
 	})) > 0
 }
 
-// hadValue says whether a generation below another one had a value, as far as the
-// evidence and the keys can show it.
-func (h *honest) hadValue(namespace, entry string, below int, value string) bool {
+// hadValue says whether a generation below another one had a value, or that of an entry in
+// which the two differ, as far as the evidence and the keys can show it.
+func (h *honest) hadValue(newest *sealed, value string) bool {
+	namespace, has := newest.namespace, newest.values()
 	held := func(s *sealed) bool {
-		return s.entry == entry && s.generation < below && s.value == value && h.opens(s)
+		if s.entry != newest.entry || s.generation >= newest.generation || !h.opens(s) {
+			return false
+		}
+		had := s.values()
+		for entry, now := range valuesIn(s.entry, value) {
+			if was, there := had[entry]; there && was == now && has[entry] != now {
+				return true
+			}
+		}
+		return false
 	}
 	for _, o := range h.live[namespace] {
 		if held(o.sealed) {
@@ -209,7 +266,7 @@ func (h *honest) top(namespace, entry string) (top int) {
 
 // mine are the entries of the .env and those of the ledger.
 func (h *honest) mine(namespace string) []string {
-	all := slices.Clone(h.entries)
+	all := slices.Clone(h.units())
 	for _, s := range h.recorded(namespace, h.created) {
 		all = append(all, s.entry)
 	}
@@ -317,15 +374,17 @@ type word struct{ name, state string }
 
 func (h *honest) diffOf(namespace, entry string) word {
 	next := &sealed{namespace: namespace, entry: entry, generation: h.top(namespace, entry) + 1}
-	current, gone, value := h.current(namespace, entry), h.gone(namespace, entry), h.values[entry]
+	current, gone, value := h.current(namespace, entry), h.gone(namespace, entry), h.wanted(entry)
 	switch {
 	case gone != nil && gone.value == value && h.opens(gone):
 		return word{gone.name(), "missing"}
-	case gone != nil && h.hadValue(namespace, entry, gone.generation, value):
+	case gone != nil && h.hadValue(gone, value):
 		return word{gone.name(), "stale"}
+	case gone != nil && gone.lacks(value):
+		return word{gone.name(), "differs"}
 	case gone != nil || current == nil:
 		return word{next.name(), "missing"}
-	case current.value != value && h.hadValue(namespace, entry, current.generation, value):
+	case current.value != value && h.hadValue(current.sealed, value):
 		return word{current.name(), "stale"}
 	case current.value != value:
 		return word{current.name(), "differs"}
@@ -339,7 +398,7 @@ func (h *honest) diffOf(namespace, entry string) word {
 func (h *honest) orphans(namespace string) (all []word) {
 	newest := map[string]*sealed{}
 	for _, s := range h.recorded(namespace, h.created) {
-		if slices.Contains(h.entries, s.entry) || h.live[namespace][s.name()] == nil {
+		if slices.Contains(h.units(), s.entry) || h.live[namespace][s.name()] == nil {
 			continue
 		}
 		if was := newest[s.entry]; was == nil || s.generation > was.generation {

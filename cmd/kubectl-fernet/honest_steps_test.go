@@ -33,6 +33,9 @@ func (h *honest) pushTo(targets []string, flags ...string) {
 	h.t.Helper()
 	again, update := slices.Contains(flags, "--same-cluster"), slices.Contains(flags, "--update")
 	args := append([]string{"push", "--namespaces", strings.Join(targets, ",")}, flags...)
+	if update && h.bundle {
+		args = append(args, "--drop-entries")
+	}
 	h.log("%s", strings.Join(args, " "))
 	if !again && slices.ContainsFunc(targets, h.lost) {
 		h.run(2, args...)
@@ -48,14 +51,14 @@ func (h *honest) pushTo(targets []string, flags ...string) {
 		for _, w := range h.orphans(namespace) {
 			want = append(want, "secret/"+w.name+" orphan"+in)
 		}
-		for _, entry := range h.entries {
+		for _, entry := range h.units() {
 			w := h.diffOf(namespace, entry)
 			switch {
 			case w.state == "missing" && h.gone(namespace, entry) != nil && h.gone(namespace, entry).name() == w.name:
 				h.create(h.gone(namespace, entry))
 				w.state = "created"
 			case w.state == "missing" || w.state == "differs" && update:
-				o := h.create(&sealed{namespace: namespace, entry: entry, generation: h.top(namespace, entry) + 1, value: h.values[entry], key: h.keys[0]})
+				o := h.create(&sealed{namespace: namespace, entry: entry, generation: h.top(namespace, entry) + 1, value: h.wanted(entry), key: h.keys[0]})
 				w = word{o.name(), "created"}
 			case w.state == "differs" || w.state == "stale":
 				code = 1
@@ -103,7 +106,7 @@ func (h *honest) turn(views []string) (r turn) {
 		for _, entry := range h.mine(namespace) {
 			current, gone := h.current(namespace, entry), h.gone(namespace, entry)
 			switch {
-			case gone != nil && (current == nil && !slices.Contains(h.entries, entry) || !h.opens(gone)):
+			case gone != nil && (current == nil && !slices.Contains(h.units(), entry) || !h.opens(gone)):
 				r.blocked = true
 			case gone != nil && gone.key == h.keys[0]:
 				r.lost = append(r.lost, gone)
@@ -181,7 +184,7 @@ func (h *honest) retire() {
 	}
 	code, keep := 0, !h.anywhere(h.knows)
 	for _, namespace := range views {
-		keep = keep || slices.ContainsFunc(h.entries, func(entry string) bool { return h.diffOf(namespace, entry).state == "stale" })
+		keep = keep || slices.ContainsFunc(h.units(), func(entry string) bool { return h.diffOf(namespace, entry).state == "stale" })
 	}
 	h.confirm(views...)
 	for _, namespace := range views {
@@ -213,7 +216,7 @@ func (h *honest) retireNamed() {
 	var names []string
 	for _, namespace := range views {
 		for _, s := range h.recorded(namespace, h.created) {
-			if !slices.Contains(h.entries, s.entry) {
+			if !slices.Contains(h.units(), s.entry) {
 				names = append(names, s.entry)
 			}
 		}
@@ -319,6 +322,9 @@ func (h *honest) remove(all bool) (namespace string) {
 // adopt takes over a Secret that was made by hand.
 func (h *honest) adopt() {
 	h.t.Helper()
+	if h.bundle {
+		return
+	}
 	s := &sealed{namespace: choose(h, h.namespaces), entry: h.fresh(), generation: 1, value: h.value(), key: h.keys[0]}
 	key, err := fernet.DecodeKey(s.key)
 	if err != nil {
@@ -415,4 +421,5 @@ func (h *honest) loseEnv(ledgerToo bool) {
 		}
 	}
 	h.checkKeys()
+	h.save() // without FERNET_NAMESPACE: these commands name their namespaces
 }

@@ -22,12 +22,12 @@ import (
 )
 
 const (
-	honestSeeds = 4  // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
+	honestSeeds = 6  // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes one
 	honestSteps = 12 // of each sequence
 )
 
 // Whatever people legitimately do, in whatever order, and whatever they lose: the
-// verbs that look tell the truth after each step.
+// verbs that look tell the truth after each step. Every third sequence has a bundle.
 func TestHonestUse(t *testing.T) {
 	first, last := testkube.Seeds(t, honestSeeds)
 	for seed := first; seed <= last; seed++ {
@@ -51,6 +51,7 @@ type honest struct {
 	values  map[string]string
 	keys    []string // KEY, then KEY_PREVIOUS
 	named   bool     // the .env has a CLUSTER_NAME
+	bundle  bool     // all entries are one Secret
 	ledger  rows
 	live    map[string]map[string]*object // by namespace and name
 	made    int                           // names and values given out
@@ -58,7 +59,8 @@ type honest struct {
 
 func newHonest(t *testing.T, seed uint64) *honest {
 	h := &honest{
-		t: t, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, dir: t.TempDir(),
+		bundle: seed%3 == 0,
+		t:      t, random: rand.New(rand.NewPCG(seed, 0)), seed: seed, dir: t.TempDir(),
 		values: map[string]string{}, keys: []string{freshKey(t)}, ledger: rows{}, live: map[string]map[string]*object{},
 	}
 	for range 3 {
@@ -134,6 +136,9 @@ func (h *honest) save() {
 	lines := h.keyLines()
 	if h.named {
 		lines += "CLUSTER_NAME=localkube\n"
+	}
+	if h.bundle {
+		lines += "FERNET_BUNDLE=" + bundleBase + "\n"
 	}
 	for _, entry := range h.entries {
 		text, err := envfile.Quote(h.values[entry])
@@ -263,7 +268,7 @@ func (h *honest) change() {
 
 // drop takes an entry out of the .env.
 func (h *honest) drop() {
-	if len(h.entries) > 1 {
+	if len(h.entries) > 1 && !h.bundle {
 		entry := choose(h, h.entries)
 		h.entries = slices.DeleteFunc(h.entries, func(e string) bool { return e == entry })
 		h.log("%s leaves the .env", entry)

@@ -389,7 +389,7 @@ func (f *fleet) addReference(g *thing, s snapshot) {
 		add = jsonObject{"op": "add", "path": list, "value": []any{item}}
 		said, ok = f.kubectl("", "patch", g.String(), "--type=json", "-p", asJSON([]any{add}))
 	}
-	f.said = said
+	f.said, g.byHand = said, true
 	f.log("%s: %s added by hand to %s: %t", g, name, list, ok)
 }
 
@@ -403,6 +403,10 @@ func (f *fleet) putInOrder() {
 	for _, g := range f.things {
 		broken := g.broken
 		g.broken, g.mentions = false, false
+		if f.forms && g.patchable() && (g.byHand || f.namesOtherForm(g, newest)) {
+			f.mustKubectl("", "delete", g.String(), "--cascade=foreground") // an apply would add to its lists
+			g.applied = nil
+		}
 		if !g.patchable() {
 			kind := map[bool]string{true: "widgets." + f.group, false: g.kind}[g.kind == "Widget"]
 			f.mustKubectl("", "delete", kind, g.name, "--ignore-not-found")
@@ -429,6 +433,20 @@ func (f *fleet) putInOrder() {
 	if k := f.keys(); k.previous != nil || k.next != "" {
 		f.fatalf("LEFT OVER: an older key in the .env")
 	}
+}
+
+// namesOtherForm says whether a thing names a Secret of ours of another form than these.
+func (f *fleet) namesOtherForm(g *thing, current secretNames) bool {
+	bases := map[string]bool{"": true}
+	for _, name := range current {
+		bases[baseOf(name)] = true
+	}
+	for _, name := range places(podOf(g.String(), f.snapshot()[g.String()])) {
+		if !bases[baseOf(name)] {
+			return true
+		}
+	}
+	return false
 }
 
 // orderly runs a command that has to end with at most this exit code.

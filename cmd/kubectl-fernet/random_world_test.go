@@ -23,6 +23,7 @@ type thing struct {
 	mentions   bool // an argument of it mentions a Secret
 	owned      bool // a Widget is its controller
 	broken     bool // its pods fit on no node
+	byHand     bool // a reference was added past its manifest
 
 	manifests []secretNames     // all that were applied
 	applied   secretNames       // the one that was applied last
