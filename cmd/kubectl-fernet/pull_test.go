@@ -21,7 +21,10 @@ func TestPullRoundTrip(t *testing.T) {
 	pieces := []string{"b", " ", "\t", "\n", "\r\n", "#", " #", "'", `"`, "`", `\`, `\n`, "$B", "${B}", "=", "ä", "\u00a0", "\ufeff", "KEY=b", "export ", "\x1b"}
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0)) // #nosec G404 -- test input
-	entries := []envfile.Entry{{Name: "KEY", Value: envfile.NewValue(testKey)}, {Name: "CLUSTER_NAME", Value: envfile.NewValue("localkube")}}
+	p := place{t: t, dir: t.TempDir(), namespace: testkube.Namespace(t)}
+	entries := []envfile.Entry{
+		{Name: "KEY", Value: envfile.NewValue(testKey)}, {Name: "CLUSTER_NAME", Value: envfile.NewValue("localkube")}, {Name: "FERNET_NAMESPACE", Value: envfile.NewValue(p.namespace)},
+	}
 	for i := range 300 {
 		var value strings.Builder
 		for range 1 + random.IntN(8) {
@@ -33,7 +36,6 @@ func TestPullRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := place{t: t, dir: t.TempDir(), namespace: testkube.Namespace(t)}
 	write(t, filepath.Join(p.dir, ".env"), string(text))
 	write(t, filepath.Join(p.dir, "key.env"), "KEY="+testKey+"\n")
 	if out, err := p.push(testkube.Kubeconfig(t)).CombinedOutput(); err != nil {
