@@ -137,3 +137,32 @@ func TestOneValueIsNotABundle(t *testing.T) {
 		t.Error("one value is a bundle of two")
 	}
 }
+
+// Of two bundles that are recorded under one name, as where two ledgers were merged, each
+// entry is compared with the same entry of the other.
+func TestRecallComparesEntries(t *testing.T) {
+	f := newForge(t)
+	first, second := f.row("web-g1", "SECRET_A:1", "SECRET_B:1"), f.row("web-g1", "SECRET_A:1", "SECRET_B:2")
+	second.UID = "uid-second"
+	same := map[string]bool{}
+	for _, r := range plan.Recall(ledger.Fold(expanded([]ledger.Row{first, second})), 0) {
+		if len(r.Others) != 1 {
+			t.Fatalf("%s: %d others", r.Token.EnvKey, len(r.Others))
+		}
+		same[r.Token.EnvKey] = seal.New(f.ring, nil).SameValue(r.Token, r.Others[0])
+	}
+	if !same["SECRET_A"] || same["SECRET_B"] {
+		t.Error(same)
+	}
+}
+
+// Of a bundle whose rows of entries were all removed nobody knows what has them now.
+func TestOrphanWithoutEntries(t *testing.T) {
+	f := newForge(t)
+	row := f.row("web-g1", "SECRET_A:1")
+	view := viewOf([]plan.Wanted{{EnvKey: "SECRET_A", Base: "secret-a"}}, nil, row)
+	view.Records = ledger.Fold(expanded([]ledger.Row{row})[1:])
+	if d := plan.Orphans(view, func(string) bool { return true }); len(d) > 0 {
+		t.Errorf("%+v", d)
+	}
+}
