@@ -180,6 +180,10 @@ func (d *KeyDrop) files() {
 	s := d.plan.session
 	for _, view := range d.plan.views {
 		for _, stale := range plan.Stales(view, view.Wanted, s.Project.Sealer.Judge, s.Project.Keys) {
+			if gone := stale.Returned(); len(gone) == len(stale.Stale) {
+				d.keep("%s has %s, which left secret/%s in namespace %q: take it out, or kubectl fernet push%s --revert %s", s.Env, hint.Few(gone), stale.Row.Secret, stale.Row.Namespace, s.Aimed(stale.Row.Namespace), strings.Join(gone, ","))
+				continue
+			}
 			d.keep("%s has an older value of %s than secret/%s in namespace %q: kubectl fernet pull%s --force", s.Env, hint.Few(stale.Stale), stale.Row.Secret, stale.Row.Namespace, s.Aimed(stale.Row.Namespace))
 		}
 	}

@@ -331,9 +331,16 @@ func (s *Session) leftOut() (names []string) {
 	return names
 }
 
-// ownNames refuses names of the bundle and of the keyring that the Secret of an entry has.
+// ownNames refuses names of the bundle and of the keyring that the Secret of an entry has,
+// and an entry of a Secret of its own whose generations would have the names of a bundle's.
 func (s *Session) ownNames() error {
-	for _, w := range slices.Concat(s.Project.Wanted, plan.Mine(s.Records, nil)) {
+	recorded := plan.Mine(s.Records, nil)
+	for _, w := range s.Project.Wanted {
+		if s.Settings.Bundle == "" && slices.ContainsFunc(recorded, func(r plan.Wanted) bool { return r.Bundle() && r.Base == w.Base }) {
+			return &envfile.Error{Path: s.Env, Line: w.Line, Message: fmt.Sprintf("%s: the ledger has a bundle of the name of its Secret, %s", w.EnvKey, w.Base), Way: "rename the entry"}
+		}
+	}
+	for _, w := range slices.Concat(s.Project.Wanted, recorded) {
 		switch {
 		case w.Base == "": // of a bundle, as no Secret could have its name
 		case w.Base == s.Settings.Bundle && !w.Bundle():

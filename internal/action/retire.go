@@ -173,7 +173,7 @@ func (s *Session) wants(base string) bool {
 func (s *Session) recordedAs(name string) (w plan.Wanted, found bool) {
 	for _, record := range s.Records {
 		base, _ := names.Split(record.Secret)
-		if !record.Hint && (name == record.EnvKey || name == base || name == record.Secret) {
+		if !record.Hint && name != "" && (name == record.EnvKey || name == base || name == record.Secret) { // a bundle has no EnvKey
 			w, found = plan.Wanted{EnvKey: record.EnvKey, Base: base}, true
 		}
 	}

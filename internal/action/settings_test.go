@@ -160,6 +160,18 @@ func TestNamesOfEntriesAreTaken(t *testing.T) {
 	}
 }
 
+// An entry of another .env beside the ledger gets no Secret whose generations would have the
+// names of a bundle's.
+func TestNamesOfBundlesAreTaken(t *testing.T) {
+	d := newDesk(t, "KEY="+testKey+"\nFERNET_BUNDLE=secret-web\nSECRET_A=x\n", "a")
+	d.must((*desk).push)
+	put(t, DefaultEnv, "KEY="+testKey+"\nSECRET_WEB=x\n")
+	const want = ".env:2: SECRET_WEB: the ledger has a bundle of the name of its Secret, secret-web"
+	if _, err := d.open(Push{}.Needs()); err == nil || err.Error() != want {
+		t.Error(err)
+	}
+}
+
 // pushTo pushes to namespaces with these globs, and gives what was decided, by namespace
 // and name.
 func (d *desk) pushTo(match []string, namespaces ...string) (decided []string, err error) {

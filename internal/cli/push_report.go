@@ -223,6 +223,9 @@ func wayOut(s *action.Session, d plan.Decision) hint.Text {
 		return s.Update
 	case plan.Stale:
 		at := s.Aimed(d.Row.Namespace)
+		if gone := d.Returned(); len(gone) == len(d.Stale) {
+			return hint.Format("take %s out of %s, if it left the bundle on purpose; to publish it again: kubectl fernet push%s --revert %s", hint.Few(gone), s.Env, at, strings.Join(d.Stale, ","))
+		}
 		return hint.Format("kubectl fernet pull%s --force gets the current value; to publish the older one on purpose: kubectl fernet push%s --revert %s", at, at, strings.Join(d.Stale, ","))
 	case plan.Superseded:
 		ids := hint.List(s.Project.Keys.IDs())

@@ -176,6 +176,10 @@ func TestAsBundle(t *testing.T) {
 	if o := manifest.FromSecret(manifest.Secret(two())); o.AsBundle() != o {
 		t.Error("a bundle is another one as a bundle")
 	}
+	words := manifest.Object{Name: "web-g3", EnvKey: "conf", Token: "some words\nof a stranger\n"}
+	if o := words.AsBundle(); o.EnvKey != "" || o.Token != "" {
+		t.Errorf("what holds no token has entries: %d", len(o.Placed().Entries()))
+	}
 	if o := (manifest.Object{Name: "web-g3"}); o.AsBundle() != o {
 		t.Error("a Secret without a token is a bundle")
 	}

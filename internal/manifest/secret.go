@@ -172,7 +172,7 @@ func joined(data map[string][]byte) string {
 // label and binding a bundle of one entry looks like a single token.
 func (o Object) AsBundle() Object {
 	if o.EnvKey != "" {
-		o.EnvKey, o.Token = "", token.Join([]token.Entry{{Name: o.EnvKey, Token: o.Token}})
+		o.EnvKey, o.Token = "", joined(map[string][]byte{o.EnvKey: []byte(o.Token)})
 	}
 	return o
 }

@@ -303,7 +303,7 @@ var pushBundleCases = []bundleSituation{
 	{name: "under the previous key", objects: objects(web(1, older2)), rows: createdRows(web(1, older2)), want: "unchanged web-g1 has A:old/now B:old/now"},
 	{name: "no row: ours by its binding", objects: objects(web(1, now2)), want: "unchanged web-g1 has A:new/now B:new/now as learn confirmed"},
 	{name: "planned, and it landed", objects: objects(web(1, now2)), rows: rowsOf(ledger.Planned, web(1, now2)), want: "unchanged web-g1 has A:new/now B:new/now confirmed"},
-	{name: "a row of an entry is missing", objects: objects(web(1, now2)), rows: less("B", createdRows(web(1, now2))), want: "unchanged web-g1 has A:new/now B:new/now"},
+	{name: "a row of an entry is missing", objects: objects(web(1, now2)), rows: less("B", createdRows(web(1, now2))), want: "unchanged web-g1 has A:new/now B:new/now confirmed"},
 	{name: "its binding was removed: the rows have it", objects: objects(web(1, now2, binding(""))), rows: createdRows(web(1, now2)), want: "unchanged web-g1 has A:new/now B:new/now"},
 	{name: "its binding was removed, and a row of an entry", objects: objects(web(1, now2, binding(""))), rows: less("B", createdRows(web(1, now2))), want: "misplaced web-g1: nothing says that it was made for this place"},
 	{name: "all metadata of a bundle of one was removed", letters: "A", objects: objects(web(1, "A:new/now", bare)), rows: createdRows(web(1, "A:new/now")), want: "unchanged web-g1 has A:new/now"},

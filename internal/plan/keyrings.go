@@ -109,9 +109,9 @@ func Absent(view View, entries []Wanted, keyrings map[string]bool, used map[stri
 		ring, _, numbered := names.SplitNumbered(name)
 		entry, is := ours[base]
 		_, generation := names.Split(name)
-		is = is && (entry.Secret(generation) == name || entry.EnvKey == "")
+		other := is && entry.Secret(generation) != name // of the same base name, and somebody else's
 		switch {
-		case there[name]:
+		case there[name], other && !(numbered && keyrings[ring]):
 		case is:
 			tokens[name] = entry
 		case numbered && keyrings[ring]:

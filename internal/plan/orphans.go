@@ -70,6 +70,9 @@ func orphan(r ledger.Record, held map[formOf]string, inEnv func(envKey string) b
 			return Decision{}, false // this run leaves it out, or another .env has it
 		}
 	}
+	if len(gone)+len(by) == 0 { // a bundle whose rows of entries were all removed
+		return Decision{}, false
+	}
 	if slices.Sort(by); len(gone) > 0 {
 		verb := "is"
 		if len(gone) > 1 {

@@ -100,6 +100,13 @@ type Decision struct {
 	Reason string
 }
 
+// Returned names the stale entries that the bundle has not any more: pull has no other value
+// for them.
+func (d Decision) Returned() []string {
+	added := namesOf(d.Changes, Plus)
+	return slices.DeleteFunc(slices.Clone(d.Stale), func(name string) bool { return !slices.Contains(added, name) })
+}
+
 // Change is what differs in one entry of a bundle.
 type Change struct {
 	Sign Sign   `json:"sign"`

@@ -3,7 +3,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -426,7 +425,11 @@ func (p *pusher) create(from token.Token) Decision {
 		}
 	}
 	for _, name := range p.want.names() {
-		d.Entries = append(d.Entries, token.Entry{Name: name, Token: cmp.Or(have[name], p.others.reusable(name, p.keys.IDs()[0]))})
+		text := have[name]
+		if text == "" && (p.options.Revert == nil || !p.options.Revert(name)) { // one that is published again gets the time of now
+			text = p.others.reusable(name, p.keys.IDs()[0])
+		}
+		d.Entries = append(d.Entries, token.Entry{Name: name, Token: text})
 	}
 	return d
 }
@@ -455,13 +458,13 @@ func Confirm(view View, mine []Wanted, judge token.Judge, keys Keys) (rows []led
 	byBase := index(view, mine)
 	for _, o := range view.Objects {
 		k := byBase[o.Base]
-		if k == nil || o.Deleting {
+		if k == nil || !k.names(o.Name) || o.Deleting {
 			continue
 		}
 		p := pusher{known: k, judge: judge, keys: keys}
 		c, v := p.classify(o)
 		r, recorded := p.record(o)
-		if c != classOurs || recorded && (r.State == ledger.Created || r.State == ledger.Deleted) {
+		if c != classOurs || recorded && (r.State == ledger.Created && !r.Incomplete || r.State == ledger.Deleted) {
 			continue
 		}
 		if row := p.createdRow(o, v); !view.Past.Deleted(row.Secret, row.EnvKey, row.KeyID, row.Token, row.Binding) {

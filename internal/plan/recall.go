@@ -61,7 +61,10 @@ func eachEntry(secrets []Recalled) (all []Recalled) {
 	for _, r := range secrets {
 		for _, e := range r.Token.Entries() {
 			one := r
-			one.Token = r.Token.Entry(e.Name)
+			one.Token, one.Others = r.Token.Entry(e.Name), nil
+			for _, other := range r.Others {
+				one.Others = append(one.Others, other.Entry(e.Name))
+			}
 			at := place{r.Cluster, r.Token.Namespace, e.Name}
 			if was, taken := chosen[at]; !taken || was.before(one) {
 				chosen[at] = one

@@ -22,7 +22,7 @@ func StillCreated(records []ledger.Record, cluster string, live []manifest.Objec
 	}
 	for _, r := range records {
 		uid := ""
-		if o := there[[2]string{r.Namespace, r.Secret}]; recordsThat(r, o) {
+		if o := asRecorded(r, there[[2]string{r.Namespace, r.Secret}]); recordsThat(r, o) {
 			uid = o.UID
 		}
 		if r.Cluster != cluster || r.Observed(uid).State == ledger.Created {
@@ -30,6 +30,15 @@ func StillCreated(records []ledger.Record, cluster string, live []manifest.Objec
 		}
 	}
 	return still
+}
+
+// asRecorded gives a live object as what its record is: without label and binding a bundle
+// of one entry looks like a single token.
+func asRecorded(r ledger.Record, o manifest.Object) manifest.Object {
+	if r.Bundle() && o.Binding == "" {
+		return o.AsBundle()
+	}
+	return o
 }
 
 // Restore gives, for records that were created and not deleted, what has to be
@@ -54,7 +63,7 @@ func Restore(records []ledger.Record, cluster string, live []manifest.Object, ju
 	for _, r := range records {
 		o, found := there[[2]string{r.Namespace, r.Secret}]
 		base, generation := names.Split(r.Secret)
-		if r.Hint && (found || generation < newest[[2]string{r.Namespace, base}]) {
+		if o = asRecorded(r, o); r.Hint && (found || generation < newest[[2]string{r.Namespace, base}]) {
 			continue // nothing would be created, or it is history
 		}
 		all = append(all, restore(r, cluster, o, judge))

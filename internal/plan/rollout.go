@@ -97,7 +97,7 @@ func Successors(view View, mine []Wanted, judge token.Judge, keys Keys, same tok
 		base, generation := names.Split(name)
 		to, ours := current[base]
 		over := view.Past.Over(name)
-		if !ours || generation >= to.Generation {
+		if !ours || generation >= to.Generation || byBase[base].want.Secret(generation) != name {
 			return Successor{}, "", false
 		}
 		s.Name = to.Secret

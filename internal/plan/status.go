@@ -116,7 +116,7 @@ func StatusOf(view View, mine func(base string) bool, look Look) []Status {
 		bases[w.Base] = w
 	}
 	for _, o := range view.Objects {
-		if mine(o.Base) && o.Token != "" {
+		if mine(o.Base) && o.Token != "" && o.Managed { // what else is ours the evidence has
 			bases[o.Base] = Wanted{EnvKey: o.EnvKey, Base: o.Base}
 		}
 	}

@@ -125,7 +125,7 @@ var statusCases = []struct {
 	{"two keys in one second: the first name's counts as the last", objects(live(1, previous), of("b", live(1, current))), list(at(1, row(1, ledger.Created, previous)), rowOf("b", at(1, row(1, ledger.Created, current)))),
 		"SECRET_A g1 k-old current used by deployment/web,pod/web-1; SECRET_B g1 k-new unfinished used by cronjob/tick"},
 
-	{"somebody else's alone, beside ours", objects(foreign(1, garbage), of("b", live(1, current))), list(rowOf("b", row(1, ledger.Created, current))), "SECRET_A none current; SECRET_B g1 k-new current used by cronjob/tick"},
+	{"somebody else's alone, beside ours", objects(foreign(1, garbage), of("b", live(1, current))), list(rowOf("b", row(1, ledger.Created, current))), "SECRET_B g1 k-new current used by cronjob/tick"},
 	{"somebody else's above", objects(live(1, current), foreign(2, garbage)), list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 	{"several data keys, above", objects(live(1, current), live(2, "")), list(row(1, ledger.Created, current)), "SECRET_A g1 k-new current used by deployment/web,pod/web-1"},
 }
