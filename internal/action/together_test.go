@@ -62,7 +62,7 @@ func (d *desk) entries(secret string) (names []string) {
 }
 
 // Two who each add another entry to one bundle have the same ledger and look at the same
-// moment: one gets the next generation, the other one is told so. What the first one added
+// moment: one gets the next generation, the other one learns that. What the first one added
 // is not left out by the second one's next push, and after a pull both entries are there.
 func TestTwoAddToOneBundle(t *testing.T) {
 	first := newDesk(t, bundled, "a")
@@ -86,7 +86,7 @@ func TestTwoAddToOneBundle(t *testing.T) {
 	}
 	s.Close()
 	if got := p.Decisions[0].Outcome; got != plan.Differs {
-		t.Errorf("the second one is told %s, want differs", got)
+		t.Errorf("the second one gets %s, want differs", got)
 	}
 	want := []string{"SECRET_A", "SECRET_B", "SECRET_C", "SECRET_FIRST"}
 	if got := first.entries("web-g2"); !slices.Equal(got, want) {
