@@ -241,7 +241,7 @@ func (s *site) checkPulled() {
 			values[e.Name] = e.Value.Reveal()
 		}
 	}
-	own := strings.HasPrefix(string(raw), "# ours\nPLAIN=1\n\nSECRET_00=") || strings.HasPrefix(string(raw), "KEY="+testKey+"\nCLUSTER_NAME=localkube\nSECRET_00=")
+	own := strings.HasPrefix(string(raw), "# ours\nPLAIN=1\n\nSECRET_00=") || strings.HasPrefix(string(raw), "KEY="+testKey+"\nCLUSTER_NAME=localkube\nFERNET_NAMESPACE="+s.namespace+"\nSECRET_00=")
 	if !reflect.DeepEqual(values, s.values) || !own || strings.Count(string(raw), "SECRET_") != len(s.values) || strings.Count(string(raw), "CLUSTER_NAME=localkube\n") != 1 {
 		s.t.Errorf("the .env has %d of %d values, and begins as it should: %t", len(values), len(s.values), own)
 	}
