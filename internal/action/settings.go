@@ -120,7 +120,7 @@ func CheckGlobs(globs []string) error {
 
 // CheckBaseName refuses what cannot be the name, without its generation, of Secrets.
 func CheckBaseName(name string) error {
-	if names.CheckBase(name) != nil {
+	if !names.IsBase(name) {
 		return fmt.Errorf("not the name of a Secret: up to %d lower-case letters, digits, \"-\" and \".\", and no ending like -g2", names.MaxBase)
 	}
 	return nil

@@ -73,18 +73,9 @@ func Split(secret string) (base string, generation int) {
 	return secret, 1
 }
 
-// CheckBase refuses a name that cannot be the base name of a Secret with numbered
-// generations.
-func CheckBase(base string) error {
-	switch {
-	case len(base) > MaxBase:
-		return fmt.Errorf("it has %d characters, at most %d fit", len(base), MaxBase)
-	case !Subdomain(base):
-		return errors.New("a Secret's name has lower-case letters, digits, \"-\" and \".\", and begins and ends with a letter or digit")
-	case generationSuffix.MatchString(base):
-		return errors.New("a name that ends in -g and digits is taken for a generation")
-	}
-	return nil
+// IsBase says whether a text can be the base name of a Secret with numbered generations.
+func IsBase(text string) bool {
+	return len(text) <= MaxBase && Subdomain(text) && !generationSuffix.MatchString(text)
 }
 
 // Numbered gives the name of a generation (1 or more) of a Secret that holds more than one

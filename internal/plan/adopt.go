@@ -60,7 +60,7 @@ func Adopt(o manifest.Object, v token.Verdict, records []ledger.Record, past *le
 // of a bundle.
 func named(o manifest.Object) bool {
 	if o.Bundle() {
-		return names.CheckBase(o.Base) == nil && o.Name == names.Numbered(o.Base, o.Generation)
+		return names.IsBase(o.Base) && o.Name == names.Numbered(o.Base, o.Generation)
 	}
 	base, err := names.Base(o.EnvKey)
 	return err == nil && o.Name == names.Secret(base, o.Generation)
