@@ -166,12 +166,13 @@ func (m *memCluster) GetWorkload(_ context.Context, kind workload.Kind, namespac
 	return workload.Workload{}, errFault
 }
 
-// Repoint renames the Secrets of volumes, which are all the references that these
+// Patch renames the Secrets of volumes, which are all the references that these
 // workloads have.
-func (m *memCluster) Repoint(_ context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error) {
+func (m *memCluster) Patch(_ context.Context, w workload.Workload, change workload.Change, dryRun bool) (workload.Workload, error) {
 	if dryRun {
 		return w, m.denies[w.Name]
 	}
+	rename := change.(workload.Rename)
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.patched != nil {

@@ -86,7 +86,7 @@ type Cluster interface {
 
 	Users(ctx context.Context, namespaces []string, wanted func(workload.Workload) bool) (map[string]cluster.Users, error)
 	GetWorkload(ctx context.Context, kind workload.Kind, namespace, name string) (workload.Workload, error)
-	Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error)
+	Patch(ctx context.Context, w workload.Workload, change workload.Change, dryRun bool) (workload.Workload, error)
 	Follow(ctx context.Context, kind workload.Kind, namespace string, seen func(w workload.Workload, gone bool)) error
 	Walks(ctx context.Context, namespaces []string, names func(namespace, name string) bool) (map[string]cluster.Walk, error)
 }

@@ -53,6 +53,7 @@ type RolloutPlan struct {
 	session     *Session
 	generations map[string]plan.Generations // by namespace
 	keyrings    []keyringPlace              // whose next generation is to be made
+	replan      func(w workload.Workload) *Step
 }
 
 // keyringPlace is where a keyring Secret is.
@@ -74,6 +75,7 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 		return nil, err
 	}
 	p := &RolloutPlan{verb: v, session: s, generations: map[string]plan.Generations{}}
+	p.replan = p.step
 	all, err := s.referrers(ctx, views)
 	if err != nil {
 		return nil, err
@@ -258,7 +260,7 @@ func (p *RolloutPlan) ask(ctx context.Context, steps []*Step) {
 	group.SetLimit(sideBySide)
 	for _, step := range steps {
 		group.Go(func() error {
-			_, err := p.session.Cluster.Repoint(ctx, step.Workload, step.Rename, true)
+			_, err := p.session.Cluster.Patch(ctx, step.Workload, step.change(), true)
 			if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
 				step.fail(plan.Denied, err)
 			}

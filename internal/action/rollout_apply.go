@@ -110,7 +110,7 @@ func (r *rollingOut) tellResult(step *Step) {
 	case step.State == plan.Restart:
 		s.note("%s: %s", w, step.Reason)
 	case step.State == plan.ChangedBack:
-		s.line("changed back: %s in namespace %q names %s again: change it in the source of %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), step.Reason)
+		s.line("changed back: %s in namespace %q %s: change it in the source of %s", w, w.Namespace, step.revertedTo(), step.Reason)
 	}
 }
 
@@ -156,9 +156,9 @@ func (r *rollingOut) patch(ctx context.Context, step *Step) {
 				return err
 			}
 		}
-		now, err := r.session.Cluster.Repoint(ctx, step.Workload, step.Rename, false)
+		now, err := r.session.Cluster.Patch(ctx, step.Workload, step.change(), false)
 		if err == nil {
-			step.back = step.Workload.Back(step.Rename)
+			step.back = step.change().Back(step.Workload)
 			step.Workload, step.State, step.sent = now, plan.Patched, true
 		}
 		return err
@@ -181,7 +181,7 @@ func (r *rollingOut) again(ctx context.Context, step *Step) error {
 		return err
 	}
 	unhealthy := step.Unhealthy
-	*step = *r.step(w)
+	*step = *r.replan(w)
 	step.Unhealthy = unhealthy
 	if step.State == plan.LacksKey {
 		return fmt.Errorf("it was changed meanwhile, and its pods are not known to have key %s", strings.Join(step.Lacking, ", "))
@@ -201,18 +201,18 @@ func (r *rollingOut) await(ctx context.Context, step *Step) {
 	if step.Unhealthy || !step.sent {
 		patience = min(patience, shortPatience+w.Pause)
 	}
-	now, err := r.tracker.await(ctx, w, patience, step.Rename, func(text string) { r.session.line("%s: %s", w, text) })
+	now, err := r.tracker.await(ctx, w, patience, step.change(), func(text string) { r.session.line("%s: %s", w, text) })
 	r.judge(ctx, step, now, err)
 }
 
 // judge says what became of a rollout from its last state.
 func (r *rollingOut) judge(ctx context.Context, step *Step, now workload.Workload, err error) {
 	p := now.Progress()
-	reverted, manager := now.Reverted(step.Rename)
+	reverted, manager := step.change().Reverted(now)
 	switch {
 	case errors.Is(err, errDeleted):
 		step.State = plan.NotThere
-	case step.sent && len(reverted) > 0:
+	case step.sent && reverted:
 		step.State, step.Reason = plan.ChangedBack, cmp.Or(step.Keeper(), manager, "another process")
 	case err == nil && p.State == workload.Done:
 		step.State = plan.RolledOut

@@ -286,8 +286,8 @@ type slowly struct {
 	most  int                 // that were under way
 }
 
-func (c *slowly) Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error) {
-	now, err := c.memCluster.Repoint(ctx, w, rename, dryRun)
+func (c *slowly) Patch(ctx context.Context, w workload.Workload, change workload.Change, dryRun bool) (workload.Workload, error) {
+	now, err := c.memCluster.Patch(ctx, w, change, dryRun)
 	if dryRun || err != nil {
 		return now, err
 	}

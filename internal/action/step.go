@@ -23,11 +23,12 @@ type Step struct {
 	Way       hint.Text // out of it
 	Unhealthy bool      // it was before
 
-	kind   string   // of what cannot be patched, as the API writes it
-	root   string   // of what cannot be patched: the object, with its group
-	fields []string // where the object that has to be changed instead names Secrets
-	sent   bool     // the patch
-	back   []byte   // the patch that undoes it
+	kind   string           // of what cannot be patched, as the API writes it
+	root   string           // of what cannot be patched: the object, with its group
+	wiring *workload.Wiring // what wire adds; nil: its references are renamed
+	fields []string         // where the object that has to be changed instead names Secrets
+	sent   bool             // the patch
+	back   []byte           // the patch that undoes it
 }
 
 // String gives the workload as kubectl writes it: deployment/web.
@@ -52,6 +53,22 @@ func (s *Step) byHand() string {
 	default:
 		return "at " + hint.Few(s.fields) + ": change it to"
 	}
+}
+
+// change is what the patch makes of the workload.
+func (s *Step) change() workload.Change {
+	if s.wiring != nil {
+		return s.wiring
+	}
+	return s.Rename
+}
+
+// revertedTo says what a workload is like again whose patch another process took back.
+func (s *Step) revertedTo() string {
+	if s.wiring != nil {
+		return "lacks again what it was given"
+	}
+	return "names " + hint.Few(SortedKeys(s.Rename)) + " again"
 }
 
 // absent says what a workload names that the next generation of a bundle does not have.

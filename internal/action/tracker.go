@@ -99,9 +99,9 @@ func (t *tracker) look(f *feed, w workload.Workload) (now workload.Workload, cha
 }
 
 // await waits until the rollout of w, which is as its patch left it, is done, has failed or
-// goes on only by hand, until its references are the old ones again, or until it makes no
+// goes on only by hand, until the change is taken back, or until it makes no
 // progress for as long as patience says. It reports each step and returns the last state.
-func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.Duration, rename map[string]string, tell func(text string)) (now workload.Workload, err error) {
+func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.Duration, change workload.Change, tell func(text string)) (now workload.Workload, err error) {
 	f := t.of(w)
 	// Until a controller has begun, its status may tell that the rollout before this one failed.
 	before, over, said := w.GaveUp, w.Progress().State == workload.Failed, ""
@@ -113,7 +113,7 @@ func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.
 			return now, err
 		}
 		p := now.Progress()
-		reverted, _ := now.Reverted(rename)
+		reverted, _ := change.Reverted(now)
 		if p.Text != said {
 			if said = p.Text; p.State != workload.Manual { // which is reported as the result
 				tell(p.Text)
@@ -121,7 +121,7 @@ func (t *tracker) await(ctx context.Context, w workload.Workload, patience time.
 			still.Reset(patience)
 		}
 		switch {
-		case len(reverted) > 0, p.State == workload.Done, p.State == workload.Manual,
+		case reverted, p.State == workload.Done, p.State == workload.Manual,
 			p.State == workload.Failed && (over || !now.GaveUp.Equal(before)):
 			return now, nil
 		}

@@ -107,7 +107,7 @@ func TestTrackerAwaits(t *testing.T) {
 			tracker := newTracker(t.Context(), film{states: states, gone: tc.gone, err: tc.watch})
 			defer tracker.stop()
 			var told []string
-			now, err := tracker.await(t.Context(), tc.first.state(), 300*time.Millisecond, map[string]string{"older-secret-a-g2": "secret-a-g2"}, func(text string) { told = append(told, text) })
+			now, err := tracker.await(t.Context(), tc.first.state(), 300*time.Millisecond, workload.Rename{"older-secret-a-g2": "secret-a-g2"}, func(text string) { told = append(told, text) })
 			if !errors.Is(err, tc.err) || (err == nil) != (tc.err == nil) || now.Progress().State != tc.state || now.Generation < tc.first.generation {
 				t.Errorf("%v, %+v", err, now.Progress())
 			}
@@ -122,7 +122,7 @@ func TestTrackerIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	tracker := newTracker(ctx, film{})
 	cancel()
-	if _, err := tracker.await(ctx, shot{generation: 2}.state(), time.Minute, nil, func(string) {}); !errors.Is(err, context.Canceled) {
+	if _, err := tracker.await(ctx, shot{generation: 2}.state(), time.Minute, workload.Rename(nil), func(string) {}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	tracker.stop()

@@ -23,15 +23,15 @@ var (
 	ErrDoubtful = errors.New("nobody knows whether the patch was applied")
 )
 
-var errPutBack = errors.New("the API server took the patch and stored other names: something in the cluster changes them back")
+var errPutBack = errors.New("the API server took the patch and stored something else: something in the cluster changes it")
 
-// Repoint renames Secrets, old name to new, in all references of a workload, by
-// one patch, and gives the workload as it is then. An error of the patch proves
+// Patch changes the pod template of a workload by one patch, and gives the workload as
+// it is then. An error of the patch proves
 // nothing, so after one it looks. ErrStale and any other error mean that nothing
 // was changed, but for ErrDoubtful and for a workload that is given with an error.
 // A patch that was sent is waited for even when ctx ends.
-func (c *Client) Repoint(ctx context.Context, w workload.Workload, rename map[string]string, dryRun bool) (workload.Workload, error) {
-	patch := w.Patch(rename)
+func (c *Client) Patch(ctx context.Context, w workload.Workload, change workload.Change, dryRun bool) (workload.Workload, error) {
+	patch := change.Patch(w)
 	switch {
 	case ctx.Err() != nil:
 		return workload.Workload{}, context.Cause(ctx)
@@ -50,8 +50,8 @@ func (c *Client) Repoint(ctx context.Context, w workload.Workload, rename map[st
 	now, err := c.patchWorkload(context.WithValue(ctx, doubtful{}, &doubt), w, patch, opts)
 	switch {
 	case err != nil:
-		return c.afterPatch(ctx, w, rename, err, definite(err) && (dryRun || !doubt.Load()))
-	case w.Compare(now, rename) != workload.Repointed:
+		return c.afterPatch(ctx, w, change, err, definite(err) && (dryRun || !doubt.Load()))
+	case change.Compare(w, now) != workload.Applied:
 		return now, errPutBack
 	default:
 		return now, nil
@@ -60,9 +60,8 @@ func (c *Client) Repoint(ctx context.Context, w workload.Workload, rename map[st
 
 // afterPatch looks what became of a patch. refused says that the server has
 // answered every attempt, so that what is not done will not be. The patch is
-// whole or not at all, so where some references are new and others old, it was
-// somebody else.
-func (c *Client) afterPatch(ctx context.Context, w workload.Workload, rename map[string]string, cause error, refused bool) (workload.Workload, error) {
+// whole or not at all, so where half of it is there, it was somebody else.
+func (c *Client) afterPatch(ctx context.Context, w workload.Workload, change workload.Change, cause error, refused bool) (workload.Workload, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestLimit)
 	defer cancel()
 	now, err := c.getWorkload(ctx, w.Kind, w.Namespace, w.Name)
@@ -72,10 +71,10 @@ func (c *Client) afterPatch(ctx context.Context, w workload.Workload, rename map
 	case err != nil:
 		return workload.Workload{}, fmt.Errorf("%w: %w", ErrDoubtful, explainWorkload(cause))
 	}
-	switch sight := w.Compare(now, rename); {
-	case sight == workload.Repointed:
+	switch sight := change.Compare(w, now); {
+	case sight == workload.Applied:
 		return now, nil
-	case sight == workload.Otherwise, refused && apierrors.IsInvalid(cause) && w.Changed(now, rename): // a test of the patch failed
+	case sight == workload.Otherwise, refused && apierrors.IsInvalid(cause) && change.Stale(w, now): // a test of the patch failed
 		return workload.Workload{}, ErrStale
 	case refused:
 		return workload.Workload{}, explainWorkload(cause)

@@ -25,7 +25,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
-var toSecond = map[string]string{"secret-a": "secret-a-g2"}
+var toSecond = workload.Rename{"secret-a": "secret-a-g2"}
 
 // rename gives a template with other names in its references.
 func rename(t corev1.PodTemplateSpec, from, to string) corev1.PodTemplateSpec {
@@ -44,21 +44,21 @@ func rename(t corev1.PodTemplateSpec, from, to string) corev1.PodTemplateSpec {
 
 // The API server itself applies the patch: all references change, nothing else
 // does, and the way back leads back.
-func TestRepoint(t *testing.T) {
+func TestPatch(t *testing.T) {
 	l := newLab(t)
 	for _, w := range []workload.Workload{
 		l.store(t, deployment("web", 0, everywhere())), l.store(t, statefulSet("web", 0, everywhere())),
 		l.store(t, daemonSet("web", nowhere(everywhere()))), l.store(t, cronJob("web", everywhere())),
 	} {
 		l.proxy.Reset()
-		dry, err := l.client.Repoint(t.Context(), w, toSecond, true)
+		dry, err := l.client.Patch(t.Context(), w, toSecond, true)
 		if err != nil || !slices.Equal(secrets(dry), []string{"secret-a-g2"}) || len(l.proxy.Writes()) != 0 {
 			t.Errorf("%s, dry run: %v, %s, %d writes", w, err, secrets(dry), len(l.proxy.Writes()))
 		}
 		if now := l.get(t, w.Kind, "web"); !equality.Semantic.DeepEqual(now.Template, w.Template) {
 			t.Errorf("%s: the dry run changed it", w)
 		}
-		now, err := l.client.Repoint(t.Context(), w, toSecond, false)
+		now, err := l.client.Patch(t.Context(), w, toSecond, false)
 		if err != nil || len(l.proxy.Writes()) != 1 {
 			t.Errorf("%s: %v, %d writes", w, err, len(l.proxy.Writes()))
 		}
@@ -71,14 +71,14 @@ func TestRepoint(t *testing.T) {
 		if !slices.ContainsFunc(now.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return e.Manager == "kubectl-fernet" }) {
 			t.Errorf("%s: managed fields %+v", w, now.ManagedFields)
 		}
-		back, err := l.client.Repoint(t.Context(), now, map[string]string{"secret-a-g2": "secret-a"}, false)
+		back, err := l.client.Patch(t.Context(), now, workload.Rename{"secret-a-g2": "secret-a"}, false)
 		if err != nil || !equality.Semantic.DeepEqual(back.Template, w.Template) {
 			t.Errorf("%s: the way back: %v, %+v", w, err, back.Template)
 		}
 	}
 }
 
-func TestRepointOfNothing(t *testing.T) {
+func TestPatchOfNothing(t *testing.T) {
 	l := newLab(t)
 	w := l.store(t, deployment("web", 0, everywhere()))
 	job := w
@@ -86,13 +86,13 @@ func TestRepointOfNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	l.proxy.Reset()
-	if now, err := l.client.Repoint(t.Context(), w, map[string]string{"secret-b": "secret-b-g2"}, false); err != nil || now.UID != w.UID {
+	if now, err := l.client.Patch(t.Context(), w, workload.Rename{"secret-b": "secret-b-g2"}, false); err != nil || now.UID != w.UID {
 		t.Errorf("nothing to change: %v, %+v", err, now)
 	}
-	if _, err := l.client.Repoint(t.Context(), job, toSecond, false); err == nil || !strings.Contains(err.Error(), "not patched") {
+	if _, err := l.client.Patch(t.Context(), job, toSecond, false); err == nil || !strings.Contains(err.Error(), "not patched") {
 		t.Errorf("a Job: %v", err)
 	}
-	if _, err := l.client.Repoint(ctx, w, toSecond, false); !errors.Is(err, context.Canceled) {
+	if _, err := l.client.Patch(ctx, w, toSecond, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
 	if requests := l.proxy.Requests(); len(requests) != 0 {
@@ -100,7 +100,7 @@ func TestRepointOfNothing(t *testing.T) {
 	}
 }
 
-func TestRepointOfWhatHasChanged(t *testing.T) {
+func TestPatchOfWhatHasChanged(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*corev1.PodTemplateSpec) // nil: it is deleted
@@ -130,7 +130,7 @@ func TestRepointOfWhatHasChanged(t *testing.T) {
 				}
 			}
 			for _, dryRun := range []bool{true, false} {
-				now, err := l.client.Repoint(t.Context(), w, toSecond, dryRun)
+				now, err := l.client.Patch(t.Context(), w, toSecond, dryRun)
 				if errors.Is(err, cluster.ErrStale) != tc.stale || (err != nil) != tc.stale {
 					t.Errorf("dry run %v: %v", dryRun, err)
 				}
@@ -147,7 +147,7 @@ func TestRepointOfWhatHasChanged(t *testing.T) {
 	}
 }
 
-func TestRepointInDoubt(t *testing.T) {
+func TestPatchInDoubt(t *testing.T) {
 	const landed, doubtful, refused = "landed", "doubtful", "refused"
 	writes := faultproxy.Writes
 	for _, tc := range []struct {
@@ -174,7 +174,7 @@ func TestRepointInDoubt(t *testing.T) {
 			l := newLab(t)
 			w := l.store(t, deployment("web", 0, once()))
 			l.proxy.Reset(tc.rules...)
-			now, err := l.client.Repoint(t.Context(), w, toSecond, false)
+			now, err := l.client.Patch(t.Context(), w, toSecond, false)
 			if (err == nil) != (tc.want == landed) || errors.Is(err, cluster.ErrDoubtful) != (tc.want == doubtful) || errors.Is(err, cluster.ErrStale) {
 				t.Errorf("error %v, want %s", err, tc.want)
 			}
@@ -196,22 +196,22 @@ func TestRepointInDoubt(t *testing.T) {
 }
 
 // A patch that answered 504 lands after Repoint has looked: the next one finds it.
-func TestRepointLandsLater(t *testing.T) {
+func TestPatchLandsLater(t *testing.T) {
 	l := newLab(t)
 	w := l.store(t, deployment("web", 0, once()))
 	release := make(chan struct{})
 	l.proxy.Reset(faultproxy.First(1, faultproxy.Writes(faultproxy.LandWhen(release))))
-	if _, err := l.client.Repoint(t.Context(), w, toSecond, false); !errors.Is(err, cluster.ErrDoubtful) {
+	if _, err := l.client.Patch(t.Context(), w, toSecond, false); !errors.Is(err, cluster.ErrDoubtful) {
 		t.Errorf("at first: %v", err)
 	}
 	close(release)
 	until(t, "the patch has landed", func() bool { return secrets(l.get(t, workload.Deployment, "web"))[0] == "secret-a-g2" })
-	if now, err := l.client.Repoint(t.Context(), w, toSecond, false); err != nil || now.UID != w.UID {
+	if now, err := l.client.Patch(t.Context(), w, toSecond, false); err != nil || now.UID != w.UID {
 		t.Errorf("then: %v", err)
 	}
 }
 
-func TestRepointIsWaitedForAfterCtrlC(t *testing.T) {
+func TestPatchIsWaitedForAfterCtrlC(t *testing.T) {
 	l := newLab(t)
 	w := l.store(t, deployment("web", 0, once()))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -225,27 +225,27 @@ func TestRepointIsWaitedForAfterCtrlC(t *testing.T) {
 		}
 		return nil
 	})
-	if now, err := l.client.Repoint(ctx, w, toSecond, false); err != nil || secrets(now)[0] != "secret-a-g2" {
+	if now, err := l.client.Patch(ctx, w, toSecond, false); err != nil || secrets(now)[0] != "secret-a-g2" {
 		t.Errorf("%v, %s", err, secrets(now))
 	}
 }
 
-func TestRepointThatIsRefused(t *testing.T) {
+func TestPatchThatIsRefused(t *testing.T) {
 	l := newLab(t)
 	w := l.store(t, deployment("web", 0, everywhere()))
-	_, err := l.client.Repoint(t.Context(), w, map[string]string{"secret-a": "Not_A_Name"}, false)
+	_, err := l.client.Patch(t.Context(), w, workload.Rename{"secret-a": "Not_A_Name"}, false)
 	says(t, explained(t, cluster.Result{Err: err}), "the API server refuses the object: Deployment.apps \"web\" is invalid: [spec.template.spec.", "")
 	rule := rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}}
 	user := load(t, testkube.User(t, l.namespace, "reader-"+l.namespace, rule))
 	for _, dryRun := range []bool{true, false} {
-		_, err = connect(t, user, nil).Repoint(t.Context(), w, toSecond, dryRun)
+		_, err = connect(t, user, nil).Patch(t.Context(), w, toSecond, dryRun)
 		says(t, explained(t, cluster.Result{Err: err}), `cannot patch resource "deployments"`, "verbs get, list and patch")
 	}
 	if errors.Is(err, cluster.ErrDoubtful) || errors.Is(err, cluster.ErrStale) {
 		t.Errorf("without the right to patch: %v", err)
 	}
 	l.proxy.Reset(faultproxy.Writes(faultproxy.Status(200, asJSON, []byte(`{"apiVersion":"apps/v1","kind":"Deployment"}`))))
-	if _, err := l.client.Repoint(t.Context(), w, toSecond, false); err == nil || !strings.Contains(err.Error(), "stored other names") {
+	if _, err := l.client.Patch(t.Context(), w, toSecond, false); err == nil || !strings.Contains(err.Error(), "stored something else") {
 		t.Errorf("when somebody puts the old names back: %v", err)
 	}
 }
@@ -281,7 +281,7 @@ func TestBehindAServerSideApply(t *testing.T) {
 	}
 	behind(t, references)
 	until(t, "no status is written meanwhile", func() bool {
-		_, err := l.client.Repoint(t.Context(), l.get(t, workload.Deployment, "web"), toSecond, false)
+		_, err := l.client.Patch(t.Context(), l.get(t, workload.Deployment, "web"), toSecond, false)
 		if err != nil && !errors.Is(err, cluster.ErrStale) {
 			t.Fatal(err)
 		}

@@ -165,13 +165,13 @@ func (g Generations) MoveKeyring(name string, ids []string) {
 // Repointing is what rollout does with one workload.
 type Repointing struct {
 	Workload workload.Workload
-	Rename   map[string]string // older generation to current one
-	Changed  []string          // older generations that are there, and whose value is not the current one's: they stay
-	Unproven []string          // the same of those that are gone: nothing can be compared any more
-	Lacking  []string          // ids of keys that its pods would need and are not known to hold
-	Absent   []string          // data keys that it names, and that the next generation of a bundle does not have
-	Replaced []string          // current generations whose entries another Secret has now
-	Current  bool              // it refers to a current generation already
+	Rename   workload.Rename // older generation to current one
+	Changed  []string        // older generations that are there, and whose value is not the current one's: they stay
+	Unproven []string        // the same of those that are gone: nothing can be compared any more
+	Lacking  []string        // ids of keys that its pods would need and are not known to hold
+	Absent   []string        // data keys that it names, and that the next generation of a bundle does not have
+	Replaced []string        // current generations whose entries another Secret has now
+	Current  bool            // it refers to a current generation already
 }
 
 // RepointOptions say how far references follow.
@@ -207,7 +207,7 @@ func Repoint(w workload.Workload, g Generations, o RepointOptions) Repointing {
 // RepointNames is Repoint for a workload whose template is not known, but which Secrets it
 // names.
 func RepointNames(w workload.Workload, named []string, g Generations, o RepointOptions) Repointing {
-	r := Repointing{Workload: w, Rename: map[string]string{}}
+	r := Repointing{Workload: w, Rename: workload.Rename{}}
 	for _, name := range named {
 		s, older := g.Older(name)
 		switch {

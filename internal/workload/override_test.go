@@ -38,7 +38,7 @@ func TestPatchRecordsWhoApplied(t *testing.T) {
 		{"one that is settled", "secret-a", []metav1.ManagedFieldsEntry{entry("ci", apply, field(inTemplate(`"f:containers"`)...))}, map[string]string{manifest.AnnotationManifest: standing}, `{"op":"remove",` + path + `,"value":null}`},
 	} {
 		w := Workload{Kind: Deployment, ResourceVersion: "7", Template: web(tc.token, "k"), ManagedFields: tc.fields, Annotations: tc.annotations}
-		got := string(w.Patch(map[string]string{tc.token: "secret-a-g3"}))
+		got := string(Rename{tc.token: "secret-a-g3"}.Patch(w))
 		_, rest, _ := strings.Cut(got, `"value":"secret-a-g3"}`)
 		if want := "," + tc.want + "]"; rest != want && (tc.want != "" || rest != "]") {
 			t.Errorf("%s: %s\nwant %s", tc.name, rest, tc.want)
@@ -54,7 +54,7 @@ func at(second int64, e metav1.ManagedFieldsEntry) metav1.ManagedFieldsEntry {
 func TestReverted(t *testing.T) {
 	name := field(inTemplate(`"f:volumes"`, tokens, `"f:secret"`, `"f:secretName"`)...)
 	early, late := at(1, entry("kubectl", update, name)), at(2, entry("argocd-controller", apply, name))
-	rename := map[string]string{"secret-a": "secret-a-g2"}
+	rename := Rename{"secret-a": "secret-a-g2"}
 	for _, tc := range []struct {
 		name, secret, manager string
 		fields                []metav1.ManagedFieldsEntry
@@ -65,23 +65,23 @@ func TestReverted(t *testing.T) {
 		{"the last one to change it is meant", "secret-a", "argocd-controller", []metav1.ManagedFieldsEntry{late, early}, true},
 		{"never ourselves", "secret-a", "kubectl", []metav1.ManagedFieldsEntry{early, entry("kubectl-fernet", update, name)}, true},
 	} {
-		secrets, manager := Workload{Kind: Deployment, Template: web(tc.secret, "k"), ManagedFields: tc.fields}.Reverted(rename)
-		if len(secrets) > 0 != tc.reverted || manager != tc.manager {
-			t.Errorf("%s: %q by %q", tc.name, secrets, manager)
+		reverted, manager := rename.Reverted(Workload{Kind: Deployment, Template: web(tc.secret, "k"), ManagedFields: tc.fields})
+		if reverted != tc.reverted || manager != tc.manager {
+			t.Errorf("%s: %v by %q", tc.name, reverted, manager)
 		}
 	}
 }
 
 // Only a patch that writes the first annotation depends on the very object.
-func TestChanged(t *testing.T) {
+func TestStale(t *testing.T) {
 	name := field(inTemplate(`"f:volumes"`, tokens, `"f:secret"`, `"f:secretName"`)...)
-	rename := map[string]string{"secret-a": "secret-a-g3"}
+	rename := Rename{"secret-a": "secret-a-g3"}
 	w := Workload{Kind: Deployment, Generation: 1, ResourceVersion: "7", Template: web("secret-a", "k")}
 	applied := w
 	applied.ManagedFields = []metav1.ManagedFieldsEntry{entry("ci", apply, name)}
 	status, scaled := w, w
 	status.ResourceVersion, scaled.Generation = "8", 2
-	if w.Changed(w, rename) || w.Changed(status, rename) || !w.Changed(scaled, rename) || !applied.Changed(status, rename) {
+	if rename.Stale(w, w) || rename.Stale(w, status) || !rename.Stale(w, scaled) || !rename.Stale(applied, status) {
 		t.Error("what a patch tests is not what counts as a change")
 	}
 }

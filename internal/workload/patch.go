@@ -19,25 +19,42 @@ type operation struct {
 	Value any    `json:"value"`
 }
 
-// change is one reference that a renaming changes.
-type change struct{ path, where, from, to string }
+// Change is a change of the pod template of a workload w, made by one patch.
+type Change interface {
+	// Patch returns the JSON Patch. It applies only to the generation that w is of. It is
+	// nil if nothing is to change.
+	Patch(w Workload) []byte
+	// Back returns the patch that undoes Patch.
+	Back(w Workload) []byte
+	// Compare says how the workload looks now, in a later state.
+	Compare(w, now Workload) Sight
+	// Stale says whether a later state is not the one that Patch was made for, by what it tests.
+	Stale(w, now Workload) bool
+	// Reverted says whether a workload that was patched is as before, and who made it so: the
+	// field manager, "" if nobody is known.
+	Reverted(now Workload) (reverted bool, manager string)
+}
 
-func (w Workload) changes(rename map[string]string) (list []change) {
+// Rename renames Secrets, old name to new, in all references of a workload.
+type Rename map[string]string
+
+// renaming is one reference that is renamed.
+type renaming struct{ path, where, from, to string }
+
+func (rename Rename) in(w Workload) (list []renaming) {
 	for _, r := range w.References() {
 		if to := rename[r.Secret]; to != "" && to != r.Secret {
-			list = append(list, change{w.Kind.pointer() + r.Pointer, r.Where, r.Secret, to})
+			list = append(list, renaming{w.Kind.pointer() + r.Pointer, r.Where, r.Secret, to})
 		}
 	}
 	return list
 }
 
-// Patch returns the JSON Patch that renames Secrets, old name to new, in all references of
-// the workload. It applies only to the generation that w is of, and only where each
-// reference is still what it was. What a server-side apply set it records in an annotation
-// of the workload itself, as the apply loses these fields to the patch. It is nil if
-// nothing is to change.
-func (w Workload) Patch(rename map[string]string) []byte {
-	list := w.changes(rename)
+// Patch applies only where each reference is still what it was. What a server-side apply
+// set it records in an annotation of the workload itself, as the apply loses these fields
+// to the patch.
+func (rename Rename) Patch(w Workload) []byte {
+	list := rename.in(w)
 	if len(list) == 0 {
 		return nil
 	}
@@ -46,8 +63,8 @@ func (w Workload) Patch(rename map[string]string) []byte {
 }
 
 // Back returns the patch that undoes Patch.
-func (w Workload) Back(rename map[string]string) []byte {
-	list := w.changes(rename)
+func (rename Rename) Back(w Workload) []byte {
+	list := rename.in(w)
 	if len(list) == 0 {
 		return nil
 	}
@@ -57,7 +74,7 @@ func (w Workload) Back(rename map[string]string) []byte {
 	return encode(renames(list))
 }
 
-func renames(list []change) (steps []operation) {
+func renames(list []renaming) (steps []operation) {
 	for _, c := range list {
 		steps = append(steps, operation{"test", c.path, c.from}, operation{"replace", c.path, c.to})
 	}
@@ -79,7 +96,7 @@ var recordPath = "/metadata/annotations/" + strings.ReplaceAll(manifest.Annotati
 // recording returns the steps that write down which manifests name the old names. A
 // workload without any annotation gets them as a whole, which is safe only for the very
 // object that was looked at.
-func (w Workload) recording(list []change) []operation {
+func (w Workload) recording(list []renaming) []operation {
 	records, _ := w.Overrides() // what another process wrote there is replaced
 	for _, c := range list {
 		for _, manager := range w.appliers(c) {
@@ -107,7 +124,7 @@ func (w Workload) recording(list []change) []operation {
 
 // appliers returns the field managers whose manifest may name a reference: those whose
 // server-side apply owns it, or owned what it is in when another took it over.
-func (w Workload) appliers(c change) (managers []string) {
+func (w Workload) appliers(c renaming) (managers []string) {
 	for _, e := range w.ManagedFields {
 		if !foreignApply(e) {
 			continue
@@ -138,28 +155,27 @@ func foreignApply(e metav1.ManagedFieldsEntry) bool {
 	return e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.Manager != manifest.FieldManager
 }
 
-// Changed says whether a later state is not the one that Patch was made for, by what it tests.
-func (w Workload) Changed(now Workload, rename map[string]string) bool {
-	version := slices.ContainsFunc(w.recording(w.changes(rename)), func(o operation) bool { return o.Op == "test" })
+// Stale looks at the generation and, where the patch writes the first annotation, at the version.
+func (rename Rename) Stale(w, now Workload) bool {
+	version := slices.ContainsFunc(w.recording(rename.in(w)), func(o operation) bool { return o.Op == "test" })
 	return now.Generation != w.Generation || version && now.ResourceVersion != w.ResourceVersion
 }
 
-// Sight says how a workload looks beside what a renaming makes of it.
+// Sight says how a workload looks beside what a change makes of it.
 type Sight int
 
 // What a workload can look like.
 const (
-	Untouched Sight = iota // each reference is as Patch expects it
-	Repointed              // each reference is as Patch leaves it
+	Untouched Sight = iota // it is as Patch expects it
+	Applied                // it is as Patch leaves it
 	Otherwise              // another process was here
 )
 
-// Compare says how the workload looks now, in a later state, to one who wanted to rename
-// references of w. Where there is nothing to rename, it is Repointed.
-func (w Workload) Compare(now Workload, rename map[string]string) Sight {
+// Compare looks at each reference. Where there is nothing to rename, it is Applied.
+func (rename Rename) Compare(w, now Workload) Sight {
 	names := now.secretsByPlace()
 	before, after := 0, 0
-	list := w.changes(rename)
+	list := rename.in(w)
 	for _, c := range list {
 		switch names[c.path] {
 		case c.from:
@@ -170,7 +186,7 @@ func (w Workload) Compare(now Workload, rename map[string]string) Sight {
 	}
 	switch len(list) {
 	case after:
-		return Repointed
+		return Applied
 	case before:
 		return Untouched
 	default:
@@ -186,22 +202,20 @@ func (w Workload) secretsByPlace() map[string]string {
 	return names
 }
 
-// Reverted returns the references that name the old name of a renaming again, or still,
-// and who made them so: the field manager that owns one of them and changed it last, ""
-// if nobody is known.
-func (w Workload) Reverted(rename map[string]string) (secrets []string, manager string) {
+// Reverted says whether a reference names an old name again, or still. Who made it so is
+// the field manager that owns one of them and changed it last.
+func (rename Rename) Reverted(now Workload) (reverted bool, manager string) {
 	var last *metav1.Time
-	for _, r := range w.References() {
+	for _, r := range now.References() {
 		if _, old := rename[r.Secret]; !old {
 			continue
 		}
-		secrets = append(secrets, r.Secret)
-		for _, e := range w.ManagedFields {
-			if field, _ := w.owned(e)(r); field && e.Subresource == "" && e.Manager != manifest.FieldManager && (last == nil || e.Time != nil && last.Before(e.Time)) {
+		reverted = true
+		for _, e := range now.ManagedFields {
+			if field, _ := now.owned(e)(r); field && e.Subresource == "" && e.Manager != manifest.FieldManager && (last == nil || e.Time != nil && last.Before(e.Time)) {
 				last, manager = e.Time, e.Manager
 			}
 		}
 	}
-	slices.Sort(secrets)
-	return slices.Compact(secrets), manager
+	return reverted, manager
 }

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-var toSecond = map[string]string{"secret-a": "secret-a-g2", "keys": "keys-g2", "secret-z": "secret-z-g2", "registry": "registry"}
+var toSecond = Rename{"secret-a": "secret-a-g2", "keys": "keys-g2", "secret-z": "secret-z-g2", "registry": "registry"}
 
 const (
 	golden = `[{"op":"test","path":"/metadata/generation","value":7},{"op":"test","path":"AT/spec/volumes/0/secret/secretName","value":"secret-a"},` +
@@ -43,17 +43,17 @@ func TestPatch(t *testing.T) {
 		}
 		w, _ := Of(o)
 		w.Generation = 7
-		if got, want := string(w.Patch(toSecond)), strings.ReplaceAll(golden, "AT", at); got != want {
+		if got, want := string(toSecond.Patch(w)), strings.ReplaceAll(golden, "AT", at); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", kind, got, want)
 		}
-		if got, want := string(w.Back(toSecond)), strings.ReplaceAll(goldenBack, "AT", at); got != want {
+		if got, want := string(toSecond.Back(w)), strings.ReplaceAll(goldenBack, "AT", at); got != want {
 			t.Errorf("%s, back\ngot  %s\nwant %s", kind, got, want)
 		}
-		for name, rename := range map[string]map[string]string{
+		for name, rename := range map[string]Rename{
 			"nothing": nil, "other Secrets": {"secret-z": "secret-z-g2"}, "the same name": {"registry": "registry"}, "an empty name": {"secret-a": ""},
 		} {
-			if w.Patch(rename) != nil || w.Back(rename) != nil {
-				t.Errorf("%s, %s: %s, back %s", kind, name, w.Patch(rename), w.Back(rename))
+			if rename.Patch(w) != nil || rename.Back(w) != nil {
+				t.Errorf("%s, %s: %s, back %s", kind, name, rename.Patch(w), rename.Back(w))
 			}
 		}
 	}
@@ -74,19 +74,19 @@ func TestCompare(t *testing.T) {
 		want Sight
 	}{
 		{"as it was", web("secret-a", "keys"), Untouched},
-		{"as wanted", web("secret-a-g2", "keys-g2"), Repointed},
+		{"as wanted", web("secret-a-g2", "keys-g2"), Applied},
 		{"half", web("secret-a-g2", "keys"), Otherwise},
 		{"a third name", web("secret-a-g3", "keys"), Otherwise},
 		{"shifted", shifted, Otherwise},
 		{"a reference is gone", less, Otherwise},
-		{"a reference has come", other, Repointed},
+		{"a reference has come", other, Applied},
 		{"nothing left", corev1.PodTemplateSpec{}, Otherwise},
 	} {
-		if got := w.Compare(of(tc.now), toSecond); got != tc.want {
+		if got := toSecond.Compare(w, of(tc.now)); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
 	}
-	if got := w.Compare(w, nil); got != Repointed {
+	if got := Rename(nil).Compare(w, w); got != Applied {
 		t.Errorf("nothing to change: %d", got)
 	}
 }
