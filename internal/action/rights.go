@@ -25,6 +25,7 @@ var Rights = map[string][]rbacv1.PolicyRule{
 	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"adopt":    {secretsRule("get", "patch")},
+	"wire":     slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list")}, patchRules()),
 	"rollout":  slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, patchRules(), listRules()),
 	"retire":   append([]rbacv1.PolicyRule{secretsRule("get", "list", "create", "delete")}, listRules()...),
 }

@@ -260,7 +260,8 @@ func (p *RolloutPlan) ask(ctx context.Context, steps []*Step) {
 	group.SetLimit(sideBySide)
 	for _, step := range steps {
 		group.Go(func() error {
-			_, err := p.session.Cluster.Patch(ctx, step.Workload, step.change(), true)
+			now, err := p.session.Cluster.Patch(ctx, step.Workload, step.change(), true)
+			step.judged = now
 			if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
 				step.fail(plan.Denied, err)
 			}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 
@@ -159,14 +158,14 @@ func (r *rollingOut) patch(ctx context.Context, step *Step) {
 		now, err := r.session.Cluster.Patch(ctx, step.Workload, step.change(), false)
 		if err == nil {
 			step.back = step.change().Back(step.Workload)
-			step.Workload, step.State, step.sent = now, plan.Patched, true
+			step.Workload, step.judged, step.State, step.sent = now, now, plan.Patched, true
 		}
 		return err
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && !errors.Is(err, cluster.ErrDoubtful):
 		step.State = plan.NotSent
-	case apierrors.IsNotFound(err):
+	case cluster.NotFound(err):
 		step.State = plan.NotThere
 	case err != nil:
 		step.fail(plan.Failed, err)

@@ -126,6 +126,12 @@ func CheckBaseName(name string) error {
 	return nil
 }
 
+// IsGeneration says whether a name is that of a generation of a keyring or a bundle.
+func IsGeneration(name string) bool {
+	base, _, numbered := names.SplitNumbered(name)
+	return numbered && names.IsBase(base)
+}
+
 // distinct refuses one base name for two things.
 func (s Settings) distinct() error {
 	if s.Bundle == "" || s.Bundle != s.KeySecret {

@@ -222,7 +222,7 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetOut(a.Out)
 	root.SetErr(redact.Writer(a.ErrOut))
 	root.SetFlagErrorFunc(a.flagError)
-	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
+	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newWire(a, a.wire), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
 		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newAdopt(a, a.adopt), newRBAC(a), newVersion(a), newCompletion(a))
 	a.suggestFlags(root)
 	return root

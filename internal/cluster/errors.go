@@ -108,6 +108,13 @@ func foreign(s metav1.Status) bool {
 		s.Code != http.StatusUnauthorized && s.Code != http.StatusTooManyRequests && s.Code < 500
 }
 
+// NotFound says that an API server has answered that an object is not there, and that its
+// namespace is.
+func NotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.status.Reason == metav1.StatusReasonNotFound && !foreign(e.status) && (e.status.Details == nil || e.status.Details.Kind != "namespaces")
+}
+
 // absent says that an API server itself has answered that the object is not
 // there: a gateway's 404 proves nothing.
 func absent(err error) bool {

@@ -218,6 +218,7 @@ func ofAnswer[T runtime.Object](o T, err error) (workload.Workload, error) {
 	if !ok {
 		return workload.Workload{}, errUnreadable
 	}
+	w.Raw = o
 	return w, nil
 }
 

@@ -75,6 +75,7 @@ type Workload struct {
 	// its settings alone: to end, and to count as available.
 	Patience, Pause time.Duration
 	progress        Progress
+	Raw             runtime.Object // the object itself, of one that was got or patched
 }
 
 // String gives the workload as kubectl writes it: deployment/web.
@@ -92,6 +93,20 @@ func (w Workload) Object() string {
 		kind += "." + Rollouts.Group
 	}
 	return kind + "/" + w.Name
+}
+
+// GroupVersion gives the API version of the workload's kind.
+func (k Kind) GroupVersion() schema.GroupVersion {
+	switch k {
+	case CronJob, Job:
+		return batchv1.SchemeGroupVersion
+	case Pod:
+		return corev1.SchemeGroupVersion
+	case Rollout:
+		return Rollouts.GroupVersion()
+	default:
+		return appsv1.SchemeGroupVersion
+	}
 }
 
 // Of makes a Workload of an object; false: it is none, or no pod template can be
