@@ -147,13 +147,37 @@ func TestApplicationThatChangesItsForm(t *testing.T) {
 	}
 	p.changeForm([]string{"secret-00-g3", "secret-01-g3", "secret-02-g3"}, []string{"secret-00-g4", "secret-01-g4", "secret-02-g4"})
 
-	saw := regexp.MustCompile(`^(\d+) samples of all Ready pods\n((?:\d+ of them with old and new pods of app side by side\n)?)$`)
-	if text := stop(); !saw.MatchString(text) {
+	if text := stop(); !sawAll.MatchString(text) {
 		t.Errorf("the reader saw:\n%s", text)
 	} else {
 		t.Log(text)
 	}
 }
+
+// A Deployment gets its Secrets by wire, with a new key and without the old one: at each
+// moment each Ready pod opens what it has.
+func TestWiredApplication(t *testing.T) {
+	p := rotatedPlace{newPlace(t, 12).bundled()}
+	p.ownKey()
+	write(t, filepath.Join(p.dir, ".env"), string(read(t, filepath.Join(p.dir, ".env")))+"FERNET_KEY_SECRET=fernet-key\n")
+	p.must("push")
+	p.kubectl(strings.TrimSuffix(application(), "        envFrom:\n"), "create", "-f", "-")
+	p.kubectl("", "rollout", "status", "deployment", "app", "--timeout=2m")
+	stop := p.reader()
+	p.must("wire", "deployment/app", "--yes", "--workload-timeout", "2m")
+	p.must("rotate", "--rollout", "--yes", "--workload-timeout", "2m")
+	p.awaitUnnamed("web-g1")
+	out := p.must("retire", "--ignore", "history", "--yes")
+	if !strings.Contains(out, "secret/web-g1 deleted") {
+		t.Errorf("the old generation is there:\n%s", out)
+	}
+	if text := stop(); !sawAll.MatchString(text) {
+		t.Errorf("the reader saw:\n%s", text)
+	}
+}
+
+// sawAll is what the reader says where every Ready pod opened all that it had.
+var sawAll = regexp.MustCompile(`^(\d+) samples of all Ready pods\n((?:\d+ of them with old and new pods of app side by side\n)?)$`)
 
 // changeForm pushes the form that the .env wants, brings the Deployment there, rotates, and
 // retires the other form. created are the Secrets that the push makes, and left those that

@@ -28,10 +28,13 @@ type Wire struct {
 	Workloads       []string // TYPE/NAME, as ParseWorkload writes it
 	Containers      []string // globs over names, valid ones; none: the only one, or the default one
 	MountPath       string   // of one projected volume; empty: all goes into the environment
-	Exec            *workload.Exec
+	Exec            *Exec // nil: the command stays
 	WorkloadTimeout time.Duration // how long a rollout may make no progress; 0: as it says itself
 	NoWait          bool
 }
+
+// Exec is fernet-exec before the command of a container.
+type Exec = workload.Exec
 
 // Needs says what wire needs of its session.
 func (Wire) Needs() Needs { return Needs{Selects: true, Stays: true} }
@@ -233,7 +236,7 @@ type Manifest struct {
 
 // ManifestNeeds are those of Manifests: the names of the entries and the ledger, and no cluster.
 func (Wire) ManifestNeeds() Needs {
-	return Needs{Read: Names, Selects: true, KeyLess: true, Offline: true}
+	return Needs{Read: Names, Selects: true, Spreads: true, KeyLess: true, Offline: true}
 }
 
 // Manifests adds to the workloads among these objects what they lack, by what the ledger

@@ -19,7 +19,6 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
-	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 const wireLong = `Give a workload what it lacks: the current Secrets and the keyring.
@@ -155,7 +154,7 @@ func (o *wireOptions) validate(namespace string) error {
 func (o *wireOptions) verb() action.Wire {
 	v := action.Wire{Workloads: o.workloads, Containers: o.containers, MountPath: o.mountPath, WorkloadTimeout: o.workloadTimeout, NoWait: o.noWait}
 	if o.exec {
-		v.Exec = &workload.Exec{Image: o.execImage, Volume: o.execVolume, Command: o.command}
+		v.Exec = &action.Exec{Image: o.execImage, Volume: o.execVolume, Command: o.command}
 	}
 	return v
 }
