@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // other users run it, too
+		panic(err)
+	}
 	binary = filepath.Join(dir, "fernet-exec")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -154,7 +157,7 @@ type failure struct {
 func misuse(t *testing.T) []failure {
 	t.Helper()
 	return []failure{
-		{"no command", nil, []string{"--"}, "no command\nusage: ", 125},
+		{"no command", nil, []string{"--"}, "no command, and no --write\nusage: ", 125},
 		{"unknown flag", nil, append([]string{"--keep-key"}, ran...), "-keep-key\nusage: ", 125},
 		{"command missing", nil, []string{"no-such-command"}, "no-such-command", 127},
 		{"path missing", nil, []string{"./no-such-command"}, "no-such-command", 127},
@@ -275,16 +278,16 @@ func TestBinaryIsSmallAndStatic(t *testing.T) {
 }
 
 func TestUsageNamesEveryFlag(t *testing.T) {
-	source, err := os.ReadFile("environ.go")
+	source, err := os.ReadFile("options.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	flags := regexp.MustCompile(`flags\.\w+\((?:&[\w.]+, )?"([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
-	if len(flags) != 5 {
+	if len(flags) != 11 {
 		t.Fatalf("found the flags %q", flags)
 	}
 	for _, flag := range flags {
-		if !strings.Contains(synopsis, "[--"+flag[1]) || !strings.Contains(usage, "\n  --"+flag[1]) {
+		if !strings.Contains(synopsis, "--"+flag[1]) || !strings.Contains(usage, "\n  --"+flag[1]) {
 			t.Errorf("the usage lacks --%s", flag[1])
 		}
 	}
