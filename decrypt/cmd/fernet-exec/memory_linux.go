@@ -20,7 +20,7 @@ func inMemory(dir *os.File) error {
 	if err := syscall.Fstatfs(int(dir.Fd()), &fs); err != nil {
 		return err
 	}
-	if kind := uint32(fs.Type); kind != tmpfs && kind != ramfs { //nolint:unconvert // its type is another on other processors
+	if kind := uint32(fs.Type); kind != tmpfs && kind != ramfs {
 		return errors.New("not in memory (tmpfs), so the values would be on the disk of the node; mount an emptyDir with medium: Memory, or allow it with --any-filesystem")
 	}
 	return nil
