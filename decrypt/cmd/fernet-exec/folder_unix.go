@@ -20,7 +20,7 @@ func openFolder(path string) (*os.File, error) {
 	return dir, err
 }
 
-// openOwn opens a folder that was just made, and not one that was put in its
+// openOwn opens a folder that was just made, and not one that another user put in its
 // place: that could give its group to what is made in it.
 func openOwn(name string) (*os.File, error) {
 	dir, err := openFolder(name)
@@ -32,7 +32,7 @@ func openOwn(name string) (*os.File, error) {
 		_ = dir.Close()
 		return nil, err
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() || info.Mode().Perm()&0o077 != 0 {
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() {
 		_ = dir.Close()
 		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("somebody else put a folder in its place; who may write here?")}
 	}

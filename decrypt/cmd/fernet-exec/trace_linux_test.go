@@ -37,6 +37,7 @@ var naming = calls{
 const (
 	traceExitKill = 1 << 20 // PTRACE_O_EXITKILL
 	getInfo       = 0x420e  // PTRACE_GET_SYSCALL_INFO
+	entry         = 1       // PTRACE_SYSCALL_INFO_ENTRY
 )
 
 // syscallInfo is the kernel's struct ptrace_syscall_info at the entry of a call.
@@ -46,29 +47,41 @@ type syscallInfo struct {
 	arch   uint32
 	_, _   uint64 // instruction and stack pointer
 	number uint64
-	_      [7]uint64
+	args   [6]uint64
+	_      uint64
 }
-
-// stopKind is a kind of stop at a system call, as the kernel has it.
-type stopKind uint8
-
-const entry stopKind = 1
 
 // callOf says which system call a thread has come to or out of; at the exit the kernel
 // does not say which it is.
-func callOf(t *testing.T, thread int) (kind stopKind, number uint64) {
+func callOf(t *testing.T, thread int) syscallInfo {
 	t.Helper()
 	var info syscallInfo
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PTRACE, getInfo, uintptr(thread), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
 	if errno != 0 && errno != syscall.ESRCH { // gone meanwhile
 		t.Fatal(errno)
 	}
-	return stopKind(info.op), info.number
+	return info
+}
+
+// opens says whether a thread has come to the call that opens a path.
+func opens(t *testing.T, thread int, info syscallInfo, path string) bool {
+	t.Helper()
+	if info.op != entry || info.number != syscall.SYS_OPENAT {
+		return false
+	}
+	name := make([]byte, len(path)+1)
+	n, err := syscall.PtracePeekData(thread, uintptr(info.args[1]), name)
+	if err != nil && !errors.Is(err, syscall.ESRCH) && !errors.Is(err, syscall.EIO) { // EIO: the text ends with its page
+		t.Fatal(err)
+	}
+	return string(name[:n]) == path+"\x00"
 }
 
 // traced runs fernet-exec, all threads of it, and stops it before and after each
 // of some calls: at is given the number of the stop, and says whether it goes on, or is
-// killed there.
+// killed there. They are counted from where the folder is opened, which is the last of
+// args: from there on, two runs make the same calls. (Before, Go's runtime looks at the
+// machine, and what it makes of that depends on it.)
 func traced(t *testing.T, env, args []string, some calls, at func(stop int) (goOn bool)) syscall.WaitStatus {
 	t.Helper()
 	runtime.LockOSThread() // the kernel takes a tracer's requests from this thread alone
@@ -77,11 +90,11 @@ func traced(t *testing.T, env, args []string, some calls, at func(stop int) (goO
 	must(t, err)
 	defer func() { _ = null.Close() }()
 	pid, err := syscall.ForkExec(binary, append([]string{binary}, args...), &syscall.ProcAttr{
-		Env: append(append([]string{}, keys...), env...), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
+		Env: append(append([]string{"GOMAXPROCS=1"}, keys...), env...), Files: []uintptr{null.Fd(), null.Fd(), null.Fd()},
 		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	must(t, err)
-	stops, started, inCall := 0, map[int]bool{}, map[int]bool{} // of threads
+	stops, counts, started, inCall := 0, false, map[int]bool{}, map[int]bool{} // the maps are of threads
 	for {
 		var status syscall.WaitStatus
 		thread, err := syscall.Wait4(-pid, &status, syscall.WALL, nil)
@@ -102,8 +115,10 @@ func traced(t *testing.T, env, args []string, some calls, at func(stop int) (goO
 			signal = 0
 		case signal == syscall.SIGTRAP|0x80:
 			signal = 0
-			if kind, number := callOf(t, thread); kind == entry {
-				inCall[thread] = some[number]
+			info := callOf(t, thread)
+			counts = counts || opens(t, thread, info, args[len(args)-1])
+			if info.op == entry {
+				inCall[thread] = counts && some[info.number]
 			}
 			if inCall[thread] {
 				if !at(stops) {
@@ -158,7 +173,7 @@ func TestWriteIsKilledAnywhere(t *testing.T) {
 			for n, killed := 0, true; killed; n++ {
 				dir := filepath.Join(volume, fmt.Sprint(n))
 				tt.prepare(dir)
-				ended := traced(t, env, []string{"--write", dir, "--any-filesystem"}, changing, func(stop int) bool { return stop != n })
+				ended := traced(t, env, []string{"--any-filesystem", "--write", dir}, changing, func(stop int) bool { return stop != n })
 				killed = ended.Signaled()
 				switch got := current(t, dir); {
 				case reflect.DeepEqual(got, whole):
@@ -218,7 +233,7 @@ func TestDiskIsSynced(t *testing.T) {
 	env := seals(t, "A", "a", "B", "b")
 	for flag, want := range map[string]int{"--any-filesystem": 2 + 2, "--mode=0400": 0} {
 		stops := 0
-		ended := traced(t, env, []string{"--write", memory(t), flag}, calls{syscall.SYS_FSYNC: true}, func(int) bool { stops++; return true })
+		ended := traced(t, env, []string{flag, "--write", memory(t)}, calls{syscall.SYS_FSYNC: true}, func(int) bool { stops++; return true })
 		if stops != 2*want || ended.ExitStatus() != 0 {
 			t.Errorf("%s: %v after %d stops at fsync, want two for each of %d", flag, ended, stops, want)
 		}
@@ -246,14 +261,13 @@ func attacks(t *testing.T) map[string]func(dir, outside string) {
 				swap(set, outside)
 			}
 		},
-		"a set becomes a folder": func(dir, _ string) {
+		"a set becomes another's folder": func(dir, _ string) {
 			for _, set := range sets(dir) {
 				must(t, os.Rename(set, set+".moved"))
 				must(t, os.Mkdir(set, 0o700))
 				if os.Geteuid() == 0 {
 					must(t, os.Chown(set, 1001, 2000))
 				}
-				must(t, os.Chmod(set, os.ModeSetgid|0o777))
 			}
 		},
 		"a name becomes a link": func(dir, outside string) {
@@ -301,7 +315,7 @@ func TestNoLinkLeadsOutside(t *testing.T) {
 					wantTree(t, outside, before)
 					wantNoGift(t, dir)
 				}
-				if t.Logf("%d attacks", n-1); n < 20 {
+				if t.Logf("%d attacks", n-1); n < 10 {
 					t.Error("these are too few")
 				}
 			})
@@ -309,7 +323,7 @@ func TestNoLinkLeadsOutside(t *testing.T) {
 	}
 }
 
-// wantNoGift looks for values in folders in which others may write.
+// wantNoGift looks for values in folders of others.
 func wantNoGift(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "..2*", "*"))
@@ -319,8 +333,8 @@ func wantNoGift(t *testing.T, dir string) {
 		must(t, err)
 		info, err := os.Stat(filepath.Dir(file))
 		must(t, err)
-		if info.Mode().Perm()&0o022 != 0 && string(content) == canary {
-			t.Errorf("%s, with a value, is in a folder of mode %v", file, info.Mode())
+		if owner := info.Sys().(*syscall.Stat_t).Uid; int(owner) != os.Geteuid() && string(content) == canary {
+			t.Errorf("%s, with a value, is in a folder of user %d", file, owner)
 		}
 	}
 }
