@@ -18,7 +18,7 @@ import (
 const aSet = "..2020_01_02_03_04_05.1" // as an earlier run would call it
 
 // memory makes a folder in a tmpfs that every user may enter.
-func memory(t *testing.T) string {
+func memory(t testing.TB) string {
 	t.Helper()
 	const shm = "/dev/shm"
 	shared, err := os.Open(shm)
@@ -38,7 +38,7 @@ func memory(t *testing.T) string {
 	return dir
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
