@@ -77,7 +77,8 @@
 // to an opened value, unless it is required by its exact name.)
 //
 // A program that cannot be changed is started by the command fernet-exec, in
-// cmd/fernet-exec of this module: it gets the plaintexts in its environment.
+// cmd/fernet-exec of this module: it gets the plaintexts in its environment, or in
+// files.
 //
 // # Other languages
 //

@@ -287,13 +287,14 @@ func TestFernetExec(t *testing.T) {
 	binary := build(t, "../decrypt/cmd/fernet-exec")
 	pod := manifest(t, "fernet-exec").Spec.Template.Spec
 	secrets := mount(t, map[string]string{"SECRET-DB-PASSWORD": seal(t, canary, 1)})
-	here := strings.NewReplacer("/bin/fernet-exec", binary, "/fernet/", t.TempDir()+"/", "/etc/secrets", secrets)
+	installed := t.TempDir()
+	here := map[string]string{"/fernet-exec": binary, "/fernet": installed, "/fernet/fernet-exec": installed + "/fernet-exec", "/etc/secrets": secrets}
 	run := func(command []string, env ...string) (stdout, stderr string, code int) {
 		t.Helper()
 		var args []string
 		for _, arg := range command {
-			if arg != "/usr/bin/env" {
-				arg = here.Replace(arg)
+			if path, moved := here[arg]; moved {
+				arg = path
 			}
 			args = append(args, arg)
 		}
@@ -315,6 +316,57 @@ func TestFernetExec(t *testing.T) {
 	}
 	if _, stderr, code := run(pod.Containers[0].Command, append(keyVariables(), "SECRET_API_TOKEN=changeme")...); code != 125 || !strings.Contains(stderr, "SECRET_API_TOKEN: not sealed") {
 		t.Errorf("a plain value: code %d, %q", code, stderr)
+	}
+}
+
+// The image of that init container: what its Dockerfile builds of what it copies, and
+// nothing else of the tree, is what the pod runs.
+func TestFernetExecImage(t *testing.T) {
+	content, err := os.ReadFile("fernet-exec/Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	src, out := filepath.Join(work, "src"), filepath.Join(work, "out")
+	said := map[string][]string{} // the arguments of an instruction, the last ones
+	for _, line := range strings.Split(string(content), "\n") {
+		instruction, arguments, _ := strings.Cut(line, " ")
+		fields := strings.Fields(arguments)
+		said[instruction] = fields
+		switch {
+		case instruction == "COPY" && len(fields) == 2:
+			if err := os.CopyFS(filepath.Join(src, fields[1]), os.DirFS(filepath.Join("..", fields[0]))); err != nil {
+				t.Fatal(err)
+			}
+		case instruction == "RUN":
+			cmd := exec.Command("sh", "-c", strings.ReplaceAll(arguments, "/out/", out+"/"))
+			cmd.Dir, cmd.Env = src, append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+			if said, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, said)
+			}
+		}
+	}
+	container := manifest(t, "fernet-exec").Spec.Template.Spec.InitContainers[0]
+	for instruction, want := range map[string]string{
+		"WORKDIR": "/src", "FROM": "scratch", "USER": "65532", "COPY": "--from=build /out/fernet-exec " + container.Command[0],
+		"ENTRYPOINT": `["` + container.Command[0] + `"]`,
+	} {
+		if got := strings.Join(said[instruction], " "); got != want {
+			t.Errorf("%s %s, want %s", instruction, got, want)
+		}
+	}
+	installed := t.TempDir()
+	cmd := exec.Command(filepath.Join(out, "fernet-exec"), "--install", installed)
+	cmd.Env = []string{}
+	if said, err := cmd.CombinedOutput(); err != nil || len(said) > 0 {
+		t.Fatalf("%v: %s", err, said)
+	}
+	built, err := os.ReadFile(filepath.Join(out, "fernet-exec"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if copied, err := os.ReadFile(filepath.Join(installed, "fernet-exec")); err != nil || !bytes.Equal(copied, built) {
+		t.Errorf("installed are %d bytes, %v; want %d", len(copied), err, len(built))
 	}
 }
 

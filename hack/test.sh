@@ -15,5 +15,6 @@ if [ "${SKIP_INTEROP:-}" = 1 ]; then
 	echo "LEFT OUT (SKIP_INTEROP=1): everything that compares with Python and Node"
 fi
 if [ "$(id -u)" != 0 ]; then
-	echo "LEFT OUT (not root): TestTwoUsersInOneFolder and TestOwnerIsKept, which become another user; CI runs them"
+	echo "LEFT OUT (not root): TestTwoUsersInOneFolder, TestOwnerIsKept and, of fernet-exec, TestOwner, TestOwnerNeedsOneCapability, TestFSGroup and"
+	echo "TestWriteIntoAFullFolder, which become other users or mount; CI runs them"
 fi

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"regexp"
@@ -13,87 +11,45 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/decrypt"
 )
 
-type options struct {
-	dirs     []string
-	match    []string // narrows dirs
-	skip     []string
-	require  []string
-	keepKeys bool
-	command  []string
-}
-
-func parse(args []string) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("fernet-exec", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Func("dir", "", appendTo(&o.dirs))
-	flags.Func("match", "", globTo(&o.match))
-	flags.Func("skip", "", globTo(&o.skip))
-	flags.Func("require", "", globTo(&o.require))
-	flags.BoolVar(&o.keepKeys, "keep-keys", false, "")
-	if err := flags.Parse(args); err != nil {
-		return options{}, err
-	}
-	o.command = flags.Args()
-	switch {
-	case len(o.command) == 0:
-		return options{}, errors.New("no command")
-	case len(o.match) > 0 && len(o.dirs) == 0:
-		return options{}, errors.New("--match narrows the files of --dir, and there is no --dir; in the environment every token is opened, but for --skip")
-	}
-	return o, nil
-}
-
-// appendTo takes the values of a flag that may be repeated. An empty one comes of
-// a script's variable that is not set, and would have no effect.
-func appendTo(list *[]string) func(value string) error {
-	return func(value string) error {
-		if value == "" {
-			return errors.New("it is empty")
-		}
-		*list = append(*list, value)
-		return nil
-	}
-}
-
-// globTo does so for names. A list would match none.
-func globTo(list *[]string) func(value string) error {
-	return func(value string) error {
-		if strings.Contains(value, ",") {
-			return errors.New("it has a comma; repeat the flag instead")
-		}
-		return appendTo(list)(value)
-	}
-}
-
-// open gives the environment for the command. On notes it says what a previous
-// key opened.
-func (o options) open(environ []string, notes io.Writer) ([]string, error) {
+// open gives the environment for the command, and what was opened for it, by its
+// new names. On notes it says what a previous key opened.
+func (o options) open(environ []string, notes io.Writer) ([]string, decrypt.Secrets, error) {
 	ring, err := decrypt.KeysFromEnviron(environ)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	choices := []decrypt.Option{decrypt.Skip(o.skip...), decrypt.Require(o.require...)}
+	choices := []decrypt.Option{decrypt.Skip(o.skip...), decrypt.Require(o.require...), requireMoved(o.rename)}
 	for _, dir := range o.dirs {
 		choices = append(choices, decrypt.AddDir(dir, o.match...))
 	}
 	env, opened, err := ring.Environ(environ, choices...)
 	if err != nil {
-		return nil, err
+		return nil, nil, explainMoved(o.rename, err)
+	}
+	previous := opened.Previous()
+	env, opened, err = rename(o.rename, env, opened)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := checkArguments(ring, o.command); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	if len(previous) > 0 {
+		fmt.Fprintln(notes, line("a previous key is still needed, for: "+strings.Join(previous, ", ")))
+	}
+	return env, opened, nil
+}
+
+// forCommand takes out of an environment what the command is not to get: the keys,
+// and what it finds in files. Some programs refuse to start when they find both.
+func (o options) forCommand(env []string, opened decrypt.Secrets) ([]string, error) {
 	if !o.keepKeys {
 		env = without(env, "FERNET_KEY", "FERNET_KEY_PREVIOUS")
 	}
-	if err := checkZero(env); err != nil {
-		return nil, err
+	if o.files.dir != "" {
+		env = without(env, sortedNames(opened)...)
 	}
-	if previous := opened.Previous(); len(previous) > 0 {
-		fmt.Fprintln(notes, line("a previous key is still needed, for: "+strings.Join(previous, ", ")))
-	}
-	return env, nil
+	return env, checkZero(env)
 }
 
 var tokenInside = regexp.MustCompile(`gAAAA[A-Za-z0-9_-]{93,}={0,2}`)
@@ -114,13 +70,13 @@ func checkArguments(ring *decrypt.Keyring, command []string) error {
 
 // without gives the environment without the variables of these names.
 func without(env []string, names ...string) []string {
+	drop := map[string]bool{}
+	for _, name := range names {
+		drop[name] = true
+	}
 	var kept []string
 	for _, entry := range env {
-		drop := false
-		for _, name := range names {
-			drop = drop || strings.HasPrefix(entry, name+"=")
-		}
-		if !drop {
+		if name, _, found := strings.Cut(entry, "="); !found || !drop[name] {
 			kept = append(kept, entry)
 		}
 	}
@@ -133,7 +89,7 @@ func checkZero(env []string) error {
 	for _, entry := range env {
 		if strings.IndexByte(entry, 0) >= 0 {
 			name, _, _ := strings.Cut(entry, "=")
-			return fmt.Errorf("%s: its value has a zero byte, which no environment can hold; open it in the program, with package decrypt", name)
+			return fmt.Errorf("%s: its value has a zero byte, which no environment can hold; let the program read a file (--write), or open it there, with package decrypt", name)
 		}
 	}
 	return nil

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // other users run it, too
+		panic(err)
+	}
 	binary = filepath.Join(dir, "fernet-exec")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -154,7 +157,16 @@ type failure struct {
 func misuse(t *testing.T) []failure {
 	t.Helper()
 	return []failure{
-		{"no command", nil, []string{"--"}, "no command\nusage: ", 125},
+		{"no command", nil, []string{"--"}, "no command, and no --write\nusage: ", 125},
+		{"no command for --keep-keys", nil, []string{"--write", "/x", "--keep-keys"}, "--keep-keys is about the environment of a command", 125},
+		{"no --write for --mode", nil, append([]string{"--mode", "0400"}, ran...), "--mode is about the files of --write", 125},
+		{"no --write for --owner", nil, append([]string{"--owner", "1"}, ran...), "--owner is about the files of --write", 125},
+		{"no --write for a file system", nil, append([]string{"--any-filesystem"}, ran...), "--any-filesystem is about the files of --write", 125},
+		{"--write without a folder", nil, append([]string{"--write="}, ran...), "for flag -write: it is empty", 125},
+		{"two folders to write", nil, append([]string{"--write", "/a", "--write", "/b"}, ran...), "for flag -write: it is given twice", 125},
+		{"install and a command", nil, append([]string{"--install", "/none/none"}, ran...), "--install copies fernet-exec and ends", 125},
+		{"install and a flag", nil, []string{"--install", "/none/none", "--keep-keys"}, "--install copies fernet-exec and ends", 125},
+		{"install without a folder", nil, []string{"--install", ""}, "for flag -install: it is empty", 125},
 		{"unknown flag", nil, append([]string{"--keep-key"}, ran...), "-keep-key\nusage: ", 125},
 		{"command missing", nil, []string{"no-such-command"}, "no-such-command", 127},
 		{"path missing", nil, []string{"./no-such-command"}, "no-such-command", 127},
@@ -274,17 +286,37 @@ func TestBinaryIsSmallAndStatic(t *testing.T) {
 	}
 }
 
+func TestModesAndOwners(t *testing.T) {
+	for _, tt := range []struct{ flag, value, want string }{
+		{"--mode", "0400", "400 -1:-1"}, {"--mode", "440", "440 -1:-1"}, {"--mode", "0444", "444 -1:-1"}, {"--mode", "404", "404 -1:-1"},
+		{"--mode", "0600", ""}, {"--mode", "0500", ""}, {"--mode", "0040", ""}, {"--mode", "0", ""}, {"--mode", "4400", ""}, {"--mode", "0442", ""},
+		{"--mode", "288", ""}, {"--mode", "0o400", ""}, {"--mode", "-400", ""}, {"--mode", "u=r", ""}, {"--mode", "", ""},
+		{"--owner", "0", "400 0:-1"}, {"--owner", "65532", "400 65532:-1"}, {"--owner", "1:2", "400 1:2"}, {"--owner", "2147483647:2147483647", "400 2147483647:2147483647"},
+		{"--owner", "", ""}, {"--owner", ":2", ""}, {"--owner", "1:", ""}, {"--owner", "1:2:3", ""}, {"--owner", "-1", ""}, {"--owner", "root", ""},
+		{"--owner", "2147483648", ""}, {"--owner", "4294967295", ""}, {"--owner", "0x1", ""},
+	} {
+		o, err := parse([]string{"--write", "/x", tt.flag, tt.value})
+		got := ""
+		if err == nil {
+			got = fmt.Sprintf("%o %d:%d", o.files.mode, o.files.uid, o.files.gid)
+		}
+		if got != tt.want {
+			t.Errorf("%s %q: %q, %v; want %q", tt.flag, tt.value, got, err, tt.want)
+		}
+	}
+}
+
 func TestUsageNamesEveryFlag(t *testing.T) {
-	source, err := os.ReadFile("environ.go")
+	source, err := os.ReadFile("options.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	flags := regexp.MustCompile(`flags\.\w+\((?:&[\w.]+, )?"([a-z-]+)"`).FindAllStringSubmatch(string(source), -1)
-	if len(flags) != 5 {
+	if len(flags) != 11 {
 		t.Fatalf("found the flags %q", flags)
 	}
 	for _, flag := range flags {
-		if !strings.Contains(synopsis, "[--"+flag[1]) || !strings.Contains(usage, "\n  --"+flag[1]) {
+		if !strings.Contains(synopsis, "--"+flag[1]) || !strings.Contains(usage, "\n  --"+flag[1]) {
 			t.Errorf("the usage lacks --%s", flag[1])
 		}
 	}
