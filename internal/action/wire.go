@@ -25,10 +25,10 @@ import (
 
 // Wire gives pod templates what they lack of the current Secrets and of the keyring.
 type Wire struct {
-	Workloads       []string // TYPE/NAME, as ParseWorkload writes it
-	Containers      []string // globs over names, valid ones; none: the only one, or the default one
-	MountPath       string   // of one projected volume; empty: all goes into the environment
-	Exec            *Exec // nil: the command stays
+	Workloads       []string      // TYPE/NAME, as ParseWorkload writes it
+	Containers      []string      // globs over names, valid ones; none: the only one, or the default one
+	MountPath       string        // of one projected volume; empty: all goes into the environment
+	Exec            *Exec         // nil: the command stays
 	WorkloadTimeout time.Duration // how long a rollout may make no progress; 0: as it says itself
 	NoWait          bool
 }
