@@ -49,8 +49,8 @@
 // 0440: they then belong to that group, and containers of any user read them.
 //
 // DIR must be in memory, such as an emptyDir with medium: Memory, because on a disk
-// the values would outlive the pod. --any-filesystem allows a disk. Mount it read-only
-// where the files are read: who may write in DIR can put other files there. (fernet-exec
+// the values would outlive the pod. --any-filesystem allows a disk. Mount DIR read-only
+// where its files are read: who may write in it can put other files there. (fernet-exec
 // itself is not led out of DIR by links, also not while others write in it.)
 //
 // # Installing

@@ -15,7 +15,7 @@ import (
 type renaming struct{ to, from string }
 
 var (
-	errNotThere = errors.New("--rename: no variable and no file of this name was opened")
+	errNotThere = errors.New("--rename: no variable and no file of this name was opened; it is NEW=OLD, and OLD is the name in the pod")
 	errPlain    = errors.New("not sealed, and --rename moves opened values alone: push it with kubectl fernet, or give it its name in the pod")
 )
 

@@ -27,11 +27,14 @@ var changing = calls{
 	syscall.SYS_SYMLINKAT: true, syscall.SYS_RENAMEAT: true, syscall.SYS_UNLINKAT: true, syscall.SYS_FSYNC: true, syscall.SYS_FLOCK: true,
 }
 
+// fstatat has two names in package syscall.
+var fstatat = map[string]uint64{"amd64": 262, "arm64": 79}[runtime.GOARCH]
+
 // naming are those that have the name of a file. Between two of them nobody can
 // change what a name leads to: what has been opened is a descriptor's.
 var naming = calls{
 	syscall.SYS_OPENAT: true, syscall.SYS_MKDIRAT: true, syscall.SYS_SYMLINKAT: true, syscall.SYS_RENAMEAT: true, syscall.SYS_UNLINKAT: true,
-	syscall.SYS_READLINKAT: true, syscall.SYS_NEWFSTATAT: true, syscall.SYS_FCHMODAT: true, syscall.SYS_FCHOWNAT: true, syscall.SYS_CHDIR: true,
+	syscall.SYS_READLINKAT: true, fstatat: true, syscall.SYS_FCHMODAT: true, syscall.SYS_FCHOWNAT: true, syscall.SYS_CHDIR: true,
 }
 
 const (
