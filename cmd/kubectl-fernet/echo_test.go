@@ -182,6 +182,9 @@ var echoVerbs = []struct {
 		s.kubectl("set", "env", "deployment/web", "--from=secret/secret-a")
 		s.must("rotate", "--yes")
 	}, []string{"rollout", "--yes", "--force", "--apps-have-key"}},
+	{"wire", func(s echoSite) {
+		s.kubectl("create", "deployment", "web", "--image", "app", "--replicas", "0")
+	}, []string{"wire", "deployment/web", "--yes"}},
 	{"retire", func(s echoSite) { s.must("rotate", "--yes") }, []string{"retire", "--yes"}},
 }
 

@@ -60,6 +60,8 @@ var leakRuns = []struct {
 	{args: []string{"rotate", "--yes", "--key-secret", "fernet-key", "--rollout", "-o", "json"}, keyring: true},
 	{args: []string{"rotate", "--abort", "--yes"}, refused: true},
 	{args: []string{"rollout", "--yes"}},
+	{args: []string{"wire", "deployment/web"}, refused: true}, // no such workload
+	{args: []string{"wire", "deployment/web", "--exec", "--", leakValue}, refused: true},
 	{args: []string{"rollout", "--yes", "-o", "yaml"}},
 	{args: []string{"retire", "--skip-cluster-check", "--yes", "-o", "json"}, refused: true, rule: faultproxy.Writes(faultproxy.Status(422, nil, []byte(echo422)))},
 	{args: []string{"retire", "--skip-cluster-check", "--yes", "-o", "json"}},
@@ -110,7 +112,7 @@ func TestNothingLeaks(t *testing.T) {
 			proxy.Reset(run.rule)
 		}
 		args := append([]string{"-v", "9"}, run.args...)
-		if slices.Contains([]string{"push", "rotate", "rollout", "retire", "status", "restore", "pull", "reveal", "diff", "verify", "adopt"}, run.args[0]) {
+		if slices.Contains([]string{"push", "rotate", "rollout", "wire", "retire", "status", "restore", "pull", "reveal", "diff", "verify", "adopt"}, run.args[0]) {
 			args = append(args, "-n", ns)
 		}
 		cmd := exec.Command("kubectl-fernet", args...)

@@ -24,6 +24,7 @@ func TestRolesAreEnough(t *testing.T) {
 		"adopt":   {"adopt", "secret-00"},
 		"rollout": {"rollout", "--yes"},
 		"restore": {"restore"},
+		"wire":    {"wire", "deployment/web", "--yes"},
 		"rotate":  {"rotate", "--yes"},
 		"retire":  {"retire", "--skip-cluster-check", "--yes", "--strict"},
 	} {
@@ -36,6 +37,7 @@ func TestRolesAreEnough(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			rotatedPlace{p}.kubectl("", "create", "deployment", "web", "--image", "app")
 			var role rbacv1.Role
 			if err := yaml.UnmarshalStrict(text, &role); err != nil {
 				t.Fatal(err)
@@ -58,8 +60,10 @@ func TestMissingRightsNameTheCommand(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	kubeconfig := testkube.User(t, p.namespace, "nobody-"+p.namespace, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}})
-	for _, verb := range []string{"push", "rotate", "rollout", "retire", "status", "restore", "verify", "diff"} {
-		cmd := exec.Command("kubectl-fernet", verb, "-n", p.namespace)
+	for _, verb := range []string{"push", "rotate", "rollout", "retire", "status", "restore", "verify", "diff", "wire deployment/web"} {
+		args := strings.Fields(verb)
+		verb := args[0]
+		cmd := exec.Command("kubectl-fernet", append(args, "-n", p.namespace)...)
 		cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "KUBECONFIG="+kubeconfig)
 		out, err := cmd.CombinedOutput()
 		if code := exitCode(t, err); code != 2 || !strings.Contains(string(out), `resource "secrets"`) || !strings.Contains(string(out), "hint: kubectl fernet rbac --for "+verb+" prints") {

@@ -61,6 +61,7 @@ var sweeps = []sweep{
 	{name: "rotate a key file", prepare: keyFileSite, args: words("rotate", "--yes"), already: "already", check: (*site).checkRotated},
 	{name: "rotate --rollout", prepare: stagedRunningSite, args: rotateAndRollOut, check: (*site).checkRotatedAndRolledOut},
 	{name: "rollout", prepare: rotatedSite, args: rolloutLine, check: (*site).checkRolledOut},
+	{name: "wire", prepare: newSite, args: words("wire", "deployment/mounts", "deployment/reads", "--no-wait", "--yes"), check: (*site).checkWired},
 	{name: "retire", prepare: rolledOutSite, args: words("retire", "--skip-cluster-check", "--ignore=history", "--yes"), check: (*site).checkRetired},
 	{name: "push", prepare: unpushedSite, args: words("push"), check: (*site).checkPushed, batches: true},
 	{name: "push --update", prepare: changedSite, args: words("push", "--update"), check: (*site).checkUpdated, batches: true},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -106,6 +107,45 @@ func (s *site) checkRestored() {
 
 // found is the Secret that somebody wrote by hand.
 const found = "secret-00"
+
+// checkWired asserts one patch of each of two workloads, which have each Secret as
+// variables now and all that they had before.
+func (s *site) checkWired() {
+	s.t.Helper()
+	for i, is := range s.deployed() {
+		was, name := s.workloads[i], is.Metadata.Name
+		if name != "mounts" && name != "reads" {
+			if string(is.Spec) != string(was.Spec) {
+				s.t.Errorf("workload %s was changed", name)
+			}
+			continue
+		}
+		if is.Metadata.Generation != was.Metadata.Generation+1 {
+			s.t.Errorf("workload %s was not patched once: generation %d", name, is.Metadata.Generation)
+		}
+		lines := envFromLine.FindAllStringSubmatch(string(is.Spec), -1)
+		want := len(s.values)
+		if name == "reads" { // which has one of them already
+			want--
+		}
+		seen := map[string]bool{}
+		for _, line := range lines {
+			seen[line[1]] = true
+		}
+		if len(lines) != want || len(seen) != want {
+			s.t.Errorf("workload %s names %d Secrets in %d lines, want %d: %s", name, len(seen), len(lines), want, is.Spec)
+		}
+		rest := envFromList.ReplaceAllString(string(is.Spec), "")
+		if rest != string(was.Spec) {
+			s.t.Errorf("workload %s has lost something:\n%s\n%s", name, was.Spec, is.Spec)
+		}
+	}
+}
+
+var (
+	envFromLine = regexp.MustCompile(`\{"secretRef":\{"name":"([^"]+)"\}\}`)
+	envFromList = regexp.MustCompile(`"envFrom":\[[^\]]*\],`)
+)
 
 // foundSite has pushed all entries but one, whose Secret was made by hand, with a
 // token of the key.

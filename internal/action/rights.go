@@ -25,7 +25,7 @@ var Rights = map[string][]rbacv1.PolicyRule{
 	"verify":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"status":   append([]rbacv1.PolicyRule{secretsRule("get", "list")}, listRules()...),
 	"adopt":    {secretsRule("get", "patch")},
-	"wire":     slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list")}, patchRules()),
+	"wire":     slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list")}, patchRules("list")),
 	"rollout":  slices.Concat([]rbacv1.PolicyRule{secretsRule("get", "list", "create")}, patchRules(), listRules()),
 	"retire":   append([]rbacv1.PolicyRule{secretsRule("get", "list", "create", "delete")}, listRules()...),
 }
@@ -55,8 +55,8 @@ func secretsRule(verbs ...string) rbacv1.PolicyRule {
 }
 
 // patchRules let patch what can be patched, and follow it.
-func patchRules() []rbacv1.PolicyRule {
-	verbs := []string{"get", "patch", "watch"}
+func patchRules(more ...string) []rbacv1.PolicyRule {
+	verbs := append([]string{"get", "patch", "watch"}, more...)
 	return []rbacv1.PolicyRule{
 		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: verbs},
 		{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: verbs},

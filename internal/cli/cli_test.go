@@ -209,7 +209,7 @@ func TestMayRevealNamesVerbs(t *testing.T) {
 			t.Errorf("there is no verb %s", name)
 		}
 	}
-	for _, name := range []string{"push", "diff", "rotate", "rollout", "retire", "status", "restore", "lint", "version", "completion"} {
+	for _, name := range []string{"push", "wire", "diff", "rotate", "rollout", "retire", "status", "restore", "lint", "version", "completion"} {
 		if verbs[name] == nil || MayReveal[name] {
 			t.Errorf("%s is no verb, or may reveal", name)
 		}

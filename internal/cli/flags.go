@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,8 @@ import (
 
 // refuseSecrets refuses a Fernet key or token among the arguments, in whatever form:
 // by then it is in the shell's history and in the process list, and it is repeated
-// nowhere. kubectl's own --token is the API server's bearer token and passes; behind
-// "--" stand a command, which is looked at, and its arguments, which are not.
+// nowhere. kubectl's own --token is the API server's bearer token and passes; of the
+// command that exec-env runs here the arguments are its own.
 func refuseSecrets(args []string) error {
 	previous := ""
 	for i, arg := range args {
@@ -31,7 +32,7 @@ func refuseSecrets(args []string) error {
 			return withHint(fmt.Errorf("argument %d is a Fernet %s: it is now in your shell's history and was visible in the process list", i+1, kind),
 				"remove it from the history; keys belong into .env, a --key-file or FERNET_KEY")
 		}
-		if previous == "--" {
+		if previous == "--" && slices.Contains(args[:i], "exec-env") {
 			return nil
 		}
 		previous = arg

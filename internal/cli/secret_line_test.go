@@ -19,7 +19,7 @@ func TestEveryVerbRefusesASecretForAName(t *testing.T) {
 		"wrapped base64":       "KEY=" + testKey + "\nSECRET_A=" + bare + bare[:21] + "\n" + bare[:22] + "==\n",
 	} {
 		for _, verb := range []string{
-			"push --match *", "rotate --yes", "rollout", "retire --yes", "status", "diff", "verify", "pull --out x", "reveal SECRET_A", "exec-env -- true",
+			"push --match *", "rotate --yes", "rollout", "wire deployment/web", "retire --yes", "status", "diff", "verify", "pull --out x", "reveal SECRET_A", "exec-env -- true",
 			"restore", "adopt secret-a", "lint", "init", "push --key-file .env --env other.env", "lint --env .env",
 		} {
 			emptyFolder(t)

@@ -184,7 +184,7 @@ func (a *app) wire(ctx context.Context, o *wireOptions) error {
 		}
 	}
 	if n := p.Patches(); n > 0 && s.Mode == action.Live {
-		if err := a.confirm(ctx, o.yes, fmt.Sprintf("patch %s in %s, which restarts what runs?", hint.Count(n, "workload"), s.Target.Places())); err != nil {
+		if err := a.confirm(ctx, o.yes, fmt.Sprintf("patch %s in %s and restart its pods?", hint.Count(n, "workload"), s.Target.Places())); err != nil {
 			return err
 		}
 	}

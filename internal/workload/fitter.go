@@ -43,7 +43,7 @@ func (f *fitter) choose() (chosen []spot, err error) {
 		}
 		if name == "" {
 			all := containerNames(spec.Containers)
-			return nil, hint.With(fmt.Errorf("it has the containers %s, and nothing says which is meant", hint.Few(all)), "-c %s", all[0])
+			return nil, hint.With(fmt.Errorf("it has the containers %s, and nothing says which is meant", hint.Few(all)), "add -c %s", all[0])
 		}
 		globs = []string{name}
 	}

@@ -35,7 +35,7 @@ func TestContainersAreChosen(t *testing.T) {
 		want       string // names, or the error
 	}{
 		{"the only one", "", []string{"app"}, nil, "app"},
-		{"several", "", []string{"app", "proxy"}, nil, "it has the containers app, proxy, and nothing says which is meant: -c app"},
+		{"several", "", []string{"app", "proxy"}, nil, "it has the containers app, proxy, and nothing says which is meant: add -c app"},
 		{"kubectl's default", "proxy", []string{"app", "proxy"}, nil, "proxy"},
 		{"kubectl's default, which is not there", "gone", []string{"app", "proxy"}, nil, `it has no container "gone"; it has app, proxy: `},
 		{"by name", "proxy", []string{"app", "proxy"}, []string{"app"}, "app"},
