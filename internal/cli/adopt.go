@@ -13,9 +13,10 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
-const adoptLong = `Take over an existing Secret whose data is a token that our key opens, such as
-one that was written by hand or by a script. It gets our labels and annotations
-and a row in the ledger; its data stays as it is.
+const adoptLong = `Take over a Secret whose token your key opens, such as one that was written by
+hand or by a script. Its data stays as it is.
+
+It gets our labels and annotations, and a row in the ledger.
 
 Its one data key has to be the name of an entry that gives this Secret's name:
 SECRET_A for secret-a.`
@@ -36,7 +37,7 @@ func newAdopt(a *app, run func(context.Context, *adoptOptions) error) *cobra.Com
 	o := &adoptOptions{}
 	cmd := &cobra.Command{
 		Use:               "adopt NAME",
-		Short:             "Take over an existing Secret whose token our key opens",
+		Short:             "Take over a Secret whose token your key opens",
 		Long:              adoptLong,
 		Example:           adoptExample,
 		Args:              oneName,

@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
@@ -199,12 +200,9 @@ func Command() *cobra.Command {
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-fernet",
-		Short: "Keep a .env in Kubernetes as immutable, Fernet-encrypted Secrets",
-		Long: `Keep a .env in Kubernetes as immutable, Fernet-encrypted Secrets.
-
-The entries whose names start with SECRET become one Secret each; what is in
-the cluster, and in the ledger beside the .env, are Fernet tokens that any
-language opens with the key. The key is the one secret left to look after.`,
+		Short: "Keep a .env in Kubernetes as immutable, encrypted Secrets",
+		Long: `kubectl fernet encrypts a .env into immutable Secrets that hold Fernet tokens.
+Any language opens them with one key, the one secret that is left to look after.`,
 		Example: `  # a .env with a fresh key, then its SECRET entries into the cluster
   kubectl fernet init
   kubectl fernet push --env .env`,
@@ -224,8 +222,18 @@ language opens with the key. The key is the one secret left to look after.`,
 	root.SetFlagErrorFunc(a.flagError)
 	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newWire(a, a.wire), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
 		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newAdopt(a, a.adopt), newRBAC(a), newVersion(a), newCompletion(a))
+	a.setHelp(root)
+	root.SetGlobalNormalizationFunc(alsoKnown)
 	a.suggestFlags(root)
 	return root
+}
+
+// alsoKnown gives the name of a flag under which docker and others know it.
+func alsoKnown(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	if name == "env-file" {
+		name = "env"
+	}
+	return pflag.NormalizedName(name)
 }
 
 // noArguments refuses an argument. It repeats a command that it does not know, and

@@ -19,8 +19,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const diffLong = `Say, entry by entry, how the cluster differs from the .env. No value is shown,
-unless --show-values asks for it.
+const diffLong = `Show which entries differ between the .env and the cluster, values hidden.
+Exit code 0: all values are the same; 1: something differs.
 
   same          the cluster has this value
   re-encrypted  the same value, under another key than KEY or in another token
@@ -55,7 +55,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 	o := &diffOptions{}
 	cmd := &cobra.Command{
 		Use:     "diff",
-		Short:   "Say how the cluster differs from the .env, without a value",
+		Short:   "Show what differs between .env and cluster",
 		Long:    diffLong,
 		Example: diffExample,
 		Args:    noArguments,

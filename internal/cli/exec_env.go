@@ -21,12 +21,12 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
-const execEnvLong = `Run a local command with the secrets in its environment.
+const execEnvLong = `Run a local command with the values in its environment.
 
 The command takes this program's place: its signals, its exit code, its terminal.
 It does not get FERNET_KEY and FERNET_KEY_PREVIOUS, and nothing is written to the
-disk. A variable of an entry's name is replaced if it is set. Entries that were never pushed are not there: the command can read the rest
-of the .env itself.`
+disk. A variable of an entry's name is replaced if it is set. Entries that were
+never pushed are not there: the command can read the rest of the .env itself.`
 
 const execEnvExample = `  # a local server with the values that the ledger has
   kubectl fernet exec-env -- go run ./server
@@ -44,7 +44,7 @@ func newExecEnv(a *app, run func(context.Context, *execEnvOptions) error) *cobra
 	o := &execEnvOptions{}
 	cmd := &cobra.Command{
 		Use:     "exec-env [flags] -- COMMAND [ARG...]",
-		Short:   "Run a local command with the secrets in its environment",
+		Short:   "Run a local command with the values as environment",
 		Long:    execEnvLong,
 		Example: execEnvExample,
 		Args:    cobra.ArbitraryArgs,

@@ -20,10 +20,11 @@ func newInit(a *app) *cobra.Command {
 	o := &initOptions{}
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a .env with a fresh key, or add the key to one",
-		Long: `Write a .env with a fresh key, readable by you only. To a .env that has no KEY
-yet, what is missing is appended, and every other byte stays; from then on only
-its owner can read it. One that has a KEY is left alone. In a git work tree the .env
+		Short: "Make a .env with a key, or add the key to yours",
+		Long: `Make a .env with a fresh key, readable by you only; or add a key and settings to
+the .env that you have. Every other byte of it stays.
+
+A KEY that is there is left alone. In a git work tree the .env
 and the copies that editors make of it are added to .gitignore, and the ledger's
 merge rule to .gitattributes.
 

@@ -13,7 +13,7 @@ import (
 func newKeygen(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "keygen",
-		Short: "Print a fresh Fernet key",
+		Short: "Print a fresh key",
 		Long: `Print a fresh Fernet key: 32 random bytes as 44 characters of URL-safe base64.
 Its key id, which is safe to show, goes to stderr.`,
 		Example: `  # a key for FERNET_KEY or a key file

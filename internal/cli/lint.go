@@ -16,11 +16,12 @@ func newLint(a *app) *cobra.Command {
 	var env string
 	cmd := &cobra.Command{
 		Use:   "lint",
-		Short: "Say what is odd about a .env, without a key or a cluster",
-		Long: `Say what is odd about a .env, without a key or a cluster: a line each with
-file, line, name and cause, never a value. Values that other dotenv parsers read
-differently are among them, because the application's own parser may be one of
-those. Exit code 1 when there is something.`,
+		Short: "Check a .env for mistakes and ambiguous values",
+		Long: `Check a .env for mistakes and ambiguous values, without a key or a cluster: a
+line each with file, line, name and cause, never a value.
+
+Values that other dotenv parsers read differently are among them, because the
+application's own parser may be one of those. Exit code 1 when there is something.`,
 		Example: `  # what an application's dotenv library may read differently
   kubectl fernet lint --env .env`,
 		Args: noArguments,

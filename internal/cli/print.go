@@ -75,7 +75,11 @@ func scheme() *runtime.Scheme {
 	return s
 }
 
-func (p *printOptions) addFlags(cmd *cobra.Command) { p.flags.AddFlags(cmd) }
+func (p *printOptions) addFlags(cmd *cobra.Command) {
+	p.flags.AddFlags(cmd)
+	cmd.Flags().Lookup("output").Usage = "name, yaml, json, jsonpath=… or go-template=…"
+	markDetail(cmd.Flags(), "allow-missing-template-keys", "show-managed-fields", "template")
+}
 
 // complete takes --template without -o for go-template, as kubectl does.
 func (p *printOptions) complete() {

@@ -14,7 +14,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
-const pullLong = `Bring into the .env what the ledger or the cluster has and the .env lacks.
+const pullLong = `Recreate the .env, or add what it lacks, from the ledger or the cluster. What is
+in the file stays as it is.
 
 With the repository, which has the ledger, and the key a colleague has all the
 secrets of the project in one command. The key comes from the .env that is there,
@@ -51,7 +52,7 @@ func newPull(a *app, run func(context.Context, *pullOptions) error) *cobra.Comma
 	o := &pullOptions{}
 	cmd := &cobra.Command{
 		Use:     "pull",
-		Short:   "Bring back into the .env what was pushed, from the ledger or the cluster",
+		Short:   "Recreate the .env from the ledger or the cluster",
 		Long:    pullLong,
 		Example: pullExample,
 		Args:    noArguments,

@@ -12,14 +12,14 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 )
 
-const pushLong = `Write the secrets of a .env into the cluster, encrypted.
+const pushLong = `Encrypt the secrets of a .env and create them in the cluster. What is there is
+never overwritten, and the ledger beside the .env says what was written where.
 
 Each entry whose name starts with SECRET, or that was pushed here before, becomes
 one immutable Secret that holds a Fernet token. FERNET_MATCH in the .env names
 others, FERNET_NAMESPACE the namespaces; with FERNET_KEY_SECRET the keyring goes
 into a Secret too. What is there already stays as it is; a changed value is written
-under the next generation's name, and only with --update. Nothing is ever
-deleted or overwritten. What was written where stands in the ledger.
+under the next generation's name, and only with --update.
 
 What it says of an entry:
 
@@ -36,7 +36,7 @@ What it says of an entry:
   held        not written because of a superseded entry beside it
   failed      the error is on stderr
 
-The exit code is 0 when all is well, 1 when something needs your eye, 2 when
+The exit code is 0 when all is well, 1 when something needs attention, 2 when
 something failed, 130 when it was interrupted: the same command then finishes.`
 
 const pushExample = `  # the SECRET entries of .env into the current namespace
@@ -72,7 +72,7 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 	var assumeYes bool
 	cmd := &cobra.Command{
 		Use:     "push",
-		Short:   "Write the secrets of a .env into the cluster, encrypted",
+		Short:   "Encrypt the secrets of a .env into the cluster",
 		Long:    pushLong,
 		Example: pushExample,
 		Args:    noArguments,
@@ -82,16 +82,18 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 	o.workOptions.addFlags(f)
 	o.contextsFlag(f)
 	o.rolloutOptions.addFlags(f)
-	f.BoolVar(&o.rollout, "rollout", false, "with --update: then point the workloads to the current generations, and wait")
-	f.Lookup("dry-run").Usage = "none, client (no cluster is needed) or server"
+	o.detailFlags(f)
+	defer markDetail(f, "same-cluster", "yes", "drop-entries")
+	f.BoolVar(&o.rollout, "rollout", false, "with --update: then update the workloads, and wait; its flags are those of rollout")
+	f.Lookup("dry-run").Usage = "the `mode`: none, client (no cluster is needed) or server"
 	f.BoolVar(&o.update, "update", false, "write the next generation of what differs")
 	o.bundleFlag(f)
-	o.keySecretFlag(f, "keep the keyring too, as an immutable Secret of this name and its generations")
-	f.StringSliceVar(&o.revert, "revert", nil, "publish the value of these entries although it was replaced once; names, comma-separated")
-	f.BoolVar(&o.drop, "drop-entries", false, "with --update: the next generation of a bundle may lack entries that the .env has not any more")
-	f.BoolVar(&o.record, "record", false, "with --dry-run=client: write the planned rows, so that the printed tokens are the ones a push sends")
-	f.BoolVar(&o.sameCluster, "same-cluster", false, "this is the cluster that the ledger knows, although what it recorded is gone: create it again")
-	f.BoolVar(&assumeYes, "yes", false, "accepted for scripts; push never asks")
+	o.keySecretFlag(f, "keep the keyring in Secrets of this name")
+	f.StringSliceVar(&o.revert, "revert", nil, "publish these entries although their value was replaced once")
+	f.BoolVar(&o.drop, "drop-entries", false, "with --update: a bundle loses the entries that left the .env")
+	f.BoolVar(&o.record, "record", false, "with --dry-run=client: record the tokens that are printed")
+	f.BoolVar(&o.sameCluster, "same-cluster", false, "this is the right cluster although all is gone: create it again")
+	f.BoolVar(&assumeYes, "yes", false, "no effect (push never prompts)")
 	o.print.addFlags(cmd)
 	return cmd
 }

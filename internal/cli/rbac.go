@@ -27,9 +27,10 @@ func newRBAC(a *app) *cobra.Command {
 	o := &rbacOptions{}
 	cmd := &cobra.Command{
 		Use:   "rbac --for VERB",
-		Short: "Print the Role that a verb needs",
-		Long: `Print the Role that a verb needs, as YAML for kubectl apply. It is about one
-namespace: bind it in each one that the verb works in. Without -n there is a Role
+		Short: "Print the Role that a command needs",
+		Long: `Print the Role that a command needs, as YAML for kubectl apply.
+
+It is about one namespace: bind it in each one that the command works in. Without -n there is a Role
 for each namespace of FERNET_NAMESPACE in the .env, where that stands.
 
 --cluster-role prints a ClusterRole: a RoleBinding gives it in one namespace, a

@@ -17,9 +17,11 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const restoreLong = `Create again what the ledger says was created and not deleted: every generation,
-with the same names, the same tokens, the same metadata. The target may be any
-cluster: after a disaster, the ledger rebuilds a namespace.
+const restoreLong = `Recreate lost Secrets from the ledger, on any cluster: after a disaster it
+rebuilds a namespace. No key is needed, but without one it asks.
+
+Every generation that was created and not deleted comes back, with the same name,
+the same tokens and the same metadata.
 
 With the key only what it proves is created: rows that it signed, tokens that it
 opens in their own place. The rest is listed, and the exit code is 1. Without a
@@ -55,7 +57,7 @@ func newRestore(a *app, run func(context.Context, *restoreOptions) error) *cobra
 	o := &restoreOptions{}
 	cmd := &cobra.Command{
 		Use:     "restore",
-		Short:   "Create again what the ledger says was created",
+		Short:   "Recreate lost Secrets from the ledger, keyless too",
 		Long:    restoreLong,
 		Example: restoreExample,
 		Args:    noArguments,

@@ -17,7 +17,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const retireLong = `Delete the generations that nothing uses any more, and drop the old key.
+const retireLong = `Delete the old Secrets that nothing uses any more, and drop the old key when
+nothing needs it.
 
 A Secret is deleted only if it is ours, older than the current generation of its
 name, and if nothing in its namespace refers to it, in any kind of object that
@@ -71,7 +72,7 @@ func newRetire(a *app, run func(context.Context, *retireOptions) error) *cobra.C
 	o := &retireOptions{}
 	cmd := &cobra.Command{
 		Use:               "retire [NAME...]",
-		Short:             "Delete the generations that nothing uses any more, and drop the old key",
+		Short:             "Delete unused old Secrets and the old key",
 		Long:              retireLong,
 		Example:           retireExample,
 		ValidArgsFunction: a.words(recordedNames),

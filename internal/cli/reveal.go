@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 )
 
-const revealLong = `Print one plaintext, exactly as it is, without a line end.
+const revealLong = `Print one value, as it is; on a terminal a line break follows it.
 
 NAME is the name of an entry or of its Secret. The current generation is shown;
 --generation, or the full name of a Secret (secret-a-g2), shows another one that
@@ -40,7 +40,7 @@ func newReveal(a *app, run func(context.Context, *revealOptions) error) *cobra.C
 	o := &revealOptions{}
 	cmd := &cobra.Command{
 		Use:               "reveal NAME",
-		Short:             "Print one plaintext",
+		Short:             "Print one value",
 		Long:              revealLong,
 		Example:           revealExample,
 		Args:              oneName,

@@ -18,7 +18,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
-const rolloutLong = `Point the workloads to the current generations, and wait.
+const rolloutLong = `Update the workloads to the newest Secrets, a few at a time, and wait for them.
 
 Deployments, StatefulSets, DaemonSets and CronJobs that name an older generation
 of a Secret get one patch each, tokens and keyring together; Kubernetes' own
@@ -36,8 +36,8 @@ nothing else up. A rollout fails when its controller gives up, or makes no
 progress for as long as its own progressDeadlineSeconds say; how to undo it is
 printed, and the old generations are still there.
 
-Workloads that Argo CD, Flux, Helm or a controller keep are left to them, unless
---force says otherwise. What has to change in the files of the others is printed.`
+Workloads that Argo CD, Flux, Helm or a controller keep are skipped; --force
+patches them anyway. What has to change in the files of the others is printed.`
 
 const rolloutExample = `  # workloads that name our keyring Secret
   kubectl fernet rollout
@@ -69,6 +69,11 @@ func (o *rolloutOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.force, "force", false, "patch also what Argo CD, Flux, Helm or a controller keep")
 	f.BoolVar(&o.failFast, "fail-fast", false, "patch nothing more after a failure")
 	f.BoolVar(&o.noWait, "no-wait", false, "patch, and do not wait for the rollouts")
+}
+
+// detailFlags leaves the flags of a rollout to the help of rollout.
+func (o *rolloutOptions) detailFlags(f *pflag.FlagSet) {
+	markDetail(f, "workload-timeout", "max-progressing", "apps-have-key", "force", "fail-fast", "no-wait")
 }
 
 var keyID = regexp.MustCompile(`^k[0-9a-f]{8}$`)
@@ -108,7 +113,7 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 	o := &rolloutVerb{}
 	cmd := &cobra.Command{
 		Use:     "rollout [TYPE/NAME...]",
-		Short:   "Point the workloads to the current generations, and wait",
+		Short:   "Update workloads to the newest Secrets, and wait",
 		Long:    rolloutLong,
 		Example: rolloutExample,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,7 +17,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const rotateLong = `Bring every secret of this .env in the cluster under a new key.
+const rotateLong = `Re-encrypt every Secret of this .env with a new key, under new names. Run it
+again to finish what was interrupted.
 
 Each current Secret gets a next generation that holds the same value, with the
 same age, under the new key; nothing is deleted or overwritten, so running and
@@ -61,7 +62,7 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 	o := &rotateOptions{}
 	cmd := &cobra.Command{
 		Use:     "rotate",
-		Short:   "Bring every secret of this .env in the cluster under a new key",
+		Short:   "Re-encrypt all Secrets with a new key",
 		Long:    rotateLong,
 		Example: rotateExample,
 		Args:    noArguments,
@@ -71,11 +72,12 @@ func newRotate(a *app, run func(context.Context, *rotateOptions) error) *cobra.C
 	o.workOptions.addFlags(f)
 	o.contextsFlag(f)
 	o.rolloutOptions.addFlags(f)
+	o.detailFlags(f)
 	f.BoolVar(&o.prepare, "prepare", false, "only stage the next key as KEY_NEXT: it opens, and seals nothing yet")
 	f.BoolVar(&o.abort, "abort", false, "return to the key before, as long as nothing was sent under the new one")
 	f.BoolVar(&o.newKey, "new-key", false, "make a fresh key whatever is staged or not finished yet, and rotate to it")
-	f.BoolVar(&o.rollout, "rollout", false, "then point the workloads to the new generations, and wait")
-	o.keySecretFlag(f, "keep the keyring too, as an immutable Secret of this name and its generations")
+	f.BoolVar(&o.rollout, "rollout", false, "then update the workloads, and wait; its flags are those of rollout")
+	o.keySecretFlag(f, "keep the keyring in Secrets of this name")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	o.outputFlag(cmd, resultFormats...)
 	return cmd

@@ -20,9 +20,11 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const statusLong = `Show what is in the cluster, how old it is and who uses it. No key is needed;
-without one the ledger's rows are not authenticated. A keyring that is kept in
-the cluster has a row of its own, under the name of its Secret.
+const statusLong = `Show what is in the cluster, how old it is, who uses it, and what to do next. No
+key is needed; without one the ledger's rows are not authenticated.
+
+A keyring that is kept in the cluster has a row of its own, under the name of its
+Secret.
 
   SECRET     the current generation
   KEY-AGE    since the key was first used here: the ledger's first row under it,
@@ -95,7 +97,7 @@ func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.C
 	o := &statusOptions{}
 	cmd := &cobra.Command{
 		Use:     "status",
-		Short:   "Show what is in the cluster, how old it is and who uses it",
+		Short:   "Show what is in the cluster, how old, who uses it",
 		Long:    statusLong,
 		Example: statusExample,
 		Args:    noArguments,

@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const verifyLong = `Prove that the cluster, the ledger and the keyring agree.
+const verifyLong = `Prove that the cluster, the ledger and the keys agree, and name what does not,
+each with a code and a way out.
 
 Every live token of ours has to open, in its own place; the ledger has to say the
 same as the cluster; key ids, labels and immutability have to be as they were
@@ -46,7 +47,7 @@ func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.C
 	o := &verifyOptions{}
 	cmd := &cobra.Command{
 		Use:     "verify",
-		Short:   "Prove that the cluster, the ledger and the keyring agree",
+		Short:   "Prove that cluster, ledger and keys agree",
 		Long:    verifyLong,
 		Example: verifyExample,
 		Args:    noArguments,

@@ -49,6 +49,7 @@ func newVersion(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this plugin",
+		Long:  "Print the version of this plugin.",
 		Example: `  # the version alone
   kubectl fernet version
 

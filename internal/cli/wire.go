@@ -21,11 +21,12 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
 
-const wireLong = `Give a workload what it lacks: the current Secrets and the keyring.
+const wireLong = `Add to a workload what its pod template lacks of the current Secrets and of the
+keyring. Nothing is removed; a second run changes nothing.
 
-Its pod template gets an envFrom line for each Secret of this .env, and one for
+The template gets an envFrom line for each Secret of this .env, and one for
 the keyring that FERNET_KEY_SECRET names; with --mount-path all of them are files
-in one folder. What is there stays, so the second run changes nothing.
+in one folder.
 
 The patch is asked as a dry run first, then for your yes, and then it is waited
 for. The same lines are printed for the manifest, since else its next apply takes
@@ -45,7 +46,7 @@ const wireExample = `  # two envFrom lines: the Secret of all entries, and the k
   kubectl fernet wire statefulset/db -c postgres --mount-path /etc/fernet
 
   # a program that cannot open tokens
-  kubectl fernet wire deployment/legacy --exec --exec-image registry.example.com/fernet-exec:1 -- /app/server --port 80
+  kubectl fernet wire deploy/old --exec --exec-image example.com/exec:1 -- /app
 
   # the manifest instead of the cluster
   kubectl fernet wire --local -f web.yaml > wired.yaml`
@@ -71,8 +72,11 @@ type wireOptions struct {
 func newWire(a *app, run func(context.Context, *wireOptions) error) *cobra.Command {
 	o := &wireOptions{print: newPrintOptions()}
 	cmd := &cobra.Command{
-		Use:     "wire TYPE/NAME... [-- COMMAND [ARG...]]",
-		Short:   "Give a workload the Secrets and the keyring that it lacks",
+		Use: "wire TYPE/NAME... [flags] [-- COMMAND [ARG...]]",
+
+		DisableFlagsInUseLine: true,
+
+		Short:   "Give a workload the Secrets and the key it lacks",
 		Long:    wireLong,
 		Example: wireExample,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -89,12 +93,12 @@ func newWire(a *app, run func(context.Context, *wireOptions) error) *cobra.Comma
 	}
 	f := cmd.Flags()
 	o.workOptions.addFlags(f)
-	o.keySecretFlag(f, "the name, without its generation, of the keyring Secret")
-	f.StringArrayVarP(&o.containers, "container", "c", nil, "a container, or a glob over their names; repeatable (default the only one, or kubectl's default container)")
-	f.StringVar(&o.mountPath, "mount-path", "", "a folder for all of it, as files of one projected volume, instead of the environment")
+	o.keySecretFlag(f, "the name of the keyring Secret")
+	f.StringArrayVarP(&o.containers, "container", "c", nil, "a container, or a glob over their names; repeatable")
+	f.StringVar(&o.mountPath, "mount-path", "", "as files of this folder, instead of the environment")
 	f.BoolVar(&o.exec, "exec", false, "put fernet-exec before the command")
 	f.StringVar(&o.execImage, "exec-image", "", "the image that has fernet-exec")
-	f.BoolVar(&o.execVolume, "exec-volume", false, "mount that image as a volume, where the cluster can; else an init container copies from it")
+	f.BoolVar(&o.execVolume, "exec-volume", false, "mount that image, instead of an init container that copies from it")
 	f.BoolVar(&o.local, "local", false, "change the manifests of -f instead of the cluster")
 	f.StringSliceVarP(&o.files, "filename", "f", nil, "with --local: manifests; a file, a folder, a URL, or - for stdin")
 	f.BoolVarP(&o.recursive, "recursive", "R", false, "with -f: also in the folders below")
@@ -104,6 +108,7 @@ func newWire(a *app, run func(context.Context, *wireOptions) error) *cobra.Comma
 	f.BoolVar(&o.noWait, "no-wait", false, "patch, and do not wait for the rollout")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	o.print.addFlags(cmd)
+	markDetail(f, "recursive", "kustomize", "keyring", "workload-timeout", "no-wait")
 	return cmd
 }
 

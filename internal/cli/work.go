@@ -40,13 +40,13 @@ func (o *workOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.ignoreName, "ignore-cluster-name", false, "do not let CLUSTER_NAME of the .env choose or check the target")
 	f.StringArrayVar(&o.ignoreKeys, "ignore-key", nil, "the id of a key whose ledger rows hold nothing back, repeatable; Secrets under it still do")
 	f.IntVar(&o.parallel, "parallel", defaultParallel, "requests under way at once")
-	f.Var(&o.dryRun, "dry-run", "none, client (nothing is sent) or server")
+	f.Var(&o.dryRun, "dry-run", "the `mode`: none, client (nothing is sent) or server")
 	f.Lookup("dry-run").NoOptDefVal = string(dryRunClient)
 }
 
 // bundleFlag and keySecretFlag are for the verbs that write or compare these Secrets.
 func (o *workOptions) bundleFlag(f *pflag.FlagSet) {
-	f.StringVar(&o.bundle, "bundle", "", "the name, without its generation, of the Secret of all entries (default FERNET_BUNDLE)")
+	f.StringVar(&o.bundle, "bundle", "", "one Secret of this name for all entries (default FERNET_BUNDLE)")
 }
 
 func (o *workOptions) keySecretFlag(f *pflag.FlagSet, usage string) {
