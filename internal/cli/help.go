@@ -88,8 +88,10 @@ func (a *app) setHelp(root *cobra.Command) {
 		Use:   "options",
 		Short: "List the flags that all commands share",
 		Long:  "List the flags that all commands share: those of the .env and those of kubectl.",
-		Args:  noArguments,
-		Run:   func(cmd *cobra.Command, _ []string) { a.options(cmd.Root()) },
+		Example: `  # what --ledger, --context and the others mean
+  kubectl fernet options`,
+		Args: noArguments,
+		Run:  func(cmd *cobra.Command, _ []string) { a.options(cmd.Root()) },
 	})
 }
 
