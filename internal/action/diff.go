@@ -4,6 +4,7 @@ package action
 
 import (
 	"context"
+	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -15,6 +16,7 @@ import (
 type Diff struct {
 	Offline bool // against the ledger
 	Values  bool // both values of what differs, too
+	Only    Only
 }
 
 // Needs says what diff needs of its session.
@@ -45,7 +47,7 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 			return nil, err
 		}
 	}
-	return all, s.views(ctx, s.Target.Namespaces, s.wanted, false, func(view plan.View) error {
+	err = s.views(ctx, s.Target.Namespaces, s.wanted, false, func(view plan.View) error {
 		if err := s.rightCluster(view); err != nil {
 			return err
 		}
@@ -61,6 +63,25 @@ func (d Diff) Run(ctx context.Context, s *Session) (all []Difference, err error)
 		}
 		return nil
 	})
+	if err != nil {
+		return all, err
+	}
+	all = slices.DeleteFunc(all, func(one Difference) bool { return !d.Only.has(one.Row.Secret, one.entries()...) })
+	return all, s.known(d.Only, func(name Only) bool {
+		return slices.ContainsFunc(all, func(one Difference) bool { return name.has(one.Row.Secret, one.entries()...) })
+	})
+}
+
+// entries gives the names of those that are compared.
+func (d Difference) entries() []string {
+	entries := entryNames(d.Row.Placed())
+	for _, e := range d.Entries {
+		entries = append(entries, e.Name)
+	}
+	for _, c := range d.Changes {
+		entries = append(entries, c.Name)
+	}
+	return append(entries, d.Row.EnvKey)
 }
 
 // Differs says whether the two sides have different values, or may have.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type Status struct {
 	AllNamespaces       bool
 	MaxAge, MaxValueAge time.Duration // of keys and of values; 0: any
+	Only                Only
 }
 
 // Needs says what status needs of its session.
@@ -72,7 +74,26 @@ func (v Status) Run(ctx context.Context, s *Session) (*StatusReport, error) {
 		return nil, err
 	}
 	r.stagedForLong()
-	return r, nil
+	return r, r.narrow()
+}
+
+// narrow leaves out what was not asked for.
+func (r *StatusReport) narrow() error {
+	named := func(only Only) func(plan.Status) bool {
+		return func(item plan.Status) bool {
+			entries := []string{item.EnvKey, item.Name()}
+			for _, e := range item.Entries {
+				entries = append(entries, e.EnvKey)
+			}
+			return only.has(item.Secret, entries...)
+		}
+	}
+	if err := r.session.known(r.verb.Only, func(name Only) bool { return slices.ContainsFunc(r.Items, named(name)) }); err != nil {
+		return err
+	}
+	other := func(item plan.Status) bool { return !named(r.verb.Only)(item) }
+	r.Items, r.Forgotten = slices.DeleteFunc(r.Items, other), slices.DeleteFunc(r.Forgotten, other)
+	return nil
 }
 
 // users finds who refers to the Secrets of each place.

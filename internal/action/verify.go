@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
@@ -19,6 +20,7 @@ import (
 // Verify proves that cluster, ledger and keyring agree.
 type Verify struct {
 	Offline bool // the ledger and the keyring alone
+	Only    Only // findings about these, and what could not be looked at
 }
 
 // Needs says what verify needs of its session.
@@ -49,7 +51,7 @@ func (v Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
 	r.rows()
 	if v.Offline {
 		r.ledger()
-		return r, nil
+		return r, r.narrow(v.Only)
 	}
 	if err := s.dial(); err != nil {
 		return nil, err
@@ -64,7 +66,25 @@ func (v Verify) Run(ctx context.Context, s *Session) (*VerifyReport, error) {
 	for _, u := range s.Unseen {
 		r.add(plan.Finding{Code: finding.Unseen, Namespace: u.Namespace, Detail: u.What})
 	}
-	return r, nil
+	return r, r.narrow(v.Only)
+}
+
+// narrow leaves out what was not asked for.
+func (r *VerifyReport) narrow(only Only) error {
+	if len(only) == 0 {
+		return nil
+	}
+	r.Found = slices.DeleteFunc(r.Found, func(f plan.Finding) bool { return f.Code != finding.Unseen && !only.has(f.Secret, f.EnvKey) })
+	return r.session.known(only, func(name Only) bool {
+		return slices.ContainsFunc(r.Found, func(f plan.Finding) bool { return name.has(f.Secret, f.EnvKey) }) || r.sees(name)
+	})
+}
+
+// sees says whether a live Secret has a name.
+func (r *VerifyReport) sees(name Only) bool {
+	return slices.ContainsFunc(r.places, func(p *verifyPlace) bool {
+		return slices.ContainsFunc(p.view.Objects, func(o manifest.Object) bool { return name.has(o.Name, o.EnvKey) })
+	})
 }
 
 // ledger verifies the rows of each namespace by themselves.

@@ -61,6 +61,7 @@ type app struct {
 	heard                      *overheard // what others write to stderr; nil in tests
 	connect                    *genericclioptions.ConfigFlags
 	verbose                    int
+	color                      colorMode
 	typed                      hint.Text       // the command line, for hints that extend it
 	session                    *action.Session // the last one that was opened
 	items                      []action.Item   // of its report
@@ -96,7 +97,7 @@ const collectAt = 60
 
 // appOf makes an app of its streams.
 func appOf(machine action.Machine, streams genericiooptions.IOStreams) *app {
-	a := &app{IOStreams: streams, product: streams.Out, machine: machine, console: newConsole(streams.ErrOut)}
+	a := &app{IOStreams: streams, product: streams.Out, machine: machine, console: newConsole(streams.ErrOut), color: colorAuto}
 	a.Out = redact.Writer(streams.Out)
 	return a
 }
@@ -217,6 +218,8 @@ Any language opens them with one key, the one secret that is left to look after.
 	a.connect = genericclioptions.NewConfigFlags(false)
 	a.connect.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().IntVarP(&a.verbose, "v", "v", 0, "show each request on stderr: method, path, status; never a body")
+	a.color = colorAuto
+	root.PersistentFlags().Var(&a.color, "color", "colours of states on stdout: `auto`, always or never")
 	root.SetOut(a.Out)
 	root.SetErr(redact.Writer(a.ErrOut))
 	root.SetFlagErrorFunc(a.flagError)

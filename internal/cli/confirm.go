@@ -9,8 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
@@ -29,7 +27,7 @@ func (a *app) confirmFor(ctx context.Context, yes bool, question string, command
 		return nil
 	}
 	in, ok := a.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) { // #nosec G115 -- a file descriptor fits
+	if !ok || !isTerminal(in) {
 		return withHint(errors.New("this needs a confirmation, and there is no terminal to ask on; nothing was written"), "%s", command)
 	}
 	a.console.print(question + " [y/N] ")

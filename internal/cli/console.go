@@ -40,11 +40,14 @@ type console struct {
 	bar      bool // a progress bar stands on the current line
 
 	began, drawn time.Time // of the count that is under way
+	counting     bool
+	requests     int       // so far
+	spoke        time.Time // when the last line was written
 }
 
 func newConsole(w io.Writer) *console {
-	f, ok := w.(*os.File)
-	c := &console{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))} // #nosec G115 -- a file descriptor fits
+	f, _ := w.(*os.File)
+	c := &console{w: w, terminal: isTerminal(w)}
 	c.width = func() int {
 		width, _, err := term.GetSize(int(f.Fd())) // #nosec G115 -- as above
 		if err != nil {
@@ -53,6 +56,12 @@ func newConsole(w io.Writer) *console {
 		return width
 	}
 	return c
+}
+
+// isTerminal says whether a stream is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) // #nosec G115 -- a file descriptor fits
 }
 
 // begin prints the target line and what was held.
@@ -107,8 +116,32 @@ func (c *console) write(text string) {
 		_, _ = io.WriteString(c.w, "\r\x1b[K")
 		c.bar = false
 	}
+	c.spoke = time.Now()
 	line := strings.TrimRight(text, "\n")
 	_, _ = io.WriteString(c.w, redact.Visible(line)+text[len(line):])
+}
+
+// working draws on a terminal, once a second has passed without a word, that requests are
+// made: so no wait is silent, whatever it is for.
+func (c *console) working() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	now := time.Now()
+	c.requests++
+	if !c.terminal || !c.open || c.counting || now.Sub(c.spoke) < time.Second || now.Sub(c.drawn) < 100*time.Millisecond {
+		return
+	}
+	c.drawn = now
+	c.draw(fmt.Sprintf("working: %d requests", c.requests))
+}
+
+// draw puts a line where the next one will stand.
+func (c *console) draw(line string) {
+	if c.width != nil && len(line) >= c.width() {
+		return // a line that wraps could not be taken back
+	}
+	_, _ = fmt.Fprint(c.w, "\r\x1b[K"+line)
+	c.bar = true
 }
 
 // show draws a bar on a terminal once a second has passed since the count began, which
@@ -120,6 +153,7 @@ func (c *console) show(what string, done, total int) {
 	if done == 0 {
 		c.began, c.drawn = now, time.Time{}
 	}
+	c.counting = done < total
 	if !c.terminal || now.Sub(c.began) < time.Second || now.Sub(c.drawn) < 100*time.Millisecond && done < total {
 		return
 	}
@@ -132,8 +166,7 @@ func (c *console) show(what string, done, total int) {
 	full := done * width / total
 	line := fmt.Sprintf("%s [%s%s] %d/%d", what, strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total)
 	if c.width != nil && len(line) >= c.width() {
-		line = fmt.Sprintf("%d/%d", done, total) // a line that wraps could not be taken back
+		line = fmt.Sprintf("%d/%d", done, total)
 	}
-	_, _ = fmt.Fprint(c.w, "\r\x1b[K"+line)
-	c.bar = true
+	c.draw(line)
 }

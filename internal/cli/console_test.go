@@ -160,3 +160,28 @@ func (c *console) progress(what string, total int) func(done int) {
 	c.show(what, 0, total)
 	return func(done int) { c.show(what, done, total) }
 }
+
+// Requests that go on for longer than a second without a word are shown on a terminal, and
+// leave no trace there; elsewhere nothing is.
+func TestRequestsAreShownAfterASecond(t *testing.T) {
+	for _, terminal := range []bool{true, false} {
+		var out strings.Builder
+		c := &console{w: &out, terminal: terminal, open: true}
+		c.say("target")
+		c.working()
+		if out.String() != "target\n" {
+			t.Errorf("at once: %q", out.String())
+		}
+		c.spoke = time.Now().Add(-2 * time.Second)
+		c.working()
+		c.working() // too soon for another line
+		c.say("done")
+		want := "target\n"
+		if terminal {
+			want += "\r\x1b[Kworking: 2 requests\r\x1b[K"
+		}
+		if got := out.String(); got != want+"done\n" {
+			t.Errorf("terminal %v: %q", terminal, got)
+		}
+	}
+}

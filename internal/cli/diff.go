@@ -6,15 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 )
@@ -41,25 +40,27 @@ const diffExample = `  # the .env and the cluster
   # the .env and the ledger, without a cluster
   kubectl fernet diff --against ledger
 
-  # with the values
-  kubectl fernet diff --show-values`
+  # one entry, with its values
+  kubectl fernet diff SECRET_A --show-values`
 
 type diffOptions struct {
 	workOptions
 	against         string
 	showValues, yes bool
+	all             bool // of the lines, what is the same too
 }
 
 // newDiff makes the verb; run is a.diff, or what a test puts in its place.
 func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Command {
 	o := &diffOptions{}
 	cmd := &cobra.Command{
-		Use:     "diff",
+		Use:     "diff [NAME...]",
 		Short:   "Show what differs between .env and cluster",
 		Long:    diffLong,
 		Example: diffExample,
-		Args:    noArguments,
-		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
+		RunE:    takesNames(a, o, &o.workOptions, run),
+
+		ValidArgsFunction: a.words(recordedNames),
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
@@ -67,6 +68,7 @@ func newDiff(a *app, run func(context.Context, *diffOptions) error) *cobra.Comma
 	_ = f.MarkHidden("dry-run") // nothing is ever written
 	o.bundleFlag(f)
 	f.StringVar(&o.against, "against", fromCluster, "cluster, or ledger (no cluster is needed)")
+	f.BoolVar(&o.all, "all", false, "also what is the same")
 	f.BoolVar(&o.showValues, "show-values", false, "show the values that differ, in plaintext")
 	f.BoolVar(&o.yes, "yes", false, "with --show-values: do not ask, even where the output is no terminal")
 	o.outputFlag(cmd, "json", "yaml")
@@ -98,12 +100,12 @@ type diffItem struct {
 }
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
-	if out, ok := a.product.(*os.File); o.showValues && (!ok || !term.IsTerminal(int(out.Fd()))) { // #nosec G115 -- a file descriptor fits
+	if o.showValues && !isTerminal(a.product) {
 		if err := a.confirm(ctx, o.yes, "the output is no terminal: write plaintext values to it?"); err != nil {
 			return err
 		}
 	}
-	verb := action.Diff{Offline: o.against == fromLedger, Values: o.showValues}
+	verb := action.Diff{Offline: o.against == fromLedger, Values: o.showValues, Only: o.only}
 	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
@@ -128,8 +130,13 @@ func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Differe
 	}
 	done, err := printReport(a, s, o.output, "DiffReport", items)
 	if !done && !o.showValues {
-		err = a.lines(s, o.dryRun, decisions)
+		shown := decisions
+		if !o.all {
+			shown = slices.DeleteFunc(slices.Clone(decisions), func(d plan.Decision) bool { return d.Outcome == plan.Same })
+		}
+		err = a.lines(s, o.dryRun, shown)
 		a.explain(s, decisions)
+		a.console.print(diffSummary(decisions) + "\n")
 	}
 	switch {
 	case err != nil:
@@ -139,6 +146,23 @@ func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Differe
 	default:
 		return nil
 	}
+}
+
+// diffSummary counts the entries by state.
+func diffSummary(all []plan.Decision) string {
+	var order []plan.State
+	count := map[plan.State]int{}
+	for _, d := range all {
+		if count[d.Outcome] == 0 && d.Outcome != plan.Same {
+			order = append(order, d.Outcome)
+		}
+		count[d.Outcome]++
+	}
+	var parts []string
+	for _, state := range append(order, plan.Same) {
+		parts = append(parts, fmt.Sprintf("%d %s", count[state], state.Words()))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // showValues prints both sides of what differs.

@@ -108,6 +108,16 @@ func runs[O options](a *app, o O, run func(context.Context, O) error) func(*cobr
 	}
 }
 
+// takesNames is runsInContexts for a report that can be narrowed to NAMEs.
+func takesNames[O options](a *app, o O, where *workOptions, run func(context.Context, O) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			where.only = args
+		}
+		return runsInContexts(a, o, where, &where.output, run)(cmd, nil)
+	}
+}
+
 // flagError names the flag and says what is wrong without quoting the value.
 func (a *app) flagError(cmd *cobra.Command, err error) error {
 	help := hint.Text(cmd.CommandPath()) + " --help"

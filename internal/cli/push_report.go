@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // summaryWords are the words of the last line, in its order. The first five
@@ -141,16 +142,16 @@ func (a *app) lines(s *action.Session, mode dryRun, results []plan.Decision) err
 		if d.Outcome == plan.NotSent {
 			continue
 		}
-		fmt.Fprintf(&out, "secret/%s %s", d.Row.Secret, d.Outcome.Words())
+		fmt.Fprintf(&out, "secret/%s %s", redact.Visible(d.Row.Secret), a.paint(d.Outcome, d.Outcome.Words()))
 		if d.Row.Bundle() && d.Outcome == plan.Created {
 			fmt.Fprintf(&out, " (%s)", hint.Count(entriesIn(d), "entry"))
 		}
 		if several {
-			fmt.Fprintf(&out, " in %s", d.Row.Namespace)
+			fmt.Fprintf(&out, " in %s", redact.Visible(d.Row.Namespace))
 		}
 		out.WriteString(mode.suffix() + "\n")
 	}
-	_, err := fmt.Fprint(a.Out, out.String())
+	_, err := fmt.Fprint(a.product, out.String())
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // reportVersion is the version of the reports' JSON forms.
@@ -65,7 +66,8 @@ func (o *workOptions) outputFlag(cmd *cobra.Command, formats ...string) {
 func (a *app) did(o *workOptions, item action.Item, text string) {
 	a.report(item)
 	if o.output == "" {
-		fmt.Fprintf(a.Out, "%s%s\n", text, o.dryRun.suffix())
+		object, words, _ := strings.Cut(text, " ")
+		fmt.Fprintf(a.product, "%s %s\n", redact.Visible(object), a.paint(item.State, words+o.dryRun.suffix()))
 	}
 }
 

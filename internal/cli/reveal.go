@@ -112,6 +112,10 @@ func (a *app) reveal(ctx context.Context, o *revealOptions) error {
 	if _, named := names.Split(o.name); named > 1 && named != values[0].Generation {
 		return withHint(errors.New("that generation is not the current one in the cluster"), "the ledger may have it: leave out --from cluster")
 	}
-	_, err = io.WriteString(a.product, values[0].Entry.Value.Reveal())
+	value := values[0].Entry.Value.Reveal()
+	if isTerminal(a.product) && !strings.HasSuffix(value, "\n") {
+		value += "\n" // for the prompt behind it
+	}
+	_, err = io.WriteString(a.product, value)
 	return err
 }

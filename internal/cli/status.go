@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const statusLong = `Show what is in the cluster, how old it is, who uses it, and what to do next. No
@@ -96,12 +98,13 @@ func (a *age) Type() string { return "age" }
 func newStatus(a *app, run func(context.Context, *statusOptions) error) *cobra.Command {
 	o := &statusOptions{}
 	cmd := &cobra.Command{
-		Use:     "status",
+		Use:     "status [NAME...]",
 		Short:   "Show what is in the cluster, how old, who uses it",
 		Long:    statusLong,
 		Example: statusExample,
-		Args:    noArguments,
-		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
+		RunE:    takesNames(a, o, &o.workOptions, run),
+
+		ValidArgsFunction: a.words(recordedNames),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.env, "env", action.DefaultEnv, "the .env file; it may be missing")
@@ -129,7 +132,7 @@ func (o *statusOptions) validate(namespace string) error {
 }
 
 func (a *app) status(ctx context.Context, o *statusOptions) error {
-	verb := action.Status{AllNamespaces: o.allNamespaces, MaxAge: time.Duration(o.maxAge), MaxValueAge: time.Duration(o.maxValueAge)}
+	verb := action.Status{AllNamespaces: o.allNamespaces, MaxAge: time.Duration(o.maxAge), MaxValueAge: time.Duration(o.maxValueAge), Only: o.only}
 	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
@@ -165,7 +168,9 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 		return nil
 	}
 	now := a.machine.Now()
-	w := printers.GetNewTabWriter(a.Out)
+	var table strings.Builder
+	w := printers.GetNewTabWriter(redact.Writer(&table))
+	var states []plan.State // by line below the header
 	row := func(namespace string, cells ...string) {
 		if several {
 			cells = append([]string{namespace}, cells...)
@@ -183,15 +188,21 @@ func (a *app) statusTable(items []plan.Status, wide, several bool) error {
 			cells = append(cells, ageOf(s.ValueSince, now), list(s.UsedBy), older(s))
 		}
 		row(s.Namespace, cells...)
+		states = append(states, s.State)
 		for _, entry := range s.Entries {
 			cells := []string{"  " + entry.EnvKey, "", "", "", ""}
 			if wide {
 				cells = append(cells, ageOf(entry.ValueSince, now), "", "")
 			}
 			row(s.Namespace, cells...)
+			states = append(states, "")
 		}
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.product, a.paintColumn(table.String(), "STATE", states))
+	return err
 }
 
 // stateOf gives the state of an item.

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const verifyLong = `Prove that the cluster, the ledger and the keys agree, and name what does not,
@@ -46,12 +47,13 @@ type verifyOptions struct {
 func newVerify(a *app, run func(context.Context, *verifyOptions) error) *cobra.Command {
 	o := &verifyOptions{}
 	cmd := &cobra.Command{
-		Use:     "verify",
+		Use:     "verify [NAME...]",
 		Short:   "Prove that cluster, ledger and keys agree",
 		Long:    verifyLong,
 		Example: verifyExample,
-		Args:    noArguments,
-		RunE:    runsInContexts(a, o, &o.workOptions, &o.output, run),
+		RunE:    takesNames(a, o, &o.workOptions, run),
+
+		ValidArgsFunction: a.words(recordedNames),
 	}
 	f := cmd.Flags()
 	o.addFlags(f)
@@ -73,7 +75,7 @@ func (o *verifyOptions) validate(namespace string) error {
 }
 
 func (a *app) verify(ctx context.Context, o *verifyOptions) error {
-	verb := action.Verify{Offline: o.against == fromLedger}
+	verb := action.Verify{Offline: o.against == fromLedger, Only: o.only}
 	s, err := a.open(ctx, o.workOptions, verb.Needs())
 	if err != nil {
 		return err
@@ -133,7 +135,8 @@ func (a *app) findings(items []verifyItem, several bool) {
 				what += " (" + item.Detail + ")"
 			}
 		}
-		fmt.Fprintf(a.Out, "%s %s: %s: %s\n", item.Code, item.Level, what, item.Sentence)
+		level := map[finding.Level]plan.State{finding.Error: plan.Failed, finding.Warning: plan.Differs}[item.Level]
+		fmt.Fprintf(a.product, "%s %s: %s\n", item.Code, a.paint(level, string(item.Level)), redact.Visible(what+": "+item.Sentence))
 		hints["hint: "+string(item.Code)+": "+item.WayOut] = true
 	}
 	for _, hint := range action.SortedKeys(hints) {

@@ -29,9 +29,10 @@ type workOptions struct {
 	ignoreKeys  []string
 	parallel    int
 	dryRun      dryRun
-	output      string // -o
-	bundle      string // push and diff: overrides the setting
-	keySecret   string // push, rotate and restore
+	output      string   // -o
+	only        []string // NAMEs of diff, status and verify
+	bundle      string   // push and diff: overrides the setting
+	keySecret   string   // push, rotate and restore
 }
 
 func (o *workOptions) addFlags(f *pflag.FlagSet) {
@@ -126,6 +127,8 @@ func (a *app) tell(e action.Event, o *workOptions) {
 	case action.Asked:
 		if a.verbose > 0 {
 			a.console.say(e.Text)
+		} else {
+			a.console.working()
 		}
 	case action.Progress:
 		a.console.show(e.Text, e.Done, e.Total)
