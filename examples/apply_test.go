@@ -66,8 +66,8 @@ type newcomer struct {
 	kube string // its kubeconfig
 }
 
-// newNewcomer warns of what the Pod Security Standard "restricted" would not admit.
-func newNewcomer(t *testing.T, plugin, folder string) newcomer {
+// newNewcomer is warned of what the Pod Security Standard "restricted" does not admit.
+func newNewcomer(t *testing.T, plugin string) newcomer {
 	t.Helper()
 	kubectl := filepath.Join(testkube.Root(t), "bin", "kubectl")
 	if _, err := os.Stat(kubectl); err != nil {
@@ -75,9 +75,6 @@ func newNewcomer(t *testing.T, plugin, folder string) newcomer {
 	}
 	path := filepath.Dir(plugin) + ":" + filepath.Dir(kubectl) + ":" + os.Getenv("PATH")
 	n := newcomer{t, t.TempDir(), path, filepath.Join(t.TempDir(), "config")}
-	for _, name := range []string{".env.example", "pod.yaml"} {
-		n.copy(filepath.Join(folder, name), filepath.Join(n.dir, name))
-	}
 	n.copy(testkube.Kubeconfig(t), n.kube)
 	namespace := testkube.Namespace(t)
 	n.does("kubectl label namespace " + namespace + " pod-security.kubernetes.io/warn=restricted")
@@ -88,10 +85,15 @@ func newNewcomer(t *testing.T, plugin, folder string) newcomer {
 func (n newcomer) copy(from, to string) {
 	n.t.Helper()
 	content, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, content, 0o600)
-	}
 	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.write(to, string(content))
+}
+
+func (n newcomer) write(path, content string) {
+	n.t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		n.t.Fatal(err)
 	}
 }
@@ -199,7 +201,10 @@ func TestAPIServerTakesTheManifests(t *testing.T) {
 			if e.folder == "nginx" {
 				needOpenSSL(t)
 			}
-			n, h := newNewcomer(t, plugin, e.folder), headerOf(t, e.folder)
+			n, h := newNewcomer(t, plugin), headerOf(t, e.folder)
+			for _, name := range []string{".env.example", "pod.yaml"} {
+				n.copy(filepath.Join(e.folder, name), filepath.Join(n.dir, name))
+			}
 			var stdout, stderr string
 			for _, line := range h.lines {
 				stdout, stderr = n.does(line)
@@ -257,9 +262,7 @@ func (n newcomer) misspells() {
 		{"runAsNonRoot: true", "runAsNonRoot: false", `would violate PodSecurity "restricted:`},
 	} {
 		content := strings.Replace(n.file("pod.yaml"), tt.from, tt.to, 1)
-		if err := os.WriteFile(filepath.Join(n.dir, "broken.yaml"), []byte(content), 0o600); err != nil {
-			n.t.Fatal(err)
-		}
+		n.write(filepath.Join(n.dir, "broken.yaml"), content)
 		if _, stderr, _ := n.types("kubectl apply --dry-run=server -f broken.yaml"); !strings.Contains(stderr, tt.says) {
 			n.t.Errorf("%s: %q", tt.to, stderr)
 		}

@@ -71,7 +71,7 @@ func TestPostgres(t *testing.T) {
 // checkPostgres reads the password where the entrypoint of the image does.
 func checkPostgres(t *testing.T, p *pod, password string) {
 	t.Helper()
-	wantFiles(t, p.here("postgres", "/run/secrets"), map[string]string{"POSTGRES_PASSWORD": password})
+	wantFiles(t, p.here("postgres", "/run/secrets/postgres"), map[string]string{"POSTGRES_PASSWORD": password})
 	path, found := strings.CutPrefix(strings.Join(p.environment("postgres"), "\n"), "POSTGRES_PASSWORD_FILE=")
 	if !found {
 		t.Fatalf("the environment of the container is %q: want the file alone", path)
