@@ -20,6 +20,7 @@ if [ "${SKIP_INTEROP:-}" != 1 ]; then
 fi
 have strace || need+=(strace)
 have xxd || need+=(xxd)
+have openssl || need+=(openssl)
 [ ${#need[@]} -eq 0 ] && exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends ${need[*]}"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command go-web is a small HTTP service that reads its secrets from a mounted
-// folder. GET / answers those who send SECRET-API-TOKEN as a bearer token; GET
-// /rotation names the secrets that are still under a previous key.
+// Command go-web is a small HTTP service that reads its secrets, and the keys that open
+// them, from one mounted folder. GET / answers those who send SECRET_API_TOKEN as a bearer
+// token; GET /rotation names the secrets that are still under a previous key.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	secrets, err := open(setting("KEYS_DIR", "/etc/fernet"), setting("SECRETS_DIR", "/etc/secrets"))
+	secrets, err := open(setting("SECRETS_DIR", "/etc/fernet"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -42,17 +42,17 @@ func setting(name, otherwise string) string {
 	return otherwise
 }
 
-func open(keysDir, secretsDir string) (decrypt.Secrets, error) {
-	ring, err := decrypt.KeysFromDir(keysDir)
+func open(dir string) (decrypt.Secrets, error) {
+	ring, err := decrypt.KeysFromDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := ring.Dir(secretsDir)
+	secrets, err := ring.Dir(dir)
 	if err != nil {
 		return nil, err
 	}
-	if len(secrets["SECRET-API-TOKEN"].Plaintext) == 0 {
-		return nil, fmt.Errorf("%s: no SECRET-API-TOKEN, or it is empty", secretsDir)
+	if len(secrets["SECRET_API_TOKEN"].Plaintext) == 0 {
+		return nil, fmt.Errorf("%s: no SECRET_API_TOKEN, or it is empty", dir)
 	}
 	return secrets, nil
 }
@@ -60,7 +60,7 @@ func open(keysDir, secretsDir string) (decrypt.Secrets, error) {
 func handler(secrets decrypt.Secrets) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		want := append([]byte("Bearer "), secrets["SECRET-API-TOKEN"].Plaintext...)
+		want := append([]byte("Bearer "), secrets["SECRET_API_TOKEN"].Plaintext...)
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
 			http.Error(w, "unauthorized", http.StatusUnauthorized)
 			return

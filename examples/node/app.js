@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A small HTTP service that reads its secrets from a mounted folder. GET /
-// answers those who send SECRET-API-TOKEN as a bearer token; GET /rotation names
-// the secrets that are still under a previous key. Needs npm's `fernet`, which
-// opens text, not bytes.
+// A small HTTP service that reads its secrets, and the keys that open them, from one
+// mounted folder. GET / answers those who send SECRET_API_TOKEN as a bearer token; GET
+// /rotation names the secrets that are still under a previous key. Needs npm's
+// `fernet`, which opens text, not bytes.
 
 const crypto = require('crypto');
 const fernet = require('fernet');
@@ -11,10 +11,11 @@ const fs = require('fs');
 const http = require('http');
 const path = require('path');
 
-// keys gives the keys, the primary one first.
-function keys(env) {
-  const texts = `${env.FERNET_KEY},${env.FERNET_KEY_PREVIOUS || ''}`;
-  return texts.split(/[\s,]+/).filter(Boolean).map((text) => new fernet.Secret(text));
+// files gives the contents of a folder, by name. A mounted one has ..data beside the names.
+function files(folder) {
+  const paths = fs.readdirSync(folder).sort().map((name) => path.join(folder, name));
+  const regular = paths.filter((file) => fs.statSync(file).isFile());
+  return Object.fromEntries(regular.map((file) => [path.basename(file), fs.readFileSync(file, 'utf8').trim()]));
 }
 
 function open(secrets, name, token) {
@@ -29,17 +30,15 @@ function open(secrets, name, token) {
   throw new Error(`${name}: no key opens it`);
 }
 
-// read gives what was opened, by name. Every file must be a token that opens: who
-// has no key cannot choose a value. A mounted folder has ..data beside the names.
-function read(folder, secrets) {
+// read gives what was opened, by name; the primary key comes first. Every other file must
+// be a token that opens: who has no key cannot choose a value.
+function read(folder) {
+  const { FERNET_KEY, FERNET_KEY_PREVIOUS = '', ...tokens } = files(folder);
+  const texts = `${FERNET_KEY},${FERNET_KEY_PREVIOUS}`.split(/[\s,]+/).filter(Boolean);
+  const secrets = texts.map((text) => new fernet.Secret(text));
   const opened = {};
-  for (const name of fs.readdirSync(folder).sort()) {
-    const file = path.join(folder, name);
-    if (fs.statSync(file).isFile()) {
-      opened[name] = open(secrets, name, fs.readFileSync(file, 'utf8').trim());
-    }
-  }
-  if (!opened['SECRET-API-TOKEN']?.value) throw new Error(`${folder}: no SECRET-API-TOKEN, or it is empty`);
+  for (const [name, token] of Object.entries(tokens)) opened[name] = open(secrets, name, token);
+  if (!opened.SECRET_API_TOKEN?.value) throw new Error(`${folder}: no SECRET_API_TOKEN, or it is empty`);
   return opened;
 }
 
@@ -49,10 +48,10 @@ function same(a, b) {
 }
 
 function main(env) {
-  const opened = read(env.SECRETS_DIR || '/etc/secrets', keys(env));
+  const opened = read(env.SECRETS_DIR || '/etc/fernet');
   const old = Object.keys(opened).filter((name) => opened[name].previous);
   old.forEach((name) => console.log(`${name} is still under a previous key`));
-  const want = `Bearer ${opened['SECRET-API-TOKEN'].value}`;
+  const want = `Bearer ${opened.SECRET_API_TOKEN.value}`;
 
   const server = http.createServer((request, response) => {
     const answer = (code, text) => response.writeHead(code).end(`${text}\n`);

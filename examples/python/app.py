@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small HTTP service that reads its secrets from a mounted folder.
+"""A small HTTP service that reads its secrets from its environment.
 
-GET / answers those who send SECRET-API-TOKEN as a bearer token; GET /rotation
+GET / answers those who send SECRET_API_TOKEN as a bearer token; GET /rotation
 names the secrets that are still under a previous key. Needs `cryptography`.
 """
 
 import hmac
 import os
-import pathlib
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -30,26 +29,27 @@ def open_token(fernets, token):
     raise InvalidToken
 
 
-def read(folder, fernets):
+def read(environ):
     """The plaintexts by name, and the names that a previous key opened. Every
-    file must be a token that opens: who has no key cannot choose a value."""
+    SECRET_… must be a token that opens: who has no key cannot choose a value."""
+    fernets = keys(environ)
     plain, old = {}, []
-    for file in sorted(pathlib.Path(folder).iterdir()):
-        if not file.is_file():  # a mounted folder has ..data beside the names
+    for name, token in sorted(environ.items()):
+        if not name.startswith("SECRET_"):
             continue
         try:
-            plain[file.name], previous = open_token(fernets, file.read_bytes().strip())
+            plain[name], previous = open_token(fernets, token.strip().encode("ascii", "replace"))
         except InvalidToken:
-            raise SystemExit(f"{file}: no key opens it") from None
+            raise SystemExit(f"{name}: no key opens it") from None
         if previous:
-            old.append(file.name)
-    if not plain.get("SECRET-API-TOKEN"):
-        raise SystemExit(f"{folder}: no SECRET-API-TOKEN, or it is empty")
+            old.append(name)
+    if not plain.get("SECRET_API_TOKEN"):
+        raise SystemExit("no SECRET_API_TOKEN, or it is empty")
     return plain, old
 
 
 def service(plain, old):
-    want = b"Bearer " + plain["SECRET-API-TOKEN"]
+    want = b"Bearer " + plain["SECRET_API_TOKEN"]
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -75,7 +75,7 @@ def service(plain, old):
 
 
 def main():
-    plain, old = read(os.environ.get("SECRETS_DIR", "/etc/secrets"), keys(os.environ))
+    plain, old = read(os.environ)
     for name in old:
         print(f"{name} is still under a previous key", flush=True)
     address = os.environ.get("HOST", ""), int(os.environ.get("PORT", "8080"))

@@ -27,6 +27,7 @@ func TestDocumentsNameTheirProofs(t *testing.T) {
 		{"rotation.md", 50, 60, 0},
 		{"gitops.md", 3, 10, 0},
 		{"ledger.md", 12, 0, 0},
+		{"pods.md", 25, 10, 0},
 		{"trust.md", 50, 0, 10},
 	} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", tt.document))
