@@ -130,12 +130,8 @@ func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Differe
 	}
 	done, err := printReport(a, s, o.output, "DiffReport", items)
 	if !done && !o.showValues {
-		shown := decisions
-		if !o.all {
-			shown = slices.DeleteFunc(slices.Clone(decisions), func(d plan.Decision) bool { return d.Outcome == plan.Same })
-		}
-		err = a.lines(s, o.dryRun, shown)
-		a.explain(s, decisions)
+		shown := slices.DeleteFunc(slices.Clone(all), func(d action.Difference) bool { return !o.all && !d.Differs() })
+		err = a.showDiff(s, shown)
 		a.console.print(diffSummary(decisions) + "\n")
 	}
 	switch {
@@ -146,6 +142,16 @@ func (a *app) reportDiff(o *diffOptions, s *action.Session, all []action.Differe
 	default:
 		return nil
 	}
+}
+
+// showDiff prints a line for each entry, and on stderr what there is to say of it.
+func (a *app) showDiff(s *action.Session, all []action.Difference) error {
+	decisions := make([]plan.Decision, len(all))
+	for i, d := range all {
+		decisions[i] = d.Decision
+	}
+	defer a.explain(s, decisions)
+	return a.lines(s, dryRunNone, decisions)
 }
 
 // diffSummary counts the entries by state.
