@@ -4,11 +4,14 @@ package main
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,7 +35,7 @@ func repository(t *testing.T) string {
 func realDist(t *testing.T, root string, p platform, env ...string) dist {
 	t.Helper()
 	d := newDist(t, root)
-	d.platforms, d.compile, d.env = []platform{p}, goBuild, append(os.Environ(), env...)
+	d.platforms, d.compile, d.licenses, d.env = []platform{p}, goBuild, goLicenses, append(os.Environ(), env...)
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -142,9 +145,58 @@ func TestKrewInstall(t *testing.T) {
 	}
 	t.Run("version", func(t *testing.T) { checkVersion(t, user, d) })
 	t.Run("completion", func(t *testing.T) { checkCompletion(t, user, d) })
-	if found := runIn(t, user.home, user.env, "find", ".krew/store", "-name", "LICENSE"); found == "" {
-		t.Error("LICENSE was not installed")
+	t.Run("licences", func(t *testing.T) { checkLicenses(t, filepath.Join(user.home, ".krew", "store", "fernet")) })
+}
+
+// checkLicenses fails unless what krew installed has our licence, and one for Go
+// and each module that the program says it is linked from, and for no other.
+func checkLicenses(t *testing.T, store string) {
+	versions := fileNames(t, store)
+	if len(versions) != 1 {
+		t.Fatalf("installed %q", versions)
 	}
+	store = filepath.Join(store, versions[0])
+	readFile(t, store, "LICENSE")
+	info, err := buildinfo.ReadFile(filepath.Join(store, platform{os: runtime.GOOS}.binary()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := []string{info.GoVersion}
+	for _, m := range info.Deps {
+		if m.Path != info.Main.Path+"/decrypt" {
+			linked = append(linked, m.Path+"@"+m.Version)
+		}
+	}
+	licensed := licensedModules(t, filepath.Join(store, licenseFolder))
+	for _, m := range linked {
+		if !slices.Contains(licensed, m) {
+			t.Errorf("no licence of %s", m)
+		}
+	}
+	for _, m := range licensed {
+		if !slices.Contains(linked, m) {
+			t.Errorf("a licence of %s, which is not linked", m)
+		}
+	}
+}
+
+// licensedModules gives the modules that have a licence below folder.
+func licensedModules(t *testing.T, folder string) []string {
+	t.Helper()
+	var modules []string
+	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && licenseName.MatchString(entry.Name()) {
+			name, err = filepath.Rel(folder, filepath.Dir(name))
+			module, version, _ := strings.Cut(filepath.ToSlash(name), "@")
+			version, _, _ = strings.Cut(version, "/") // of a folder of the module
+			modules = append(modules, strings.TrimSuffix(module+"@"+version, "@"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return modules
 }
 
 func checkVersion(t *testing.T, user shell, d dist) {
