@@ -77,18 +77,32 @@ func krewTools(t *testing.T) string {
 	return bin
 }
 
+// The checker of krew's index installs each platform's archive. It downloads them;
+// here a kubectl gives krew those that were built, whose sums krew still compares.
 func TestKrewAcceptsTheManifests(t *testing.T) {
-	d := newDist(t, newTree(t))
+	tree := newTree(t)
+	runIn(t, tree, gitEnv(), "git", "tag", "v0.1.0")
+	d := newDist(t, tree)
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	check := filepath.Join(krewTools(t), "validate-krew-manifest")
-	for _, name := range []string{filepath.Join(d.out, "fernet.yaml"), filepath.Join(repositoryRoot, "plugins", "fernet.yaml")} {
-		runIn(t, ".", os.Environ(), check, "-skip-install", "-manifest="+name)
+	tools := krewTools(t)
+	kubectl := "#!/bin/sh\nset -eu\nshift\n" +
+		`exec krew "$@" --archive="` + d.out + `/kubectl-fernet_v0.1.0_${KREW_OS}_${KREW_ARCH}.tar.gz"` + "\n"
+	if err := os.WriteFile(filepath.Join(tools, "kubectl"), []byte(kubectl), 0o755); err != nil {
+		t.Fatal(err)
 	}
+	check := filepath.Join(tools, "validate-krew-manifest")
+	env := append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	said := runIn(t, ".", env, check, "-manifest="+filepath.Join(d.out, "fernet.yaml"))
+	if installed := strings.Count(said, "installed  spec.platforms"); installed != len(allPlatforms) {
+		t.Errorf("%d platforms were installed:\n%s", installed, said)
+	}
+	runIn(t, ".", env, check, "-skip-install", "-manifest="+filepath.Join(repositoryRoot, "plugins", "fernet.yaml"))
 }
 
-// shell is a user's: a home with krew in its default folder, and PATH.
+// shell is a user's: a home with krew in its default folder, and PATH, which has
+// ~/.local/bin.
 type shell struct {
 	home string
 	env  []string
@@ -101,7 +115,11 @@ func newShell(t *testing.T, root string) shell {
 		t.Fatalf("this needs bin/kubectl; type:\n\tmake localkube\n%v", err)
 	}
 	home := t.TempDir()
-	path := strings.Join([]string{filepath.Join(home, ".krew", "bin"), kubectl, "/usr/bin", "/bin"}, ":")
+	local := filepath.Join(home, ".local", "bin")
+	if err := os.MkdirAll(local, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := strings.Join([]string{filepath.Join(home, ".krew", "bin"), local, kubectl, "/usr/bin", "/bin"}, ":")
 	return shell{home, []string{"HOME=" + home, "PATH=" + path, "KREW_NO_UPGRADE_CHECK=1"}}
 }
 
@@ -216,23 +234,23 @@ func checkVersion(t *testing.T, user shell, d dist) {
 	}
 }
 
-// checkCompletion types what the manifest's caveats say, as they stand there.
+// checkCompletion types what README.md says, as it stands there.
 func checkCompletion(t *testing.T, user shell, d dist) {
 	const ask = "kubectl __complete fernet ''"
 	if before := user.run(t, ask); strings.Contains(before, "push\t") {
-		t.Errorf("completes before the caveats were followed:\n%s", before)
+		t.Errorf("completes before README.md was followed:\n%s", before)
 	}
 	typed := 0
-	for line := range strings.Lines(parseManifest(t, readFile(t, user.home, "fernet.yaml")).Spec.Caveats) {
-		if command, ok := strings.CutPrefix(line, "  "); ok {
+	for line := range strings.Lines(string(readFile(t, d.root, "README.md"))) {
+		if command, ok := strings.CutPrefix(line, "    "); ok && strings.Contains(command, completion) {
 			user.run(t, command)
 			typed++
 		}
 	}
 	if typed != 2 {
-		t.Errorf("the caveats hold %d commands, want 2", typed)
+		t.Errorf("README.md has %d commands for completion, want 2", typed)
 	}
-	script := readFile(t, user.home, ".krew", "bin", completion)
+	script := readFile(t, user.home, ".local", "bin", completion)
 	if want := readFile(t, d.root, "hack", "dist", completion); !bytes.Equal(script, want) {
 		t.Errorf("the plugin prints\n%s\nthe archive has\n%s", script, want)
 	}
