@@ -106,11 +106,11 @@ func (d dist) pack(ctx context.Context, r release, p platform) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	others, err := d.licenses(ctx, d.env, d.root, p)
+	files, err := d.licenses(ctx, d.env, d.root, p)
 	if err != nil {
 		return "", err
 	}
-	files := append(others, file{p.binary(), 0o755, program}, file{"LICENSE", 0o644, license})
+	files = append(files, file{p.binary(), 0o755, program}, file{"LICENSE", 0o644, license})
 	if p.os != "windows" {
 		script, err := os.ReadFile(filepath.Join(d.root, "hack", "dist", completion))
 		if err != nil {
