@@ -80,8 +80,8 @@ func needs(name string, arguments ...string) func(t *testing.T) string {
 // elsewhere has the fences of what is no program, or none that is run.
 var elsewhere = map[string]string{
 	"yaml":   "parts of manifests; TestAPIServerTakesTheManifests has whole ones",
-	"rust":   "not run here, as docs/languages.md says",
-	"csharp": "not run here, as docs/languages.md says",
+	"rust":   "not run, as docs/languages.md says",
+	"csharp": "not run, as docs/languages.md says",
 	"":       "drawings",
 }
 
