@@ -11,5 +11,5 @@
 // and docs show, in the middle of a rotation.
 //
 // A missing tool fails the tests with the line to type; SKIP_INTEROP=1 skips
-// those of Python and Node.
+// those of other languages than Go.
 package examples

@@ -17,6 +17,9 @@ if [ "${SKIP_INTEROP:-}" != 1 ]; then
 	fi
 	have node || need+=(nodejs)
 	have npm || need+=(npm)
+	have ruby || need+=(ruby)
+	have php || need+=(php-cli)
+	have javac || need+=(default-jdk-headless)
 fi
 have strace || need+=(strace)
 have xxd || need+=(xxd)

@@ -12,7 +12,7 @@ started=$SECONDS
 bin/localkube run -- hack/test-root.sh
 echo "all tests passed in $((SECONDS - started)) s"
 if [ "${SKIP_INTEROP:-}" = 1 ]; then
-	echo "LEFT OUT (SKIP_INTEROP=1): everything that compares with Python and Node"
+	echo "LEFT OUT (SKIP_INTEROP=1): everything that compares with Python, Node, Ruby, PHP and Java"
 fi
 if [ "$(id -u)" != 0 ]; then
 	echo "LEFT OUT (not root): TestTwoUsersInOneFolder, TestOwnerIsKept and, of fernet-exec, TestOwner, TestOwnerNeedsOneCapability, TestFSGroup and"

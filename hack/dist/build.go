@@ -10,11 +10,13 @@ import (
 	"slices"
 )
 
-const cliPackage = "github.com/kubectl-fernet/kubectl-fernet/internal/cli"
+const (
+	cliPackage     = "github.com/kubectl-fernet/kubectl-fernet/internal/cli"
+	programPackage = "./cmd/kubectl-fernet"
+)
 
 // goBuild compiles the plugin so that neither the folder nor the machine shows
-// in its bytes. GOFLAGS is set and not emptied, because an empty one lets `go
-// env -w` speak.
+// in its bytes.
 func goBuild(ctx context.Context, env []string, root string, r release, p platform) ([]byte, error) {
 	temp, err := os.MkdirTemp("", "kubectl-fernet-dist-")
 	if err != nil {
@@ -23,13 +25,18 @@ func goBuild(ctx context.Context, env []string, root string, r release, p platfo
 	defer func() { _ = os.RemoveAll(temp) }()
 	program := filepath.Join(temp, p.binary())
 	stamp := "-s -w -X " + cliPackage + ".version=" + r.version + " -X " + cliPackage + ".commit=" + r.commit
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", stamp, "-o", program, "./cmd/kubectl-fernet")
-	cmd.Dir = root
-	cmd.Env = append(slices.Clip(env),
-		"GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0",
-		"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", stamp, "-o", program, programPackage)
+	cmd.Dir, cmd.Env = root, buildEnv(env, p)
 	if _, err := output(cmd); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(program)
+}
+
+// buildEnv is the environment in which go builds for p, whatever the user's is.
+// GOFLAGS is set and not emptied, because an empty one lets `go env -w` speak.
+func buildEnv(env []string, p platform) []string {
+	return append(slices.Clip(env),
+		"GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0",
+		"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=")
 }

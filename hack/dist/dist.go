@@ -43,7 +43,8 @@ type dist struct {
 	out       string // where the files go; made when it is missing
 	platforms []platform
 	compile   func(ctx context.Context, env []string, root string, r release, p platform) ([]byte, error)
-	env       []string // the environment of git and go
+	licenses  func(ctx context.Context, env []string, root string, p platform) ([]file, error) // of what compile links
+	env       []string                                                                         // the environment of git and go
 	log       io.Writer
 }
 
@@ -105,7 +106,11 @@ func (d dist) pack(ctx context.Context, r release, p platform) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files := []file{{p.binary(), 0o755, program}, {"LICENSE", 0o644, license}}
+	files, err := d.licenses(ctx, d.env, d.root, p)
+	if err != nil {
+		return "", err
+	}
+	files = append(files, file{p.binary(), 0o755, program}, file{"LICENSE", 0o644, license})
 	if p.os != "windows" {
 		script, err := os.ReadFile(filepath.Join(d.root, "hack", "dist", completion))
 		if err != nil {

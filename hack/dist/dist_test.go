@@ -20,11 +20,15 @@ func fakeCompile(_ context.Context, _ []string, _ string, r release, p platform)
 	return fmt.Appendf(nil, "%s %s %s %s", r.version, r.commit, p.os, p.arch), nil
 }
 
+func fakeLicenses(_ context.Context, _ []string, _ string, p platform) ([]file, error) {
+	return []file{{"licenses/a.example/a@v1.0.0/LICENSE", 0o644, []byte("of " + p.os + "\n")}}, nil
+}
+
 func newDist(t *testing.T, root string) dist {
 	t.Helper()
 	return dist{
 		root: root, out: filepath.Join(t.TempDir(), "dist"), platforms: allPlatforms,
-		compile: fakeCompile, env: gitEnv(), log: &bytes.Buffer{},
+		compile: fakeCompile, licenses: fakeLicenses, env: gitEnv(), log: &bytes.Buffer{},
 	}
 }
 
@@ -106,9 +110,10 @@ func TestDistArchiveContents(t *testing.T) {
 	script := entry{completion, 0o755, "#!/bin/sh\nexec kubectl fernet __complete \"$@\"\n"}
 	for _, p := range allPlatforms {
 		program := strings.Join([]string{version, commit, p.os, p.arch}, " ")
-		want := []entry{license, {"kubectl-fernet", 0o755, program}, script}
+		others := entry{"licenses/a.example/a@v1.0.0/LICENSE", 0o644, "of " + p.os + "\n"}
+		want := []entry{license, {"kubectl-fernet", 0o755, program}, script, others}
 		if p.os == "windows" {
-			want = []entry{license, {"kubectl-fernet.exe", 0o755, program}}
+			want = []entry{license, {"kubectl-fernet.exe", 0o755, program}, others}
 		}
 		got := readArchive(t, readFile(t, d.out, p.archive(version)), someTime)
 		if !reflect.DeepEqual(got, want) {
@@ -140,11 +145,15 @@ func TestDistErrors(t *testing.T) {
 	broken := func(context.Context, []string, string, release, platform) ([]byte, error) {
 		return nil, errors.New("does not compile")
 	}
+	unlicensed := func(context.Context, []string, string, platform) ([]file, error) {
+		return nil, errors.New("a.example/a@v1.0.0: no licence")
+	}
 	for name, test := range map[string]struct {
 		prepare func(tree string, d *dist) error
 		want    string
 	}{
 		"program":     {func(_ string, d *dist) error { d.compile = broken; return nil }, "darwin_amd64.tar.gz: does not compile"},
+		"dependency":  {func(_ string, d *dist) error { d.licenses = unlicensed; return nil }, "darwin_amd64.tar.gz: a.example/a@v1.0.0: no licence"},
 		"no licence":  {func(tree string, _ *dist) error { return os.Remove(filepath.Join(tree, "LICENSE")) }, "LICENSE"},
 		"no script":   {func(tree string, _ *dist) error { return os.Remove(filepath.Join(tree, "hack/dist", completion)) }, completion},
 		"no template": {func(tree string, _ *dist) error { return os.Remove(filepath.Join(tree, ".krew.yaml")) }, ".krew.yaml"},

@@ -17,8 +17,9 @@ const noSum = "0000000000000000000000000000000000000000000000000000000000000000"
 // manifest is what our tests read of krew's format.
 type manifest struct {
 	Spec struct {
-		Version, Caveats string
-		Platforms        []struct {
+		Version, ShortDescription, Description, Caveats string
+
+		Platforms []struct {
 			Selector         struct{ MatchLabels struct{ OS, Arch string } }
 			URI, SHA256, Bin string
 		}
@@ -88,6 +89,23 @@ func TestManifestErrors(t *testing.T) {
 	} {
 		if _, err := renderManifest([]byte(test.template), "v1.0.0", nil); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// krew's index is reviewed for these: a tagline of a few words, a description without
+// commands, for which there is --help, and no caveats where nothing more is needed.
+func TestManifestKeepsTheRulesOfKrewsIndex(t *testing.T) {
+	spec := parseManifest(t, readFile(t, repositoryRoot, "plugins", "fernet.yaml")).Spec
+	if short := spec.ShortDescription; len(short) > 50 || strings.HasSuffix(short, ".") || strings.Contains(strings.ToLower(short), "kube") {
+		t.Errorf("short description %q", short)
+	}
+	if strings.Contains(spec.Description, "kubectl fernet") || spec.Caveats != "" {
+		t.Errorf("description %q, caveats %q", spec.Description, spec.Caveats)
+	}
+	for line := range strings.Lines(spec.Description) {
+		if len(line) > 81 {
+			t.Errorf("does not fit a terminal: %q", line)
 		}
 	}
 }

@@ -4,11 +4,14 @@ package main
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,7 +35,7 @@ func repository(t *testing.T) string {
 func realDist(t *testing.T, root string, p platform, env ...string) dist {
 	t.Helper()
 	d := newDist(t, root)
-	d.platforms, d.compile, d.env = []platform{p}, goBuild, append(os.Environ(), env...)
+	d.platforms, d.compile, d.licenses, d.env = []platform{p}, goBuild, goLicenses, append(os.Environ(), env...)
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -74,18 +77,32 @@ func krewTools(t *testing.T) string {
 	return bin
 }
 
+// The checker of krew's index installs each platform's archive. It downloads them;
+// here a kubectl gives krew those that were built, whose sums krew still compares.
 func TestKrewAcceptsTheManifests(t *testing.T) {
-	d := newDist(t, newTree(t))
+	tree := newTree(t)
+	runIn(t, tree, gitEnv(), "git", "tag", "v0.1.0")
+	d := newDist(t, tree)
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	check := filepath.Join(krewTools(t), "validate-krew-manifest")
-	for _, name := range []string{filepath.Join(d.out, "fernet.yaml"), filepath.Join(repositoryRoot, "plugins", "fernet.yaml")} {
-		runIn(t, ".", os.Environ(), check, "-skip-install", "-manifest="+name)
+	tools := krewTools(t)
+	kubectl := "#!/bin/sh\nset -eu\nshift\n" +
+		`exec krew "$@" --archive="` + d.out + `/kubectl-fernet_v0.1.0_${KREW_OS}_${KREW_ARCH}.tar.gz"` + "\n"
+	if err := os.WriteFile(filepath.Join(tools, "kubectl"), []byte(kubectl), 0o755); err != nil {
+		t.Fatal(err)
 	}
+	check := filepath.Join(tools, "validate-krew-manifest")
+	env := append(os.Environ(), "PATH="+tools+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	said := runIn(t, ".", env, check, "-manifest="+filepath.Join(d.out, "fernet.yaml"))
+	if installed := strings.Count(said, "installed  spec.platforms"); installed != len(allPlatforms) {
+		t.Errorf("%d platforms were installed:\n%s", installed, said)
+	}
+	runIn(t, ".", env, check, "-skip-install", "-manifest="+filepath.Join(repositoryRoot, "plugins", "fernet.yaml"))
 }
 
-// shell is a user's: a home with krew in its default folder, and PATH.
+// shell is a user's: a home with krew in its default folder, and PATH, which has
+// ~/.local/bin.
 type shell struct {
 	home string
 	env  []string
@@ -98,7 +115,11 @@ func newShell(t *testing.T, root string) shell {
 		t.Fatalf("this needs bin/kubectl; type:\n\tmake localkube\n%v", err)
 	}
 	home := t.TempDir()
-	path := strings.Join([]string{filepath.Join(home, ".krew", "bin"), kubectl, "/usr/bin", "/bin"}, ":")
+	local := filepath.Join(home, ".local", "bin")
+	if err := os.MkdirAll(local, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := strings.Join([]string{filepath.Join(home, ".krew", "bin"), local, kubectl, "/usr/bin", "/bin"}, ":")
 	return shell{home, []string{"HOME=" + home, "PATH=" + path, "KREW_NO_UPGRADE_CHECK=1"}}
 }
 
@@ -142,9 +163,58 @@ func TestKrewInstall(t *testing.T) {
 	}
 	t.Run("version", func(t *testing.T) { checkVersion(t, user, d) })
 	t.Run("completion", func(t *testing.T) { checkCompletion(t, user, d) })
-	if found := runIn(t, user.home, user.env, "find", ".krew/store", "-name", "LICENSE"); found == "" {
-		t.Error("LICENSE was not installed")
+	t.Run("licences", func(t *testing.T) { checkLicenses(t, filepath.Join(user.home, ".krew", "store", "fernet")) })
+}
+
+// checkLicenses fails unless what krew installed has our licence, and one for Go
+// and each module that the program says it is linked from, and for no other.
+func checkLicenses(t *testing.T, store string) {
+	versions := fileNames(t, store)
+	if len(versions) != 1 {
+		t.Fatalf("installed %q", versions)
 	}
+	store = filepath.Join(store, versions[0])
+	readFile(t, store, "LICENSE")
+	info, err := buildinfo.ReadFile(filepath.Join(store, platform{os: runtime.GOOS}.binary()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := []string{info.GoVersion}
+	for _, m := range info.Deps {
+		if m.Path != info.Main.Path+"/decrypt" {
+			linked = append(linked, m.Path+"@"+m.Version)
+		}
+	}
+	licensed := licensedModules(t, filepath.Join(store, licenseFolder))
+	for _, m := range linked {
+		if !slices.Contains(licensed, m) {
+			t.Errorf("no licence of %s", m)
+		}
+	}
+	for _, m := range licensed {
+		if !slices.Contains(linked, m) {
+			t.Errorf("a licence of %s, which is not linked", m)
+		}
+	}
+}
+
+// licensedModules gives the modules that have a licence below folder.
+func licensedModules(t *testing.T, folder string) []string {
+	t.Helper()
+	var modules []string
+	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && licenseName.MatchString(entry.Name()) {
+			name, err = filepath.Rel(folder, filepath.Dir(name))
+			module, version, _ := strings.Cut(filepath.ToSlash(name), "@")
+			version, _, _ = strings.Cut(version, "/") // of a folder of the module
+			modules = append(modules, strings.TrimSuffix(module+"@"+version, "@"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return modules
 }
 
 func checkVersion(t *testing.T, user shell, d dist) {
@@ -164,23 +234,23 @@ func checkVersion(t *testing.T, user shell, d dist) {
 	}
 }
 
-// checkCompletion types what the manifest's caveats say, as they stand there.
+// checkCompletion types what README.md says, as it stands there.
 func checkCompletion(t *testing.T, user shell, d dist) {
 	const ask = "kubectl __complete fernet ''"
 	if before := user.run(t, ask); strings.Contains(before, "push\t") {
-		t.Errorf("completes before the caveats were followed:\n%s", before)
+		t.Errorf("completes before README.md was followed:\n%s", before)
 	}
 	typed := 0
-	for line := range strings.Lines(parseManifest(t, readFile(t, user.home, "fernet.yaml")).Spec.Caveats) {
-		if command, ok := strings.CutPrefix(line, "  "); ok {
+	for line := range strings.Lines(string(readFile(t, d.root, "README.md"))) {
+		if command, ok := strings.CutPrefix(line, "    "); ok && strings.Contains(command, completion) {
 			user.run(t, command)
 			typed++
 		}
 	}
 	if typed != 2 {
-		t.Errorf("the caveats hold %d commands, want 2", typed)
+		t.Errorf("README.md has %d commands for completion, want 2", typed)
 	}
-	script := readFile(t, user.home, ".krew", "bin", completion)
+	script := readFile(t, user.home, ".local", "bin", completion)
 	if want := readFile(t, d.root, "hack", "dist", completion); !bytes.Equal(script, want) {
 		t.Errorf("the plugin prints\n%s\nthe archive has\n%s", script, want)
 	}
