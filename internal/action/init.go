@@ -43,6 +43,9 @@ type Initialised struct {
 	Wrote   []string    // what was written: the names of variables, settings with their values
 	Created bool        // there was no such file
 	Opened  fs.FileMode // the mode of a file that others could read, else 0
+	Match   []string    // the globs that choose entries
+	Entries int         // of the file, without names of ours
+	Chosen  int         // of these, by the globs
 }
 
 // Run writes the .env, under its lock, after git was told to ignore it: a key that git can
@@ -69,7 +72,28 @@ func (i Init) Run(m Machine) (done Initialised, err error) {
 		return done, err
 	}
 	done = Initialised{Key: id, Created: old == nil, Opened: exposed(i.Env), Wrote: written(variables)}
+	i.count(file, &done)
 	return done, m.replace(i.Env, old, made)
+}
+
+// count says how many entries push would take.
+func (i Init) count(file *envfile.File, done *Initialised) {
+	there, _ := readSettings(file) // which was checked
+	done.Match = i.Settings.Match
+	if len(done.Match) == 0 {
+		done.Match = there.Match
+	}
+	if len(done.Match) == 0 {
+		done.Match = []string{DefaultMatch}
+	}
+	for _, e := range file.Entries {
+		if !ours(e.Name) {
+			done.Entries++
+			if matchesAny(done.Match, e.Name) {
+				done.Chosen++
+			}
+		}
+	}
 }
 
 // Writes says whether there are settings to write.

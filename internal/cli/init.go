@@ -106,8 +106,25 @@ func (a *app) reportInit(env string, done action.Initialised, settings bool) err
 	} else if settings {
 		text = redact.Visible(env) + " has all of this already"
 	}
-	_, err := fmt.Fprintf(a.Out, "%s\nnext: put your secrets into it, then: kubectl fernet push --env %s\n", text, hint.Word(env))
+	_, err := fmt.Fprintf(a.Out, "%s\n%s\n", text, afterInit(env, done))
 	return err
+}
+
+// afterInit says what to type next, by what is in the file.
+func afterInit(env string, done action.Initialised) hint.Text {
+	push := hint.Format("kubectl fernet push%s", action.EnvFlag(env))
+	all := hint.Format("kubectl fernet init%s --match '*'", action.EnvFlag(env))
+	count := hint.Text(fmt.Sprintf("%d of %s match %s\nnext: ", done.Chosen, hint.Count(done.Entries, "entry"), redact.Visible(strings.Join(done.Match, ","))))
+	switch {
+	case done.Entries == 0:
+		return "next: put your secrets into it, then: " + push
+	case done.Chosen == 0:
+		return count + all + " takes all of them, then: " + push
+	case done.Chosen < done.Entries:
+		return count + push + "; or first, to take all of them: " + all
+	default:
+		return count + push
+	}
 }
 
 // narrowed says of a file that was written what its mode has become.
