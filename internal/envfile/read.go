@@ -8,9 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
@@ -45,8 +45,8 @@ func ReadFile(path string) (*File, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if mode := before.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		open := Warning{Message: fmt.Sprintf("not only its owner has access (mode %04o): chmod 600 %s", mode, hint.Word(path))}
+	if atomicfile.Exposed(before) {
+		open := Warning{Message: fmt.Sprintf("not only its owner has access (mode %04o): chmod 600 %s", before.Mode().Perm(), hint.Word(path))}
 		file.Warnings = append([]Warning{open}, file.Warnings...)
 	}
 	return file, data, nil
