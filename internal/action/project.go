@@ -315,6 +315,9 @@ func (s *Session) valueNotes() {
 		if envfile.Placeholder(e.Value) {
 			s.warn("%s:%d: %s looks like a placeholder", p.File.Path, e.Line, e.Name)
 		}
+		if what := envfile.Substitute(e.Value); what != "" {
+			s.warn("%s:%d: %s looks like %s; an application would get it as it stands", p.File.Path, e.Line, e.Name, what)
+		}
 	}
 	if n := len(envfile.SecondOpinion(&envfile.File{Path: p.File.Path, Entries: p.Entries})); n > 0 {
 		s.note("other dotenv parsers read %d of these values differently: kubectl fernet lint%s", n, EnvFlag(s.Env))
