@@ -128,6 +128,10 @@ func (s *Session) reach(needs Needs) error {
 		s.Close()
 		return err
 	}
+	if needs.Writes && s.Mode == Live && s.Target.Cluster == "" {
+		s.Close()
+		return hint.With(errors.New("the cluster has no name here: this is a pod without a kubeconfig"), "write CLUSTER_NAME=NAME into %s: the ledger knows the cluster by it", s.Env)
+	}
 	if needs.Spreads {
 		s.spread()
 	}

@@ -72,3 +72,21 @@ func TestBareKeyFile(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 }
+
+// In a pod without a kubeconfig the cluster has no name: that is said before anything is planned.
+func TestNamelessClusterIsRefused(t *testing.T) {
+	emptyFolder(t)
+	t.Setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+	put(t, ".env", "KEY="+testKey+"\nSECRET_A=x\n")
+	want := "error: the cluster has no name here: this is a pod without a kubeconfig\nhint: write CLUSTER_NAME=NAME into .env: the ledger knows the cluster by it\n"
+	for _, command := range []string{"push", "rotate --yes", "retire --yes"} {
+		if code, _, stderr := run(t, append(strings.Fields(command), "--kubeconfig", "")...); code != 2 || !strings.HasSuffix(stderr, want) {
+			t.Errorf("%s: exit code %d\n%s", command, code, stderr)
+		}
+	}
+	put(t, ".env", "KEY="+testKey+"\nCLUSTER_NAME=prod\nSECRET_A=x\n")
+	if _, _, stderr := run(t, "push", "--kubeconfig", ""); !strings.Contains(stderr, `cluster "prod"`) {
+		t.Errorf("with a name:\n%s", stderr)
+	}
+}
