@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"user":      func(ts *testscript.TestScript, neg bool, args []string) { user(t, ts, args) },
 			"mode":      mode,
 			"appears":   appears,
+			"typed":     typedHint,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -109,6 +110,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// typedHint is typed CODE COMMAND: a hint of the last run has this command, word for word; bash runs it,
+// and it must end with exactly CODE.
+func typedHint(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: typed CODE COMMAND")
+	}
+	hinted := regexp.MustCompile(`(?m)^(hint|next): (.*[ :])?` + regexp.QuoteMeta(args[1]) + `([;, ].*)?$`)
+	if said := ts.ReadFile("stderr") + ts.ReadFile("stdout"); !hinted.MatchString(said) {
+		ts.Fatalf("no hint has: %s", args[1])
+	}
+	exits(ts, false, []string{args[0], "bash", "-c", args[1]})
 }
 
 // sub FILE OLD NEW: replaces every OLD, of which there must be one.

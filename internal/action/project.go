@@ -344,7 +344,11 @@ func (s *Session) valueNotes() {
 	}
 	missed := slices.DeleteFunc(s.leftOut(), func(name string) bool { return !strings.Contains(strings.ToUpper(name), "SECRET") })
 	if len(missed) > 0 && len(s.Settings.own) == 0 {
-		s.note("not pushed, although the name has SECRET in it: %s", hint.Few(missed))
+		text := "not pushed, although the name has SECRET in it: " + hint.Few(missed)
+		if s.Request.Match == nil {
+			text += "; to include: " + string(s.Command+hint.Format(" --match %s", DefaultMatch)+matchFlags(missed))
+		}
+		s.note("%s", text)
 	}
 	for _, e := range p.Entries {
 		if envfile.Placeholder(e.Value) {
@@ -355,7 +359,7 @@ func (s *Session) valueNotes() {
 		}
 	}
 	if n := len(envfile.SecondOpinion(&envfile.File{Path: p.File.Path, Entries: p.Entries})); n > 0 {
-		s.note("other dotenv parsers read %d of these values differently: kubectl fernet lint%s", n, EnvFlag(s.Env))
+		s.note("other dotenv parsers read %s differently: kubectl fernet lint%s", hint.Count(n, "value"), EnvFlag(s.Env))
 	}
 }
 

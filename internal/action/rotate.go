@@ -102,7 +102,7 @@ func (p *RotatePlan) advance(newKey bool) error {
 	case count.Pending+count.Lost+count.Unchanged == 0:
 		return hint.With(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", s.Env, s.Target.Places()), "kubectl fernet push%s", EnvFlag(s.Env))
 	case count.Pending > 0:
-		s.note("%d of %d Secrets are not under KEY %s yet", count.Pending, count.Pending+count.Lost+count.Unchanged, p.Key)
+		s.note("not under KEY %s yet: %d of %s", p.Key, count.Pending, hint.Count(count.Pending+count.Lost+count.Unchanged, "Secret"))
 		return nil
 	case len(s.Project.Keys.Previous()) == 0:
 		return p.takeNewKey(false)

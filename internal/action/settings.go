@@ -272,15 +272,19 @@ func (s *Session) selectsNone(text, glob string) error {
 	if len(left) == 0 {
 		return hint.With(errors.New(text), "write NAME=VALUE into %s, one line for each secret", s.Env)
 	}
-	var flags hint.Text
-	for _, name := range hint.First(left) {
-		flags += hint.Format(" --match %s", name)
-	}
 	command := s.Command
 	if s.Request.Match != nil {
 		command = "instead of that"
 	}
-	return hint.With(fmt.Errorf("%s; it has %s", text, hint.Few(left)), "%s%s", command, flags)
+	return hint.With(fmt.Errorf("%s; it has %s", text, hint.Few(left)), "%s%s", command, matchFlags(left))
+}
+
+// matchFlags gives the flags that choose the first of these entries.
+func matchFlags(names []string) (flags hint.Text) {
+	for _, name := range hint.First(names) {
+		flags += hint.Format(" --match %s", name)
+	}
+	return flags
 }
 
 // ours says whether a variable is one of this program, which is never pushed.

@@ -132,7 +132,7 @@ func (c *console) working() {
 		return
 	}
 	c.drawn = now
-	c.draw(fmt.Sprintf("working: %d requests", c.requests))
+	c.draw("working: " + hint.Count(c.requests, "request"))
 }
 
 // draw puts a line where the next one will stand.

@@ -139,6 +139,9 @@ func takesNames[O options](a *app, o O, where *workOptions, run func(context.Con
 		if len(args) > 0 {
 			where.only = args
 		}
+		if len(args) == 1 && (strings.HasPrefix(args[0], ".") || strings.Contains(args[0], "/")) && namesEnv(cmd, args[0]) { // no entry has such a name
+			return withHint(errors.New("an argument is the name of an entry, and this is a file"), "%s --env %s", hint.Text(cmd.CommandPath()), args[0])
+		}
 		return runsInContexts(a, o, where, &where.output, run)(cmd, nil)
 	}
 }

@@ -44,7 +44,7 @@ func TestEnvAsArgument(t *testing.T) {
 	put(t, "prod", "SECRET_A=x\n")
 	for command, hint := range map[string]string{
 		"push .env": "kubectl fernet push --env .env", "push -f .env": "kubectl fernet push --env .env", "push -f.env.local": "kubectl fernet push --env .env.local",
-		"diff -f=a/prod.env": "kubectl fernet diff --env a/prod.env", "push prod": "kubectl fernet push --env prod", "push -f prod": "kubectl fernet push --env prod",
+		"diff .env": "kubectl fernet diff --env .env", "verify a/.env": "kubectl fernet verify --env a/.env", "diff -f=a/prod.env": "kubectl fernet diff --env a/prod.env", "push prod": "kubectl fernet push --env prod", "push -f prod": "kubectl fernet push --env prod",
 		"push -f": "kubectl fernet push --help", "push -f web.yaml": "kubectl fernet push --help", "push web": "kubectl fernet push --help", "keygen .env": "kubectl fernet keygen --help",
 	} {
 		if code, _, stderr := run(t, strings.Fields(command)...); code != 2 || !strings.HasSuffix(stderr, "\nhint: "+hint+"\n") {
