@@ -97,7 +97,7 @@ func Open(fsys atomicfile.FS, path string, guard *Guard, keys Keys) (*Ledger, er
 		if err := cut(fsys, target, info, c); err != nil {
 			return nil, systemError(path, err)
 		}
-		l.note("an interrupted run left %s of an unfinished last row; they are cut off, and nothing is lost by it", hint.Count(int(c.tail), "byte"))
+		l.note("an interrupted run left %s of an unfinished last row; they are cut off, and nothing is lost by it", hint.Count(c.tail, "byte"))
 	}
 	return l, nil
 }
