@@ -37,7 +37,7 @@ func ExampleKeysFromEnviron() {
 	fmt.Println(err)
 	// Output:
 	// [redacted kec18787d k4a019bed] <nil>
-	// FERNET_KEY_PREVIOUS: previous key 1: it is less than the 32 bytes of a Fernet key
+	// FERNET_KEY_PREVIOUS: previous key 1: it is too short: a Fernet key has 44 characters, for 32 bytes
 }
 
 // The Secret with the keys is mounted as a folder.

@@ -26,7 +26,7 @@ func ExampleParseKeys() {
 	fmt.Println(err)
 	// Output:
 	// [redacted kec18787d k4a019bed] <nil>
-	// primary key: it is less than the 32 bytes of a Fernet key
+	// primary key: it is too short: a Fernet key has 44 characters, for 32 bytes
 }
 
 func ExampleKeyring_Open() {

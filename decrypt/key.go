@@ -100,7 +100,7 @@ func diagnose(text string) KeyReason {
 		return KeyJWT
 	case strings.HasPrefix(text, "gAAAA") && len(text) >= strict.EncodedLen(minSize):
 		return KeyToken
-	case consistsOf(text, "0123456789abcdefABCDEF"):
+	case len(text) >= keySize && consistsOf(text, "0123456789abcdefABCDEF"): // shorter ones may be words
 		return KeyHex
 	case isAWS(text):
 		return KeyAWS

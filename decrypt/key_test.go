@@ -49,6 +49,8 @@ var badKeys = []struct {
 	{"not UTF-8", keyText(0)[:43] + "\xff", KeyAlphabet},
 	{"= inside", keyText(0)[:20] + "=" + keyText(0)[21:], KeyAlphabet},
 	{"a word", "canarytree", KeyShort},
+	{"a word of hexadecimal digits", "bad", KeyShort},
+	{"hex of 16 bytes", hex.EncodeToString(testKey(0)[:16]), KeyHex},
 	{"16 bytes", ofSize(16), KeyShort},
 	{"24 bytes", ofSize(24), KeyShort},
 	{"31 bytes", ofSize(31), KeyShort},

@@ -149,3 +149,32 @@ func sources(t *testing.T, pkg string) map[string]string {
 	}
 	return texts
 }
+
+// Windows has no modes: only internal/atomicfile, which knows that, judges who has access to
+// a file.
+func TestOnlyAtomicfileJudgesModes(t *testing.T) {
+	judges := regexp.MustCompile(`Perm\(\)\s*&`)
+	root, seen := "../..", false
+	for _, dir := range []string{"internal", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ os.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			if err != nil || !judges.Match(source) {
+				return err
+			}
+			owner := strings.Contains(filepath.ToSlash(path), "internal/atomicfile/")
+			if seen = seen || owner; !owner && !strings.Contains(string(source), "Perm()&0o200") { // whether we may write is no question of others
+				t.Errorf("%s judges a mode: atomicfile.Exposed does", path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !seen {
+		t.Error("internal/atomicfile judges no mode: this test looks for something else")
+	}
+}

@@ -138,3 +138,41 @@ func TestSaveThatIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// A key file that holds a key and nothing else becomes one with variables where it is changed.
+func TestEditOfABareKeyFile(t *testing.T) {
+	emptyFolder(t)
+	put(t, ".env", "SECRET_A=x\n")
+	put(t, "keys", testKey+"\n")
+	s := loaded(t, "keys", "")
+	holder, err := s.keyHolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := holder.Edit(keyring.Stage(holder.File, keyFresh)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.save(e); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := os.ReadFile("keys"); !strings.HasPrefix(string(text), "KEY="+testKey+"\n") || !strings.Contains(string(text), "KEY_NEXT="+keyFresh) {
+		t.Error("the file was not rewritten with its variables")
+	}
+}
+
+// An empty FERNET_KEY is named: whoever set it believes that it holds a key.
+func TestEmptyFernetKeyIsNamed(t *testing.T) {
+	for env, want := range map[string]string{"": "no key: .env does not exist, and FERNET_KEY is empty", "SECRET_A=x\n": ".env: no KEY in it, and FERNET_KEY is empty"} {
+		emptyFolder(t)
+		if env != "" {
+			put(t, ".env", env)
+		}
+		machine := On(atomicfile.OS)
+		machine.FernetKeyEmpty = true
+		_, err := load(t.Context(), Request{Machine: machine, Env: DefaultEnv, Tell: func(Event) {}}, Needs{Read: Keys})
+		if !errors.Is(err, ErrKeyless) || err.Error() != want {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ package action
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func (s *Session) load(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return err
+		return MissingEnv(s.Env, s.Ledger, s.Command, err)
 	}
 	s.Project = &Project{File: file, raw: raw, names: map[string]bool{}}
 	for _, e := range file.Entries {
@@ -176,9 +177,12 @@ func (s *Session) findKeys() error {
 	p := s.Project
 	files := []Holder{{Path: s.Env, File: p.File, raw: p.raw}}
 	if s.KeyFile != "" && !SameFile(s.KeyFile, s.Env) {
-		keys, raw, err := envfile.ReadFile(s.KeyFile)
+		keys, raw, err := envfile.ReadFileAs(s.KeyFile, keyring.Named)
 		if errors.Is(err, fs.ErrNotExist) {
 			return hint.With(err, "check the path of --key-file")
+		}
+		if errors.Is(err, envfile.ErrEmpty) {
+			return hint.With(err, "name the file that has the key: --key-file FILE")
 		}
 		if err != nil {
 			return err
@@ -195,13 +199,44 @@ func (s *Session) findKeys() error {
 	}
 	ring, err := keyring.Find(append(sources, keyring.FromEnvironment(s.FernetKey, s.FernetKeyOld))...)
 	if errors.Is(err, keyring.ErrNoKey) {
-		return hint.With(fmt.Errorf("%s: %w", s.Env, ErrKeyless), "kubectl fernet init%s", EnvFlag(s.Env))
+		return s.keyless()
 	}
 	if err == nil {
 		s.Project = p.WithKeys(ring)
 	}
 	return err
 }
+
+// keyless is the error of a run that finds no key.
+func (s *Session) keyless() error {
+	message, environment := cmp.Or(s.KeyFile, s.Env)+": "+ErrKeyless.Error(), "not set"
+	if s.FernetKeyEmpty {
+		environment = "empty"
+	}
+	switch {
+	case s.KeyFile == "" && s.Project.raw == nil:
+		message = fmt.Sprintf("no key: %s does not exist, and %s is %s", s.Env, EnvVarKey, environment)
+	case s.FernetKeyEmpty:
+		message += fmt.Sprintf(", and %s is %s", EnvVarKey, environment)
+	}
+	err := keylessError(message)
+	switch _, statErr := os.Stat(s.Ledger); {
+	case s.KeyFile != "":
+		return hint.With(err, "name the file that has the key: --key-file FILE")
+	case statErr == nil:
+		return hint.With(err, "the tokens in %s have a key already: give it as KEY in %s, as FERNET_KEY or as --key-file FILE", s.Ledger, s.Env)
+	default:
+		return hint.With(err, "kubectl fernet init%s", EnvFlag(s.Env))
+	}
+}
+
+// keylessError is ErrKeyless with the place where the key is missing.
+type keylessError string
+
+func (e keylessError) Error() string { return string(e) }
+
+// Is makes it ErrKeyless.
+func (keylessError) Is(target error) bool { return target == ErrKeyless }
 
 // findAnyKeys takes the keys that are at hand, if there are any that can be used.
 func (s *Session) findAnyKeys() {
@@ -315,6 +350,9 @@ func (s *Session) valueNotes() {
 		if envfile.Placeholder(e.Value) {
 			s.warn("%s:%d: %s looks like a placeholder", p.File.Path, e.Line, e.Name)
 		}
+		if what := envfile.Substitute(e.Value); what != "" {
+			s.warn("%s:%d: %s looks like %s; an application would get it as it stands", p.File.Path, e.Line, e.Name, what)
+		}
 	}
 	if n := len(envfile.SecondOpinion(&envfile.File{Path: p.File.Path, Entries: p.Entries})); n > 0 {
 		s.note("other dotenv parsers read %d of these values differently: kubectl fernet lint%s", n, EnvFlag(s.Env))
@@ -407,7 +445,7 @@ type Edited struct {
 
 // Edit gives what a holder becomes; nothing is written yet.
 func (h Holder) Edit(changes ...envfile.Change) (Edited, error) {
-	raw, err := envfile.Edit(h.Path, h.raw, changes...)
+	raw, err := envfile.Edit(h.Path, keyring.Named(h.raw), changes...)
 	if err != nil {
 		return Edited{}, err
 	}

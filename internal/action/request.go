@@ -56,6 +56,7 @@ type Request struct {
 type Machine struct {
 	Files                   atomicfile.FS
 	FernetKey, FernetKeyOld string // FERNET_KEY and FERNET_KEY_PREVIOUS
+	FernetKeyEmpty          bool   // FERNET_KEY is set, and empty
 	Connect                 func(config *rest.Config, trace cluster.Trace, limit int) (Cluster, error)
 	Now                     func() time.Time
 }

@@ -328,11 +328,11 @@ func (p *RolloutPlan) foretell(step *Step) {
 	s, w := p.session, step.Workload
 	if len(step.Changed) > 0 {
 		s.line("differs: %s in namespace %q names %s, whose value is not the current one", w, w.Namespace, hint.Few(step.Changed))
-		s.hint("kubectl fernet rollout --update lets it follow to the current value")
+		s.hint(hint.Format("kubectl fernet rollout%s --update lets it follow to the current value", EnvFlag(s.Env)))
 	}
 	if len(step.Unproven) > 0 {
 		s.line("broken: %s in namespace %q names %s: gone, and nothing proves that it had the current value", w, w.Namespace, hint.Few(step.Unproven))
-		s.hint("kubectl fernet rollout --update points it to the current value")
+		s.hint(hint.Format("kubectl fernet rollout%s --update points it to the current value", EnvFlag(s.Env)))
 	}
 	switch step.State {
 	case plan.ByHand:
@@ -341,7 +341,7 @@ func (p *RolloutPlan) foretell(step *Step) {
 		s.line("lacks key %s: %s in namespace %q is not patched: nobody has said that its pods have that key", strings.Join(step.Lacking, ", "), w, w.Namespace)
 	case plan.LacksEntry:
 		s.line("error: %s in namespace %q is not patched: %s", w, w.Namespace, step.absent())
-		s.hint("take those names out of its template, or the entries back into the .env and push --update")
+		s.hint(hint.Format("take those names out of its template, or the entries back into %s, then: kubectl fernet push --update%s", s.Env, EnvFlag(s.Env)))
 	case plan.Denied:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))
 		s.hint(step.Way)

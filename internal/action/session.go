@@ -128,6 +128,10 @@ func (s *Session) reach(needs Needs) error {
 		s.Close()
 		return err
 	}
+	if needs.Writes && s.Mode == Live && s.Target.Cluster == "" {
+		s.Close()
+		return hint.With(errors.New("the cluster has no name here: this is a pod without a kubeconfig"), "write CLUSTER_NAME=NAME into %s: the ledger knows the cluster by it", s.Env)
+	}
 	if needs.Spreads {
 		s.spread()
 	}
@@ -294,8 +298,13 @@ func (s *Session) checkKeys() error {
 		return nil
 	}
 	ids := hint.List(SortedKeys(unknown))
-	return hint.With(fmt.Errorf("the keys of %s are %s, but the ledger's tokens here are under %s", s.Env, strings.Join(s.Project.Keys.IDs(), ", "), ids),
-		"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", ids)
+	held := strings.Join(s.Project.Keys.IDs(), ", ")
+	if from := s.Project.Keys.From(); from != EnvVarKey {
+		return hint.With(fmt.Errorf("the keys of %s are %s, but the ledger's tokens here are under %s", from, held, ids),
+			"get the .env with that key; if KEY is a new one, put the key %s into KEY_PREVIOUS", ids)
+	}
+	return hint.With(fmt.Errorf("the keys in FERNET_KEY and FERNET_KEY_PREVIOUS are %s, but the ledger's tokens here are under %s", held, ids),
+		"set FERNET_KEY to that key; if yours is a new one, put the key %s into FERNET_KEY_PREVIOUS", ids)
 }
 
 // dial connects to the target's cluster.

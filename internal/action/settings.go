@@ -288,18 +288,19 @@ func ours(name string) bool {
 	return slices.Contains(keyring.Variables, name) || name == VarCluster || strings.HasPrefix(name, ourPrefix)
 }
 
-// strangeSettings tells of names that look like a setting and are none.
-func (s *Session) strangeSettings() {
-	for _, e := range s.Project.File.Entries {
+// StrangeSettings finds the names that look like a setting and are none.
+func StrangeSettings(file *envfile.File) (found []envfile.Finding) {
+	for _, e := range file.Entries {
 		if !strings.HasPrefix(e.Name, ourPrefix) || setters[e.Name] != nil || slices.Contains(keyring.Variables, e.Name) {
 			continue
 		}
-		text := fmt.Sprintf("%s:%d: %s is no setting of this program", s.Env, e.Line, e.Name)
+		cause := "no setting of this program"
 		if near := nearestSetting(e.Name); near != "" {
-			text += "; did you mean " + near + "?"
+			cause += "; did you mean " + near + "?"
 		}
-		s.note("%s", text)
+		found = append(found, envfile.Finding{Line: e.Line, Name: e.Name, Cause: cause})
 	}
+	return found
 }
 
 func nearestSetting(name string) string {
@@ -321,7 +322,9 @@ func (s *Session) configure() error {
 		return err
 	}
 	s.Project.belongs, s.Project.bundled = s.Settings.belongs, s.Settings.Bundle != ""
-	s.strangeSettings()
+	for _, f := range StrangeSettings(s.Project.File) {
+		s.note("%s: %s", Place(s.Env, f.Line, f.Name), f.Cause)
+	}
 	return nil
 }
 

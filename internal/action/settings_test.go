@@ -138,9 +138,9 @@ func TestStrangeSettings(t *testing.T) {
 	d := newDesk(t, "KEY="+testKey+"\nSECRET_A=x\nFERNET_NAMESPCE=b\nFERNET_KEY_NEXT=y\nFERNET_ZZZZZZZZZZZZZZZ=1\nFERNET_BUNDLE=web\n", "a")
 	d.must((*desk).push)
 	want := []string{
-		".env:3: FERNET_NAMESPCE is no setting of this program; did you mean FERNET_NAMESPACE?",
-		".env:4: FERNET_KEY_NEXT is no setting of this program; did you mean KEY_NEXT?",
-		".env:5: FERNET_ZZZZZZZZZZZZZZZ is no setting of this program",
+		".env:3: FERNET_NAMESPCE: no setting of this program; did you mean FERNET_NAMESPACE?",
+		".env:4: FERNET_KEY_NEXT: no setting of this program; did you mean KEY_NEXT?",
+		".env:5: FERNET_ZZZZZZZZZZZZZZZ: no setting of this program",
 	}
 	if notes := d.texts(Note); !slices.Equal(notes, want) {
 		t.Errorf("%q", notes)

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -62,7 +63,8 @@ type app struct {
 	connect                    *genericclioptions.ConfigFlags
 	verbose                    int
 	color                      colorMode
-	typed                      hint.Text       // the command line, for hints that extend it
+	args                       []string        // the command line
+	typed                      hint.Text       // the same as it may be shown, for hints that extend it
 	session                    *action.Session // the last one that was opened
 	items                      []action.Item   // of its report
 }
@@ -79,6 +81,8 @@ func Main(machine action.Machine, args []string) (code int) {
 	debug.SetGCPercent(collectAt)
 	klog.SetLogger(logr.Discard()) // from -v=8 up client-go logs request bodies
 	a := appOf(machine, streams)
+	key, set := os.LookupEnv(action.EnvVarKey)
+	a.machine.FernetKeyEmpty = set && key == ""
 	a.machine.FernetKey, a.machine.FernetKeyOld = takeEnv(action.EnvVarKey), takeEnv(action.EnvVarPrevious)
 	if err := refuseDebugging(os.Getenv("GODEBUG")); err != nil {
 		return a.exit(err)
@@ -135,7 +139,7 @@ func interruptible() (context.Context, context.CancelFunc) {
 func (a *app) run(ctx context.Context, args []string) int {
 	err := refuseSecrets(args)
 	if err == nil {
-		a.typed = commandLine(args)
+		a.args, a.typed = args, commandLine(args)
 		root := a.command()
 		root.SetArgs(args)
 		var cmd *cobra.Command
@@ -255,8 +259,15 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return withHint(err, "%s --help", path)
 	}
 	err := fmt.Errorf("%s takes no arguments, only flags", cmd.CommandPath())
-	if _, statErr := os.Stat(args[0]); statErr == nil && cmd.Flags().Lookup("env") != nil {
+	if namesEnv(cmd, args[0]) {
 		return withHint(err, "%s --env %s", path, args[0])
 	}
 	return withHint(err, "%s --help", path)
+}
+
+// namesEnv says whether a word where none belongs is a .env, of a verb that reads one.
+func namesEnv(cmd *cobra.Command, word string) bool {
+	_, err := os.Stat(word)
+	base := filepath.Base(word)
+	return cmd.Flags().Lookup("env") != nil && (err == nil || strings.HasPrefix(base, action.DefaultEnv) || strings.HasSuffix(base, action.DefaultEnv))
 }

@@ -125,7 +125,11 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 	if errors.As(err, &missing) {
 		name := missing.GetSpecifiedName()
 		if missing.GetSpecifiedShortnames() != "" {
-			return withHint(fmt.Errorf("unknown flag -%s", name), "%s", help)
+			unknown := fmt.Errorf("unknown flag -%s", name)
+			if file := valueOf("-"+name, a.args); name == "f" && file != "" && namesEnv(cmd, file) {
+				return withHint(unknown, "%s --env %s", hint.Text(cmd.CommandPath()), file)
+			}
+			return withHint(unknown, "%s", help)
 		}
 		unknown := errors.New("unknown flag" + repeated(" --%s", name))
 		if near := hint.Nearest(name, flagNames(cmd)); near != "" {
@@ -145,6 +149,20 @@ func (a *app) flagError(cmd *cobra.Command, err error) error {
 		return withHint(fmt.Errorf("--%s needs a value", needs.GetFlag().Name), "%s", help)
 	}
 	return withHint(errors.New("a flag that cannot be read"), "%s", help)
+}
+
+// valueOf gives what stands after a flag of one letter: in the same argument or the next.
+func valueOf(flag string, args []string) string {
+	for i, arg := range args {
+		switch value, has := strings.CutPrefix(arg, flag); {
+		case !has:
+		case value != "":
+			return strings.TrimPrefix(value, "=")
+		case i+1 < len(args):
+			return args[i+1]
+		}
+	}
+	return ""
 }
 
 // samples are values of the types of flags that nobody guesses.

@@ -4,6 +4,8 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -28,9 +30,10 @@ application's own parser may be one of those. Exit code 1 when there is somethin
 		RunE: func(*cobra.Command, []string) error {
 			file, _, err := envfile.ReadFile(env)
 			if err != nil {
-				return err
+				return action.MissingEnv(env, filepath.Join(filepath.Dir(env), action.DefaultLedger), a.typed, err)
 			}
-			findings := envfile.Lint(file)
+			findings := append(envfile.Lint(file), action.StrangeSettings(file)...)
+			slices.SortStableFunc(findings, func(a, b envfile.Finding) int { return a.Line - b.Line })
 			for _, f := range findings {
 				if _, err := fmt.Fprintln(a.Out, action.Place(redact.Visible(file.Path), f.Line, f.Name)+": "+f.Cause); err != nil {
 					return err

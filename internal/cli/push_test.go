@@ -31,7 +31,7 @@ func TestPushIsValidated(t *testing.T) {
 		"--namespaces a,b --namespaces c --yes": accepted,
 		"--dry-run --record -o yaml":            accepted,
 		"--dry-run=server --update --allow-empty --ignore-cluster-name": accepted,
-		"--ledger file --key-file absent -o jsonpath={.kind}":           accepted,
+		"--ledger file --key-file absent -o jsonpath={.kind}":           "error: .env: no such file\nhint: kubectl fernet pull --ledger file recreates it from the ledger, with the key from FERNET_KEY or --key-file\n",
 		"-n a --namespaces b":                              "error: -n and --namespaces exclude each other\n",
 		"--parallel 0":                                     "error: --parallel 0: at least one request must be under way\n",
 		"--parallel -1":                                    "error: --parallel -1: at least one request must be under way\n",

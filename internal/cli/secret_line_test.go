@@ -22,6 +22,9 @@ func TestEveryVerbRefusesASecretForAName(t *testing.T) {
 			"push --match *", "rotate --yes", "rollout", "wire deployment/web", "retire --yes", "status", "diff", "verify", "pull --out x", "reveal SECRET_A", "exec-env -- true",
 			"restore", "adopt secret-a", "lint", "init", "push --key-file .env --env other.env", "lint --env .env",
 		} {
+			if name == "a bare key" && strings.Contains(verb, "--key-file") {
+				continue // which is what a key file may be
+			}
 			emptyFolder(t)
 			put(t, ".env", text)
 			put(t, "other.env", "SECRET_A=changeme\n")

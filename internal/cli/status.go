@@ -42,7 +42,8 @@ What STATE says:
 
   current     all is well
   retire      older generations are still there: kubectl fernet retire
-  rollout     a workload names an older generation: kubectl fernet rollout
+  rollout     a workload names an older generation: kubectl fernet rollout, and
+              with --update where the value changed
   unfinished  a rotation has not reached it: kubectl fernet rotate
   missing     the ledger has a newer generation than the namespace
   broken      a workload names a generation that is not there
@@ -309,6 +310,9 @@ func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.
 	case slices.ContainsFunc(r.Items, func(item plan.Status) bool {
 		return item.State == plan.ToRollOut || item.State == plan.Broken && !item.Retired()
 	}):
+		if slices.ContainsFunc(r.Items, plan.Status.NeedsUpdate) {
+			return "kubectl fernet rollout" + flags + " --update points the workloads to the current generations, which have other values"
+		}
 		return "kubectl fernet rollout" + flags + " points the workloads to the current generations"
 	case over > 0:
 		return "kubectl fernet rotate" + flags + " makes a new key; values over age have to be changed where they come from, then kubectl fernet push --update" + flags

@@ -127,17 +127,25 @@ func absent(err error) bool {
 var undecoded = regexp.MustCompile(`serializer for .* doesn't exist|get version/kind|'Kind' is missing|^0-length response`)
 
 func explainTransport(err error) error {
-	way, text := "", err.Error()
+	text, server := err.Error(), &url.URL{}
 	var at *url.Error
 	if errors.As(err, &at) { // its text is the whole address, query and all
 		text = at.Err.Error()
 		if u, parseErr := url.Parse(at.URL); parseErr == nil {
-			way = "cannot reach " + u.Scheme + "://" + u.Host + ": "
+			server = u
 		}
 	}
 	text, _, _ = strings.Cut(text, "\n") // credential plugins' errors go on with advice
-	e := &Error{Message: way + outside(text)}
+	if _, said, ofPlugin := strings.Cut(text, "getting credentials: "); ofPlugin {
+		return pluginError(said)
+	}
+	e := &Error{Message: outside(text)}
+	if server.Host != "" {
+		e.Message = "cannot reach " + server.Scheme + "://" + server.Host + ": " + e.Message
+	}
 	switch {
+	case strings.HasPrefix(text, "proxyconnect "):
+		e.Way = hint.Format("is the proxy right that HTTPS_PROXY, or proxy-url in the kubeconfig, names? to go without it: export NO_PROXY=%s", outside(server.Hostname()))
 	case undecoded.MatchString(text):
 		e.Message = "the server's answer is no Kubernetes object"
 		e.Way = "check the server's address in the kubeconfig"
@@ -147,7 +155,18 @@ func explainTransport(err error) error {
 		e.Way = "the kubeconfig's certificate-authority is not the one of this server"
 	case strings.Contains(e.Message, "server gave HTTP response to HTTPS client"):
 		e.Way = "the server's address in the kubeconfig is no Kubernetes API server"
-	case strings.Contains(e.Message, "executable") && strings.Contains(e.Message, "not found"):
+	}
+	return e
+}
+
+// pluginError is about the credential plugin that the kubeconfig names. What it printed
+// instead of credentials is not shown: they may be in it.
+func pluginError(said string) *Error {
+	e := &Error{Message: "the credential plugin of the kubeconfig: " + outside(said), Way: "kubectl config view --minify -o jsonpath='{.users[0].user.exec}' shows its command: run it"}
+	switch {
+	case strings.HasPrefix(said, "decoding stdout"), strings.HasSuffix(said, "/__internal"): // the version of what has none
+		e.Message = "the credential plugin of the kubeconfig printed something else than credentials"
+	case strings.Contains(said, "executable") && strings.Contains(said, "not found"):
 		e.Way = "install the credential plugin that the kubeconfig names"
 	}
 	return e

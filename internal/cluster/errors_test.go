@@ -12,6 +12,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -154,6 +155,10 @@ func TestErrorsOfTheWay(t *testing.T) {
 		Command: "no-such-plugin", APIVersion: "client.authentication.k8s.io/v1",
 		InteractiveMode: clientcmdapi.NeverExecInteractiveMode, InstallHint: "canary-7f3a-advice",
 	}
+	exec := func(command ...string) *clientcmdapi.ExecConfig {
+		return &clientcmdapi.ExecConfig{Command: command[0], Args: command[1:], APIVersion: plugin.APIVersion, InteractiveMode: plugin.InteractiveMode}
+	}
+	proxy, _ := url.Parse(closed.URL)
 	own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: encrypted.Certificate().Raw})
 	for _, tc := range []struct {
 		name          string
@@ -166,6 +171,12 @@ func TestErrorsOfTheWay(t *testing.T) {
 		{"unknown CA", rest.Config{Host: encrypted.URL, TLSClientConfig: rest.TLSClientConfig{CAData: ca}}, "unknown authority", "certificate-authority"},
 		{"a website with TLS", rest.Config{Host: encrypted.URL, TLSClientConfig: rest.TLSClientConfig{CAData: own}}, "HTTP 404 and is no", "check the server's address"},
 		{"no plugin", rest.Config{Host: encrypted.URL, TLSClientConfig: rest.TLSClientConfig{CAData: own}, ExecProvider: plugin}, "no-such-plugin not found", "install the credential plugin"},
+		{"a plugin that prints a text", rest.Config{Host: encrypted.URL, TLSClientConfig: rest.TLSClientConfig{CAData: own}, ExecProvider: exec("echo", "please log in: "+canary)},
+			"the credential plugin of the kubeconfig printed something else than credentials", "kubectl config view --minify -o jsonpath='{.users[0].user.exec}' shows its command"},
+		{"a plugin that prints JSON", rest.Config{Host: encrypted.URL, TLSClientConfig: rest.TLSClientConfig{CAData: own}, ExecProvider: exec("echo", `["`+canary+`"]`)},
+			"the credential plugin of the kubeconfig printed something else than credentials", "shows its command"},
+		{"a plugin that fails", rest.Config{Host: encrypted.URL, TLSClientConfig: rest.TLSClientConfig{CAData: own}, ExecProvider: exec("false")}, "the credential plugin of the kubeconfig: exec: executable false failed with exit code 1", "shows its command"},
+		{"a dead proxy", rest.Config{Host: encrypted.URL, Proxy: http.ProxyURL(proxy)}, "cannot reach " + encrypted.URL + ": proxyconnect tcp: ", "is the proxy right that HTTPS_PROXY, or proxy-url in the kubeconfig, names? to go without it: export NO_PROXY=127.0.0.1"},
 		{"a strange way", rest.Config{Host: plain.URL, WrapTransport: func(http.RoundTripper) http.RoundTripper { return echoing{} }}, ": cannot send [redacted]", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -33,6 +33,12 @@ func Lint(f *File) []Finding {
 		if !strings.HasPrefix(e.Value.Reveal(), "#") && strings.Contains(e.Value.Reveal(), "#") && quoteOf(e.written.Reveal()) == "" {
 			all = append(all, Finding{e.Line, e.Name, "Node's dotenv ends an unquoted value at any #; quote it"})
 		}
+		if value := e.Value.Reveal(); len(value) > 1 && value[0] == '`' && strings.HasSuffix(value, "`") && quoteOf(e.written.Reveal()) == "" {
+			all = append(all, Finding{e.Line, e.Name, "Node's dotenv takes backticks for quotes; here they are part of the value"})
+		}
+		if what := Substitute(e.Value); what != "" {
+			all = append(all, Finding{e.Line, e.Name, "the value looks like " + what + "; an application would get it as it stands"})
+		}
 		if Placeholder(e.Value) {
 			all = append(all, Finding{e.Line, e.Name, "the value looks like a placeholder"})
 		}

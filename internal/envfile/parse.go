@@ -4,6 +4,7 @@ package envfile
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,13 @@ type span struct {
 	value, end int // the value with its quotes
 }
 
+var (
+	// conflict is a line that git writes where it cannot merge.
+	conflict = regexp.MustCompile(`^(<{7} |\|{7} |={7}$|>{7} )`)
+	// keyBehind is a line KEY=… that was appended to a file without a final line break.
+	keyBehind = regexp.MustCompile(`KEY(_PREVIOUS|_NEXT)?=[A-Za-z0-9_-]{43}=$`)
+)
+
 type parser struct {
 	file  *File
 	text  string
@@ -32,6 +40,9 @@ type parser struct {
 // Parse reads the bytes of an .env; path is for messages only. It stops at the
 // first error, which is an *Error.
 func Parse(path string, data []byte) (*File, error) {
+	if err := checkEncrypted(path, data); err != nil {
+		return nil, err
+	}
 	if err := checkEncoding(path, data); err != nil {
 		return nil, err
 	}
@@ -54,6 +65,9 @@ func (p *parser) statement() error {
 		p.advance(p.pos)
 		return nil
 	}
+	if conflict.MatchString(line) {
+		return p.fail(0, "a merge conflict that is not resolved", "keep what is right, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>")
+	}
 	left, _, found := strings.Cut(line, "=")
 	if !found {
 		return p.fail(0, "no `=` in this line", "a line is NAME=VALUE; a value of several lines stands in quotes")
@@ -70,6 +84,9 @@ func (p *parser) statement() error {
 	}
 	if end-start == len(value) && p.continues(name, value) {
 		return p.fail(0, "it looks like the end of a value of several lines, and not like a name", "write that value on one line, or put quotes around all of it; if it is a name, put quotes behind its `=`")
+	}
+	if keyBehind.MatchString(p.text[start:end]) {
+		return p.fail(0, label(name)+": a line break is missing before the key at the end of its value", "begin a new line before KEY=")
 	}
 	s := span{line: p.pos, value: start, end: end, next: p.nextLine(end)}
 	p.warn(name, value, s)
@@ -180,6 +197,8 @@ func (p *parser) warn(name, value string, s span) {
 	quoted := s.end > s.value && (p.text[s.value] == '"' || p.text[s.value] == '\'')
 	first, _ := utf8.DecodeRuneInString(value)
 	switch {
+	case first == '`' && !strings.Contains(value[1:], "`"):
+		add(name, "the value begins with a backtick, which is no quote here: it ends with this line")
 	case quoted && strings.HasPrefix(p.text[s.end:], "#"):
 		add(name, "a comment right after the closing quote; put a blank before #, or escape the quote")
 	case quoted:

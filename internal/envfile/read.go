@@ -8,9 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"strings"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
@@ -25,6 +25,18 @@ var ErrEmpty = errors.New("is empty")
 // or changed while it is read, and never waits for a pipe. That others may read
 // the file is a warning.
 func ReadFile(path string) (*File, []byte, error) {
+	return ReadFileAs(path, func(data []byte) []byte { return data })
+}
+
+// ReadFileAs is ReadFile for a file whose bytes become those of an .env; the bytes that it
+// returns are the file's own.
+func ReadFileAs(path string, env func(data []byte) []byte) (*File, []byte, error) {
+	switch path {
+	case "-":
+		return nil, nil, &Error{Path: path, Message: "is standard input, and an .env is read more than once", Way: "name a file: --env .env"}
+	case "":
+		return nil, nil, &Error{Path: `""`, Message: "names no file", Way: "an empty variable? name a file: --env .env"}
+	}
 	before, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, openError(path, err)
@@ -41,12 +53,12 @@ func ReadFile(path string) (*File, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := Parse(path, data)
+	file, err := Parse(path, env(data))
 	if err != nil {
 		return nil, nil, err
 	}
-	if mode := before.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		open := Warning{Message: fmt.Sprintf("not only its owner has access (mode %04o): chmod 600 %s", mode, hint.Word(path))}
+	if atomicfile.Exposed(before) {
+		open := Warning{Message: fmt.Sprintf("not only its owner has access (mode %04o): chmod 600 %s", before.Mode().Perm(), hint.Word(path))}
 		file.Warnings = append([]Warning{open}, file.Warnings...)
 	}
 	return file, data, nil

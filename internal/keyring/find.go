@@ -3,8 +3,10 @@
 package keyring
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -69,6 +71,17 @@ func FromFile(f *envfile.File) (s Source) {
 	return s
 }
 
+var bare = regexp.MustCompile(`^\s*[A-Za-z0-9_-]{43}=\s*$`)
+
+// Named gives the bytes of a key file as those of an .env: a file that holds a key and
+// nothing else means KEY.
+func Named(data []byte) []byte {
+	if bare.Match(data) {
+		return slices.Concat([]byte(VarKey+"="), bytes.TrimSpace(data), []byte("\n"))
+	}
+	return data
+}
+
 // Holds says whether a file has any variable that holds keys.
 func Holds(f *envfile.File) bool {
 	return slices.ContainsFunc(f.Entries, func(e envfile.Entry) bool { return slices.Contains(Variables, e.Name) })
@@ -77,14 +90,17 @@ func Holds(f *envfile.File) bool {
 // HasPrevious says whether a file has previous keys.
 func HasPrevious(f *envfile.File) bool { return len(FromFile(f).previous.split()) > 0 }
 
+// environment is the path of what stands in no file.
+const environment = "environment"
+
 // FromEnvironment takes the values of FERNET_KEY and FERNET_KEY_PREVIOUS; an
-// empty one counts as not set.
+// empty one counts as not set, and a final line break is no part of one.
 func FromEnvironment(key, previous string) Source {
 	at := func(name, value string) place {
-		if value == "" {
+		if value = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r"); value == "" {
 			return place{}
 		}
-		return place{path: "environment", name: name, value: envfile.NewValue(value)}
+		return place{path: environment, name: name, value: envfile.NewValue(value)}
 	}
 	return Source{key: at(EnvVarKey, key), previous: at(EnvVarPrevious, previous)}
 }
@@ -148,7 +164,11 @@ func (s *Source) keyring() (*Keyring, error) {
 	if err != nil {
 		return nil, s.key.errorf(err.Error(), "")
 	}
-	return &Keyring{keys: keys, staged: len(s.next.split()), open: ring}, nil
+	from := s.key.path
+	if from == environment {
+		from = s.key.name
+	}
+	return &Keyring{keys: keys, staged: len(s.next.split()), open: ring, from: from}, nil
 }
 
 func (p place) one() (Key, error) {

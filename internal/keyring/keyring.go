@@ -104,7 +104,11 @@ type Keyring struct {
 	keys   []Key
 	staged int // how many of the keys behind the primary are KEY_NEXT: 0 or 1
 	open   *decrypt.Keyring
+	from   string // the file or the variable that has the primary key
 }
+
+// From names the file that the primary key stands in, or FERNET_KEY.
+func (r *Keyring) From() string { return r.from }
 
 // Primary is the key that seals.
 func (r *Keyring) Primary() Key { return r.keys[0] }

@@ -75,17 +75,26 @@ func (s Status) NeverThere() bool {
 // Retired says of what is broken that all of it was retired, or left the .env.
 func (s Status) Retired() bool { return s.State == Broken && s.EnvKey+s.Bundle+s.Keyring == "" }
 
+// NeedsUpdate says that what names another generation has another value too: it follows only
+// where the user lets it.
+func (s Status) NeedsUpdate() bool {
+	return slices.ContainsFunc(s.Older, func(o Older) bool { return o.OtherValue && len(o.UsedBy) > 0 }) ||
+		slices.ContainsFunc(s.Gone, func(g Gone) bool { return g.OtherValue })
+}
+
 // Older is an older generation that is still there, and why.
 type Older struct {
-	Secret string   `json:"secret"`
-	KeyID  string   `json:"keyID"`
-	UsedBy []string `json:"usedBy"`
+	Secret     string   `json:"secret"`
+	KeyID      string   `json:"keyID"`
+	UsedBy     []string `json:"usedBy"`
+	OtherValue bool     `json:"otherValue,omitempty"` // the current generation has another, says the ledger
 }
 
 // Gone is a generation that is not there, and that something names.
 type Gone struct {
-	Secret string   `json:"secret"`
-	UsedBy []string `json:"usedBy"`
+	Secret     string   `json:"secret"`
+	UsedBy     []string `json:"usedBy"`
+	OtherValue bool     `json:"otherValue,omitempty"` // as Older.OtherValue
 }
 
 // Look is what was seen beside the Secrets.
@@ -160,10 +169,37 @@ func (k *known) status(look Look) Status {
 		}
 	}
 	s.judge(k.want.Base, look)
+	k.compareValues(&s)
 	if (s.State == Current || s.State == ToRetire) && k.replacedByName(s) {
 		s.State = Replaced
 	}
 	return s
+}
+
+// compareValues finds the generations whose value is not that of the current one, as far as
+// the ledger tells.
+func (k *known) compareValues(s *Status) {
+	o, live := k.object(s.Generation)
+	current, recorded := k.record(o)
+	if !live || !recorded {
+		return
+	}
+	other := func(name string) bool {
+		over := slices.Clone(k.view.Past.Over(name))
+		_, generation := names.Split(name)
+		for _, r := range k.records[generation] {
+			over = append(over, ledger.Over{Generation: generation, Since: r.Since})
+		}
+		return len(over) > 0 && !slices.ContainsFunc(over, func(o ledger.Over) bool {
+			return SameSince(o.Since, o.Generation, current.Since, s.Generation)
+		})
+	}
+	for i := range s.Older {
+		s.Older[i].OtherValue = other(s.Older[i].Secret)
+	}
+	for i := range s.Gone {
+		s.Gone[i].OtherValue = other(s.Gone[i].Secret)
+	}
 }
 
 // replacedByName says whether the .env wants each entry of what is shown in another Secret.
@@ -189,7 +225,7 @@ func (s *Status) judge(base string, look Look) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(look.Gone)) {
 		if look.Gone[name].Base == base {
-			s.Gone = append(s.Gone, Gone{name, look.Used[name]})
+			s.Gone = append(s.Gone, Gone{Secret: name, UsedBy: look.Used[name]})
 		}
 	}
 	switch older := len(s.Older) > 0 && s.State == Current; {

@@ -225,3 +225,33 @@ func TestTimesFromTheFuture(t *testing.T) {
 		}
 	}
 }
+
+// A generation that something names and whose value is not the current one is said so: it does
+// not follow by itself.
+func TestStatusComparesValues(t *testing.T) {
+	used := map[string][]string{"secret-a": {"deployment/web"}}
+	gone := map[string]plan.Wanted{"secret-a": {EnvKey: "SECRET_A", Base: "secret-a"}}
+	sameValue := row(2, ledger.Created, current)
+	sameValue.Since = 1
+	for _, tt := range []struct {
+		name    string
+		objects []manifest.Object
+		rows    []ledger.Row
+		look    plan.Look
+		want    bool
+	}{
+		{"another value", objects(live(1, previous), live(2, current)), written(row(1, ledger.Created, previous), row(2, ledger.Created, current)), plan.Look{Used: used}, true},
+		{"the same value", objects(live(1, previous), live(2, current)), written(row(1, ledger.Created, previous), sameValue), plan.Look{Used: used}, false},
+		{"another value that nothing names", objects(live(1, previous), live(2, current)), written(row(1, ledger.Created, previous), row(2, ledger.Created, current)), plan.Look{}, false},
+		{"not recorded", objects(live(1, previous), live(2, current)), written(row(2, ledger.Created, current)), plan.Look{Used: used}, false},
+		{"no ledger", objects(live(1, previous), live(2, current)), nil, plan.Look{Used: used}, false},
+		{"gone, another value", objects(live(2, current)), written(row(1, ledger.Created, previous), row(2, ledger.Created, current)), plan.Look{Used: used, Gone: gone}, true},
+		{"gone, the same value", objects(live(2, current)), written(row(1, ledger.Created, previous), sameValue), plan.Look{Used: used, Gone: gone}, false},
+	} {
+		view := situation{objects: tt.objects, records: records(tt.rows...), past: tt.rows}.view()
+		items := plan.StatusOf(view, anyName, tt.look)
+		if len(items) != 1 || items[0].NeedsUpdate() != tt.want {
+			t.Errorf("%s: %+v", tt.name, items)
+		}
+	}
+}
