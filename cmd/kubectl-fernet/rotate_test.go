@@ -274,12 +274,12 @@ func TestTwoCheckoutsRotateAtOnce(t *testing.T) {
 		t.Fatalf("exit codes %v, want 0 and 2\n%s\n%s", codes, outs[0], outs[1])
 	}
 	won, lost := 0, 1
-	if strings.Contains(outs[0], "somebody else is rotating") {
+	if strings.Contains(outs[0], "another process rotates") {
 		won, lost = 1, 0
 	}
 	winner, loser := sites[won], sites[lost]
 	id := winner.keys().ring(t).KeyIDs()[0]
-	want := "error: somebody else is rotating " + a.namespace + ": Secret secret-00-g2 is there already, under key " + id + "; nothing else was written\n"
+	want := "error: another process rotates " + a.namespace + ": Secret secret-00-g2 is there already, under key " + id + "; nothing else was written\n"
 	if writes := len(proxies[lost].Writes()); writes != 1 || !strings.Contains(outs[lost], want) {
 		t.Errorf("the loser made %d writes, want 1, and:\n%s%s", writes, want, outs[lost])
 	}

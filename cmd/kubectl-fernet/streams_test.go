@@ -341,7 +341,7 @@ var (
 	ages = regexp.MustCompile(`(?:  +[0-9]+(?:m[0-9]*s?|s))+(?: +|,|\n|$)`)
 	age  = regexp.MustCompile(`[0-9]+(?:m[0-9]*s?|s) *`)
 	// Whether and how often a rollout tells its progress is a matter of time.
-	progress      = regexp.MustCompile(`the change is not noticed yet|[0-9]+ of [0-9]+ new pods (?:made|ready)|old pods left: [0-9]+`)
+	progress      = regexp.MustCompile(`waiting for the rollout to start|[0-9]+ of [0-9]+ new pods (?:made|ready)|old pods left: [0-9]+`)
 	progressLines = regexp.MustCompile(`(?m)(^|\[y/N\] )(?:[a-z]+/[a-z-]+: PROGRESS\n)+`)
 	// Other tests define kinds of their own, which retire would look at.
 	otherKinds = regexp.MustCompile(`(?:, )?[a-z]+\.t-[a-z0-9]{12}\.example\.com`)

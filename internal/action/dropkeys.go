@@ -289,7 +289,7 @@ func (d *KeyDrop) used(where, namespace string, use plan.KeyUse) {
 		d.unless(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, flag, namespace))
 	}
 	if len(use.Opened) > 0 {
-		d.keep("%s: does not open with KEY alone: %s", where, secrets(use.Opened))
+		d.keep("still needed in %s by %s", where, secrets(use.Opened))
 	}
 	if len(use.Planned) > 0 {
 		d.keep("%s: planned under a previous key, and may still be created: %s; kubectl fernet rotate%s --new-key makes a newer generation", where, secrets(use.Planned), flag)

@@ -30,7 +30,7 @@ func TestWhatKeepsAKey(t *testing.T) {
 		{name: "a copy that is ignored", verb: Retire{Ignore: Ignore{Copies: []string{"backup/secret-a"}}}, spoil: copied},
 		{name: "a copy that is not looked for", verb: Retire{SkipClusterCheck: true}, spoil: copied},
 		{name: "a namespace that this run leaves out", spoil: func(d *desk) { d.request.Target.Namespaces = []string{"a"} }, want: []Kept{
-			{`namespace "b" of cluster "c": does not open with KEY alone: secret/secret-a`, ""},
+			{`still needed in namespace "b" of cluster "c" by secret/secret-a`, ""},
 			{"b/secret-c", "kubectl fernet rotate -n b "},
 		}},
 		{name: "a Secret that is gone, and its successor was created", spoil: func(d *desk) { delete(d.cluster.secrets, [2]string{"a", "secret-b"}) }},

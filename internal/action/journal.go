@@ -192,10 +192,10 @@ func taken(d *plan.Decision, o manifest.Object, judge token.Judge) {
 	v := judge(o.Placed())
 	switch {
 	case !v.Opens || v.Binding != token.BindingHolds || o.EnvKey != d.Row.EnvKey:
-		d.Outcome, d.Reason = plan.Foreign, "somebody created a Secret of that name at the same moment"
+		d.Outcome, d.Reason = plan.Foreign, "another process created a Secret of that name at the same moment"
 		d.Row.UID = o.UID
 	case !v.Same || !sameEntries(o, d.Row):
-		d.Outcome, d.Reason = plan.Differs, "somebody pushed another value at the same moment"
+		d.Outcome, d.Reason = plan.Differs, "another process pushed another value at the same moment"
 	default:
 		d.Outcome, d.Complete = plan.Unchanged, true
 		d.Row.Operation, d.Row.State = ledger.Learn, ledger.Created

@@ -109,9 +109,12 @@ func (p *RetirePlan) Overlooked(r *Retired) (texts []string) {
 		if !p.verb.Ignore.overlooks(f.Class) {
 			continue
 		}
-		text := f.Object() + ": " + f.Reason + ", " + f.Field
-		if f.Class == usage.History {
-			text = f.Object() + ": " + rollback(f)
+		text := fmt.Sprintf("overlooked: %s: %s (secret/%s)", f.Object(), f.Reason+", "+f.Field, f.Secret)
+		switch command := undo(f); {
+		case command != "":
+			text = fmt.Sprintf("no longer possible: %s (it needs secret/%s)", command, f.Secret)
+		case f.Class == usage.History:
+			text = fmt.Sprintf("overlooked: %s: %s (secret/%s)", f.Object(), f.Reason, f.Secret)
 		}
 		if !slices.Contains(texts, text) {
 			texts = append(texts, text)
@@ -122,12 +125,23 @@ func (p *RetirePlan) Overlooked(r *Retired) (texts []string) {
 
 // rollback says what a reference of history is there for.
 func rollback(f usage.Finding) string {
+	if command := undo(f); command != "" {
+		return f.Reason + ", " + command
+	}
+	return f.Reason
+}
+
+// undo gives the command that goes back to what a reference of history is in; empty if none
+// does.
+func undo(f usage.Finding) string {
 	switch {
+	case f.Class != usage.History:
+		return ""
 	case f.Release != "":
-		return f.Reason + fmt.Sprintf(", helm rollback %s %s", f.Release, f.Revision)
+		return fmt.Sprintf("helm rollback %s %s", f.Release, f.Revision)
 	case f.Revision != "":
-		return f.Reason + fmt.Sprintf(", kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
+		return fmt.Sprintf("kubectl rollout undo %s --to-revision=%s", cmp.Or(f.Owner, f.Object()), f.Revision)
 	default:
-		return f.Reason
+		return ""
 	}
 }

@@ -338,7 +338,7 @@ func (p *RolloutPlan) foretell(step *Step) {
 	case plan.ByHand:
 		s.line("%s in namespace %q names %s: %s %s", w, w.Namespace, hint.Few(SortedKeys(step.Rename)), step.byHand(), hint.Few(step.Successors()))
 	case plan.LacksKey:
-		s.line("lacks key %s: %s in namespace %q is not patched: nobody has said that its pods have that key", strings.Join(step.Lacking, ", "), w, w.Namespace)
+		s.line("lacks key %s: %s in namespace %q is not patched: its pods may not have that key yet", strings.Join(step.Lacking, ", "), w, w.Namespace)
 	case plan.LacksEntry:
 		s.line("error: %s in namespace %q is not patched: %s", w, w.Namespace, step.absent())
 		s.hint(hint.Format("take those names out of its template, or the entries back into %s, then: kubectl fernet push --update%s", s.Env, EnvFlag(s.Env)))
@@ -367,7 +367,7 @@ func (p *RolloutPlan) behind(step *Step) {
 	var list []workload.Behind
 	if step.Keeper() != "" {
 		for _, ref := range w.References() {
-			if to := step.Rename[ref.Secret]; to != "" {
+			if to := next(ref.Secret); to != "" {
 				list = append(list, workload.Behind{Where: ref.Where, Old: ref.Secret, New: to})
 			}
 		}
@@ -385,12 +385,12 @@ func (p *RolloutPlan) behind(step *Step) {
 		}
 		changes = append(changes, text)
 	}
-	where := "the file that it is applied from"
+	where, undone := "the file that it is applied from", "; or the next apply goes back"
 	if keeper := step.Keeper(); keeper != "" {
-		where = "the source of " + keeper
+		where, undone = "the source of "+keeper, ""
 		if len(step.fields) > 0 {
 			where = keeper + ", " + hint.Few(step.fields) + ","
 		}
 	}
-	s.warn("the manifest of %s in namespace %q is behind: in %s change %s", w, w.Namespace, where, strings.Join(changes, "; "))
+	s.warn("the manifest of %s in namespace %q is behind: in %s change %s%s", w, w.Namespace, where, strings.Join(changes, "; "), undone)
 }

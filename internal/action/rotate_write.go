@@ -162,7 +162,7 @@ func (p *RotatePlan) stop(all []*sending, by cluster.Result) {
 		}
 	}
 	if by.Fate == cluster.Taken {
-		p.session.line("error: somebody else is rotating %s: Secret %s is there already, under key %s; nothing else was written",
+		p.session.line("error: another process rotates %s: Secret %s is there already, under key %s; nothing else was written",
 			by.Object.Namespace, by.Object.Name, cmp.Or(by.Object.KeyID, "unknown"))
 		p.session.hint("wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + EnvFlag(p.session.Env) + ", to have your own key back")
 	}
@@ -187,7 +187,7 @@ func (p *RotatePlan) sendRest(ctx context.Context, all []*sending) {
 // settle turns a planned create into its outcome.
 func (p *RotatePlan) settle(ctx context.Context, d *plan.Decision, result cluster.Result) {
 	if result.Fate == cluster.Taken {
-		d.Outcome, d.Reason = plan.Foreign, "somebody created a Secret of that name at the same moment"
+		d.Outcome, d.Reason = plan.Foreign, "another process created a Secret of that name at the same moment"
 		return
 	}
 	settle(d, result, ctx.Err() != nil || errors.Is(result.Err, errStopped), "rotate", nil)

@@ -40,10 +40,10 @@ func TestWhatComesOfACreate(t *testing.T) {
 		{"its namespace refuses everything", cluster.Result{Fate: cluster.NotSent, Err: err}, false, holds, plan.Failed, "not sent: cause", "", "", ""},
 		{"Ctrl-C came before its turn", cluster.Result{Fate: cluster.NotSent, Err: err}, true, holds, plan.NotSent, "", "", "", ""},
 		{"a colleague pushed the same value", cluster.Result{Fate: cluster.Taken, Object: there}, false, holds, plan.Unchanged, "", ledger.Created, ledger.Learn, "theirs"},
-		{"a colleague pushed another value", cluster.Result{Fate: cluster.Taken, Object: there}, false, other, plan.Differs, "somebody pushed another value at the same moment", "", "", ""},
-		{"a stranger took the name", cluster.Result{Fate: cluster.Taken, Object: there}, false, token.Verdict{}, plan.Foreign, "somebody created a Secret of that name at the same moment", "", "", ""},
-		{"a token of another place is there", cluster.Result{Fate: cluster.Taken, Object: there}, false, misplaced, plan.Foreign, "somebody created a Secret of that name at the same moment", "", "", ""},
-		{"another spelling of the entry is there", cluster.Result{Fate: cluster.Taken, Object: spelled}, false, holds, plan.Foreign, "somebody created a Secret of that name at the same moment", "", "", ""},
+		{"a colleague pushed another value", cluster.Result{Fate: cluster.Taken, Object: there}, false, other, plan.Differs, "another process pushed another value at the same moment", "", "", ""},
+		{"a stranger took the name", cluster.Result{Fate: cluster.Taken, Object: there}, false, token.Verdict{}, plan.Foreign, "another process created a Secret of that name at the same moment", "", "", ""},
+		{"a token of another place is there", cluster.Result{Fate: cluster.Taken, Object: there}, false, misplaced, plan.Foreign, "another process created a Secret of that name at the same moment", "", "", ""},
+		{"another spelling of the entry is there", cluster.Result{Fate: cluster.Taken, Object: spelled}, false, holds, plan.Foreign, "another process created a Secret of that name at the same moment", "", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			row := ledger.Row{Operation: ledger.Push, State: ledger.Planned, Secret: "secret-a", Generation: 1, EnvKey: "SECRET_A", Token: "ours", KeyID: "k"}

@@ -77,6 +77,23 @@ func TestMistypedWordsAreRepeated(t *testing.T) {
 	}
 }
 
+// A folder whose name looks like a key is a folder where it is there; a whole key is none, and
+// neither is one behind it.
+func TestFolderThatLooksLikeAKey(t *testing.T) {
+	emptyFolder(t)
+	name := strings.TrimSuffix(otherKey, "=")
+	put(t, name+"/.env", "SECRET_A=x\n")
+	put(t, name+"/"+otherKey+"/.env", "SECRET_A=x\n")
+	for args, refused := range map[string]bool{
+		"lint --env " + name + "/.env": false, "lint --env=./" + name + "/.env": false, "lint --env " + name + "/new.env": false,
+		"lint --env " + name + "2/.env": true, "lint --env " + name + "/" + strings.TrimSuffix(testKey, "="): true, "lint --env=" + name + "/" + otherKey + "/.env": true, "push " + testKey: true,
+	} {
+		if _, _, stderr := run(t, strings.Fields(args)...); strings.Contains(stderr, "is a Fernet key") != refused {
+			t.Errorf("%s: %s", args, stderr)
+		}
+	}
+}
+
 // The hint that repeats the whole command line leaves out what may not be repeated.
 func TestCommandLineHidesSecrets(t *testing.T) {
 	got := fmt.Sprint(commandLine([]string{"exec-env", "--token", "bearer", "--token=bearer", "-s", "https://user:word@host/", "--", "x", testKey, "$(x)"}))

@@ -12,8 +12,10 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 )
 
-// errNotConfirmed is the answer no.
-var errNotConfirmed = errors.New("not confirmed; nothing was written")
+var (
+	errNotConfirmed = errors.New("not confirmed; nothing was written") // the answer no
+	errNoTerminal   = errors.New("this needs a confirmation, and there is no terminal to ask on; nothing was written")
+)
 
 // confirm asks a question on the terminal and takes y or yes for a yes. Where
 // there is no terminal to ask, --yes has to stand on the command line.
@@ -28,7 +30,7 @@ func (a *app) confirmFor(ctx context.Context, yes bool, question string, command
 	}
 	in, ok := a.In.(*os.File)
 	if !ok || !isTerminal(in) {
-		return withHint(errors.New("this needs a confirmation, and there is no terminal to ask on; nothing was written"), "%s", command)
+		return withHint(errNoTerminal, "%s", command)
 	}
 	a.console.print(question + " [y/N] ")
 	answered := make(chan string, 1)

@@ -101,7 +101,11 @@ type diffItem struct {
 
 func (a *app) diff(ctx context.Context, o *diffOptions) error {
 	if o.showValues && !isTerminal(a.product) {
-		if err := a.confirm(ctx, o.yes, "the output is no terminal: write plaintext values to it?"); err != nil {
+		err := a.confirm(ctx, o.yes, "the output is no terminal: write plaintext values to it?")
+		if errors.Is(err, errNoTerminal) {
+			return withHint(errors.New("showing values needs --yes where the output is no terminal"), "%s --yes", a.typed)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -40,8 +42,31 @@ func refuseSecrets(args []string) error {
 	return nil
 }
 
-// secretIn says what an argument holds, as it is or percent-encoded.
-func secretIn(arg string) string { return cmp.Or(token.Kind(arg), token.Kind(unescaped(arg))) }
+// secretIn says what an argument holds, as it is or percent-encoded. A folder or a file that
+// is there may have a name that only looks like a key.
+func secretIn(arg string) string {
+	kind := cmp.Or(token.Kind(arg), token.Kind(unescaped(arg)))
+	if kind == "key" && !paddedKey.MatchString(arg) && token.Kind(notThere(arg)) == "" {
+		return ""
+	}
+	return kind
+}
+
+// paddedKey is a whole key, which no file is named after.
+var paddedKey = regexp.MustCompile(`[A-Za-z0-9_-]{43}(=|%3[Dd])`)
+
+// notThere cuts the part of a path that is there off an argument, or off the value of its flag.
+func notThere(arg string) string {
+	if flag, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(flag, "-") && token.Kind(flag) == "" {
+		arg = value
+	}
+	for at := filepath.Clean(arg); at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); err == nil {
+			return strings.TrimPrefix(filepath.Clean(arg), at)
+		}
+	}
+	return arg
+}
 
 var percent = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 

@@ -243,7 +243,7 @@ func wayOut(s *action.Session, d plan.Decision) hint.Text {
 	case plan.Blocked:
 		return "kubectl fernet restore puts back what is gone, kubectl fernet retire NAME gives up an entry that left the .env; kubectl describe secret NAME shows the rest"
 	case plan.Foreign:
-		return "rename the entry, or remove that Secret if nothing needs it"
+		return hint.Format("kubectl describe secret %s -n %s shows whose it is: get the .env that it is from, or rename the entry", d.Row.Secret, d.Row.Namespace)
 	case plan.Misplaced:
 		if d.Adoptable {
 			return hint.Format("look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s%s takes over a token that you know", d.Row.Secret, d.Row.Namespace, d.Row.Secret, s.Aimed(d.Row.Namespace))

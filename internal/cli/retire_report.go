@@ -43,7 +43,7 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 			a.console.say(fmt.Sprintf("error: secret/%s: %s", item.Object.Name, hint.OneLine(item.Reason)))
 		case plan.Deleted:
 			for _, text := range p.Overlooked(item) {
-				a.console.say(fmt.Sprintf("given up with secret/%s: %s", item.Object.Name, text))
+				a.console.say(text)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (a *app) reportKeepers(o *retireOptions, s *action.Session, p *action.Retir
 		hint hint.Text
 	}{
 		{plan.InUse, use},
-		{plan.InManifest, "change the names in these manifests and apply them; or " + a.typed + " --ignore manifests"},
+		{plan.InManifest, "change the names in these manifests and apply them, then: " + a.typed + "; or " + a.typed + " --ignore manifests"},
 		{plan.Mentioned, "take the names out there; or " + a.typed + " --ignore mentions if they do not mean these Secrets"},
 		{plan.History, a.typed + " --ignore history gives the way back to those revisions up"},
 	} {

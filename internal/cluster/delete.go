@@ -25,7 +25,7 @@ const (
 	DeleteNotSent  DeleteFate = iota // never left this process
 	Gone                             // the object is not there any more
 	Held                             // it is being deleted; a finalizer keeps it until its owner lets go
-	Changed                          // somebody changed or replaced it: nothing was deleted, and nothing will be
+	Changed                          // another process changed or replaced it: nothing was deleted, and nothing will be
 	DeleteRefused                    // the API server said no, and the object is there as it was
 	DeleteDoubtful                   // nobody knows: the delete may still land
 )
@@ -63,7 +63,7 @@ func (c *Client) Delete(ctx context.Context, o manifest.Object, dryRun bool) Del
 }
 
 var (
-	errChanged = errors.New("somebody changed or replaced the Secret since it was looked at")
+	errChanged = errors.New("another process changed or replaced the Secret since it was looked at")
 	errHeld    = errors.New("the Secret is being deleted; a finalizer holds it")
 	errStays   = errors.New("the API server said that the Secret is deleted, and it is there")
 )

@@ -18,7 +18,7 @@ import (
 var (
 	// ErrStale says that a workload is not what it was when the patch was made.
 	// Nothing was changed: read it again, and plan again.
-	ErrStale = errors.New("somebody changed the workload since it was looked at")
+	ErrStale = errors.New("another process changed the workload since it was looked at")
 	// ErrDoubtful says that nobody knows whether a patch has been applied, or yet will.
 	ErrDoubtful = errors.New("nobody knows whether the patch was applied")
 )

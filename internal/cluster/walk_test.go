@@ -123,7 +123,7 @@ const (
 
 	inTemplate = ".spec.template.spec.volumes[0].secret.secretName"
 	inPod      = ".spec.containers[0].envFrom[0].secretRef.name"
-	inManifest = "manifests|manifest is behind: annotation " + usage.LastApplied + "|||.secrets[0].name"
+	inManifest = "manifests|the last applied manifest names it: annotation " + usage.LastApplied + "|||.secrets[0].name"
 	mentioned  = "mentions|the name is mentioned|||"
 )
 

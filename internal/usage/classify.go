@@ -235,7 +235,7 @@ func (s Seen) about(hit Hit) Finding {
 	f.Secret, f.Field = hit.Secret, hit.Path
 	if f.Class != History {
 		f.Class, f.Owner = hit.Class, ""
-		f.Reason = cmp.Or(map[Class]string{Manifest: "manifest is behind", Mention: "the name is mentioned"}[hit.Class], f.Reason)
+		f.Reason = cmp.Or(map[Class]string{Manifest: "the last applied manifest names it", Mention: "the name is mentioned"}[hit.Class], f.Reason)
 		if f.Release == "" {
 			f.Revision = ""
 		}

@@ -88,7 +88,7 @@ func TestClassifyMentionsAndManifests(t *testing.T) {
 	for _, tc := range []struct{ object, want string }{
 		{"apiVersion: apps/v1\nkind: Deployment\nsecretName: secret-a", `
 use deployment.apps/x: current template
-manifest deployment.apps/x: manifest is behind: ` + applied + `
+manifest deployment.apps/x: the last applied manifest names it: ` + applied + `
 mention deployment.apps/x: the name is mentioned
 mention deployment.apps/x: the name is mentioned: ` + applied},
 		{"apiVersion: v1\nkind: Pod\nstatus: {phase: Failed}", `

@@ -86,10 +86,10 @@ const hook = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: 
 func TestHelmReleases(t *testing.T) {
 	text := mustJSON(t, map[string]any{"name": "shop", "manifest": chart, "hooks": []any{map[string]any{"manifest": hook}}})
 	const deployed = `
-manifest manifest is behind: deployment.apps/web |.spec.template.spec.volumes[0].secret.secretName
-manifest manifest is behind: job.batch/migrate |.spec.template.spec.containers[0].envFrom[0].secretRef.name
-manifest manifest is behind: serviceaccount/listed |.secrets[0].name
-manifest manifest is behind: serviceaccount/secret-a |.imagePullSecrets[0].name
+manifest the last applied manifest names it: deployment.apps/web |.spec.template.spec.volumes[0].secret.secretName
+manifest the last applied manifest names it: job.batch/migrate |.spec.template.spec.containers[0].envFrom[0].secretRef.name
+manifest the last applied manifest names it: serviceaccount/listed |.secrets[0].name
+manifest the last applied manifest names it: serviceaccount/secret-a |.imagePullSecrets[0].name
 mention the name is mentioned |
 mention the name is mentioned: deployment.apps/web |.spec.template.spec.containers[0].args[0]`
 	const older = `

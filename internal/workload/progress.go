@@ -31,7 +31,7 @@ type Progress struct {
 // present template is.
 func (w Workload) Progress() Progress { return w.progress }
 
-const unnoticed = "the change is not noticed yet"
+const unnoticed = "waiting for the rollout to start"
 
 // fixed is the progress of what has a template that cannot change.
 func fixed(finished bool) Progress {

@@ -39,7 +39,7 @@ func TestProgressOfDeployments(t *testing.T) {
 		status   appsv1.DeploymentStatus
 		want     Progress
 	}{
-		{"not noticed", &three, false, status(1, 3, 3, 3), Progress{Waiting, "the change is not noticed yet"}},
+		{"not noticed", &three, false, status(1, 3, 3, 3), Progress{Waiting, "waiting for the rollout to start"}},
 		{"begun", &three, false, status(2, 4, 1, 3), Progress{Waiting, "1 of 3 new pods made"}},
 		{"old ones left", &three, false, status(2, 4, 3, 3), Progress{Waiting, "old pods left: 1"}},
 		{"not ready", &three, false, status(2, 3, 3, 2), Progress{Waiting, "2 of 3 new pods ready"}},
@@ -49,7 +49,7 @@ func TestProgressOfDeployments(t *testing.T) {
 		{"scaled to zero", &none, false, status(2, 0, 0, 0), Progress{Done, "0 of 0 new pods ready"}},
 		{"scaled down, old ones left", &none, false, status(2, 1, 0, 1), Progress{Waiting, "old pods left: 1"}},
 		{"gave up", &three, false, status(2, 4, 1, 3, gaveUp(nil)), Progress{Failed, "1 of 3 new pods made, and no progress within the deadline (ProgressDeadlineExceeded)"}},
-		{"gave up on what was before", &three, false, status(1, 4, 1, 3, gaveUp(nil)), Progress{Waiting, "the change is not noticed yet"}},
+		{"gave up on what was before", &three, false, status(1, 4, 1, 3, gaveUp(nil)), Progress{Waiting, "waiting for the rollout to start"}},
 		{"gave up, then done", &three, false, status(2, 3, 3, 3, gaveUp(nil)), Progress{Done, "3 of 3 new pods ready"}},
 		{"another reason", &three, false, status(2, 4, 1, 3, gaveUp(func(c *appsv1.DeploymentCondition) { c.Reason = "ReplicaSetCreateError" })), Progress{Waiting, "1 of 3 new pods made"}},
 		{"another status", &three, false, status(2, 4, 1, 3, gaveUp(func(c *appsv1.DeploymentCondition) { c.Status = corev1.ConditionTrue })), Progress{Waiting, "1 of 3 new pods made"}},
@@ -103,8 +103,8 @@ func TestProgressOfStatefulSets(t *testing.T) {
 		updated, ready int32
 		want           Progress
 	}{
-		{"not noticed", &three, partition(&none), 1, 3, 3, Progress{Waiting, "the change is not noticed yet"}},
-		{"never looked at", &three, partition(&none), 0, 0, 0, Progress{Waiting, "the change is not noticed yet"}},
+		{"not noticed", &three, partition(&none), 1, 3, 3, Progress{Waiting, "waiting for the rollout to start"}},
+		{"never looked at", &three, partition(&none), 0, 0, 0, Progress{Waiting, "waiting for the rollout to start"}},
 		{"begun", &three, partition(&none), 2, 1, 2, Progress{Waiting, "1 of 3 new pods made"}},
 		{"not ready", &three, partition(nil), 2, 3, 2, Progress{Waiting, "2 of 3 new pods ready"}},
 		{"done", &three, partition(&none), 2, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
@@ -133,7 +133,7 @@ func TestProgressOfDaemonSetsAndCronJobs(t *testing.T) {
 		desired, updated, available int32
 		want                        Progress
 	}{
-		{"not noticed", appsv1.RollingUpdateDaemonSetStrategyType, 1, 3, 3, 3, Progress{Waiting, "the change is not noticed yet"}},
+		{"not noticed", appsv1.RollingUpdateDaemonSetStrategyType, 1, 3, 3, 3, Progress{Waiting, "waiting for the rollout to start"}},
 		{"begun", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 1, 2, Progress{Waiting, "1 of 3 new pods made"}},
 		{"not ready", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 3, 2, Progress{Waiting, "2 of 3 new pods ready"}},
 		{"done", appsv1.RollingUpdateDaemonSetStrategyType, 2, 3, 3, 3, Progress{Done, "3 of 3 new pods ready"}},
