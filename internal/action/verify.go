@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/finding"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/gitstate"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -109,7 +110,7 @@ func (r *VerifyReport) files(ctx context.Context) {
 		paths[s.Env] = true
 	}
 	for _, path := range SortedKeys(paths) {
-		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		if info, err := os.Stat(path); err == nil && atomicfile.Exposed(info) {
 			r.add(plan.Finding{Code: finding.EnvMode, Detail: path})
 		}
 		switch gitstate.Of(ctx, path) {
