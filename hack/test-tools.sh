@@ -22,6 +22,7 @@ if [ "${SKIP_INTEROP:-}" != 1 ]; then
 	have javac || need+=(default-jdk-headless)
 fi
 have strace || need+=(strace)
+have tmux || need+=(tmux)
 have xxd || need+=(xxd)
 have openssl || need+=(openssl)
 [ ${#need[@]} -eq 0 ] && exit 0

@@ -23,7 +23,7 @@ import (
 // placeholders are the words in the help's examples that stand for something of
 // the reader's own. The control plane is shared, so a script says what they are:
 // `namespace production` makes a namespace whose name is in $production.
-var placeholders = []string{"copy", "kab12cd34", "production", "staging"}
+var placeholders = []string{"CMD", "copy", "kab12cd34", "production", "staging"}
 
 var shellWords = regexp.MustCompile(`[^ ,]+`)
 
@@ -40,7 +40,12 @@ func example(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 2 {
 		codes = args[0]
 	}
-	line := shellWords.ReplaceAllStringFunc(args[len(args)-1], func(word string) string {
+	typeLine(ts, codes, args[len(args)-1])
+}
+
+// typeLine runs a line that a reader may type, and requires its exit code.
+func typeLine(ts *testscript.TestScript, codes, line string) {
+	line = shellWords.ReplaceAllStringFunc(line, func(word string) string {
 		if !slices.Contains(placeholders, word) {
 			return word
 		}

@@ -34,6 +34,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     exits,
 			"example":   example,
+			"doc":       doc,
+			"taken":     taken,
 			"sub":       sub,
 			"namespace": func(ts *testscript.TestScript, neg bool, args []string) { namespace(t, ts, args) },
 			"user":      func(ts *testscript.TestScript, neg bool, args []string) { user(t, ts, args) },

@@ -54,7 +54,7 @@ func TestStreams(t *testing.T) {
 			golden := filepath.Join(dir, verb+".golden")
 			sites := parseSites(t, filepath.Join(dir, verb+".cases"))
 			t.Cleanup(func() { // after the sites, which are parallel
-				compareStreams(t, golden, sites)
+				compareStreams(t, golden, sites, "UPDATE_STREAMS")
 			})
 			for _, site := range sites {
 				t.Run(site.name, func(t *testing.T) {
@@ -195,10 +195,16 @@ func (s *streamSite) play(site *caseSite) {
 		case '@':
 			s.do(step)
 		default:
-			if out, err := s.shell("set -eu\n. \"$LIB\"\n" + step.text).CombinedOutput(); err != nil {
-				s.t.Fatalf("line %d: %v\n%s\n%s", step.line, err, step.text, out)
-			}
+			s.prepare(step)
 		}
+	}
+}
+
+// prepare runs what is not recorded, and must succeed.
+func (s *streamSite) prepare(step step) {
+	s.t.Helper()
+	if out, err := s.shell("set -eu\n. \"$LIB\"\n" + step.text).CombinedOutput(); err != nil {
+		s.t.Fatalf("line %d: %v\n%s\n%s", step.line, err, step.text, out)
 	}
 }
 
@@ -327,11 +333,13 @@ var unstable = regexp.MustCompile(strings.Join([]string{
 	`\bin (?P<ms>[0-9]+) ms\b`,
 	`127\.0\.0\.1:(?P<port>[0-9]{2,})`,
 	`(?P<pod>-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b)`, // the letters of generated names: no vowels
-	`(?P<ages>(?:  +[0-9]+(?:m[0-9]*s?|s))+(?: +|,|\n|$))`,
+	`(?P<ages>` + ages.String() + `)`,
 }, "|"))
 
 var (
-	age = regexp.MustCompile(`[0-9]+(?:m[0-9]*s?|s) *`)
+	// Ages are columns of young ones, or the last words of a line.
+	ages = regexp.MustCompile(`(?:  +[0-9]+(?:m[0-9]*s?|s))+(?: +|,|\n|$)`)
+	age  = regexp.MustCompile(`[0-9]+(?:m[0-9]*s?|s) *`)
 	// Whether and how often a rollout tells its progress is a matter of time.
 	progress      = regexp.MustCompile(`waiting for the rollout to start|[0-9]+ of [0-9]+ new pods (?:made|ready)|old pods left: [0-9]+`)
 	progressLines = regexp.MustCompile(`(?m)(^|\[y/N\] )(?:[a-z]+/[a-z-]+: PROGRESS\n)+`)
@@ -340,10 +348,14 @@ var (
 	noKinds    = regexp.MustCompile(`(?m)^note: namespace "[^"]*": not allowed to look at \n`)
 )
 
+func withoutOtherKinds(text string) string {
+	return noKinds.ReplaceAllString(otherKinds.ReplaceAllString(text, ""), "")
+}
+
 // of replaces all that differs from run to run.
 func (n *stableNames) of(text string) string {
 	text = strings.NewReplacer(n.fixed...).Replace(text)
-	text = noKinds.ReplaceAllString(otherKinds.ReplaceAllString(text, ""), "")
+	text = withoutOtherKinds(text)
 	text = progressLines.ReplaceAllString(progress.ReplaceAllString(text, "PROGRESS"), "$1")
 	var out strings.Builder
 	last := 0
@@ -363,13 +375,8 @@ func (n *stableNames) name(kind, value string) string {
 	switch kind {
 	case "ms", "time", "version", "pid", "port": // how many there are may differ, too
 		return kind + "#"
-	case "ages": // keeps the columns
-		return age.ReplaceAllStringFunc(value, func(one string) string {
-			if !strings.HasSuffix(one, " ") {
-				return "AGE" // the last column
-			}
-			return fmt.Sprintf("%-*s", len(one), "AGE")
-		})
+	case "ages":
+		return agesNamed(value)
 	case "pod":
 		prefix = "-"
 	case "k":
@@ -390,9 +397,19 @@ func (n *stableNames) name(kind, value string) string {
 	return fmt.Sprintf("%s%s#%d", prefix, kind, n.numbers[kind][value])
 }
 
+// agesNamed keeps the columns.
+func agesNamed(text string) string {
+	return age.ReplaceAllStringFunc(text, func(one string) string {
+		if !strings.HasSuffix(one, " ") {
+			return "AGE" // the last column
+		}
+		return fmt.Sprintf("%-*s", len(one), "AGE")
+	})
+}
+
 // compareStreams compares what was played with the golden file, case by case, or
-// writes that file.
-func compareStreams(t *testing.T, golden string, sites []*caseSite) {
+// writes that file where the variable update is 1.
+func compareStreams(t *testing.T, golden string, sites []*caseSite, update string) {
 	t.Helper()
 	if t.Failed() {
 		return // a site was not played to its end
@@ -401,7 +418,7 @@ func compareStreams(t *testing.T, golden string, sites []*caseSite) {
 	for _, site := range sites {
 		fmt.Fprintf(&got, "=== %s\n%s\n", site.name, &site.played)
 	}
-	if os.Getenv("UPDATE_STREAMS") == "1" {
+	if os.Getenv(update) == "1" {
 		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil { // #nosec G306 -- a file of the repository
 			t.Fatal(err)
 		}
@@ -416,11 +433,11 @@ func compareStreams(t *testing.T, golden string, sites []*caseSite) {
 	}
 	for _, name := range wanted {
 		if _, ok := is[name]; !ok {
-			t.Errorf("%s: %s: not played; UPDATE_STREAMS=1 takes it out", filepath.Base(golden), name)
+			t.Errorf("%s: %s: not played; %s=1 takes it out", filepath.Base(golden), name, update)
 		}
 	}
 	if !t.Failed() && got.String() != string(read(t, golden)) {
-		t.Errorf("%s: the cases are in another order; UPDATE_STREAMS=1 writes it anew", filepath.Base(golden))
+		t.Errorf("%s: the cases are in another order; %s=1 writes it anew", filepath.Base(golden), update)
 	}
 }
 

@@ -147,10 +147,16 @@ func (s *Session) load(ctx context.Context) error {
 		return err
 	}
 	s.fileWarnings(file)
-	if text := GitWarning(ctx, s.Env); text != "" {
+	if text := GitWarning(ctx, s.Env); text != "" && !settingsOnly(file) {
 		s.warn("%s", text)
 	}
 	return nil
+}
+
+// settingsOnly says that a file has neither a key nor a value: anybody may read it, and it
+// may be committed.
+func settingsOnly(file *envfile.File) bool {
+	return !slices.ContainsFunc(file.Entries, func(e envfile.Entry) bool { return e.Name != VarCluster && setters[e.Name] == nil })
 }
 
 // takePushed adds, to the entries that the globs choose, those of the .env that were pushed
@@ -307,6 +313,9 @@ func (p *Project) unchanged() error {
 
 func (s *Session) fileWarnings(file *envfile.File) {
 	for _, w := range file.Warnings {
+		if w.Line == 0 && settingsOnly(file) {
+			continue // who may read it
+		}
 		s.warn("%s: %s", Place(file.Path, w.Line, w.Name), w.Message)
 	}
 }

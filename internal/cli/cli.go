@@ -101,8 +101,9 @@ const collectAt = 60
 
 // appOf makes an app of its streams.
 func appOf(machine action.Machine, streams genericiooptions.IOStreams) *app {
-	a := &app{IOStreams: streams, product: streams.Out, machine: machine, console: newConsole(streams.ErrOut), color: colorAuto}
-	a.Out = redact.Writer(streams.Out)
+	a := &app{IOStreams: streams, machine: machine, console: newConsole(streams.ErrOut), color: colorAuto}
+	a.product = belowBar{streams.Out, a.console}
+	a.Out = redact.Writer(a.product)
 	return a
 }
 

@@ -60,6 +60,9 @@ func newConsole(w io.Writer) *console {
 
 // isTerminal says whether a stream is one.
 func isTerminal(stream any) bool {
+	if below, ok := stream.(belowBar); ok {
+		stream = below.Writer
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) // #nosec G115 -- a file descriptor fits
 }
@@ -79,9 +82,11 @@ func (c *console) hold() {
 	c.open = false
 }
 
+// flush prints what is held, and leaves no bar for what comes next.
 func (c *console) flush() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
+	c.erase()
 	c.open = true
 	for _, line := range c.held {
 		c.write(line)
@@ -112,13 +117,31 @@ func (c *console) print(text string) {
 }
 
 func (c *console) write(text string) {
+	c.erase()
+	c.spoke = time.Now()
+	line := strings.TrimRight(text, "\n")
+	_, _ = io.WriteString(c.w, redact.Visible(line)+text[len(line):])
+}
+
+func (c *console) erase() {
 	if c.bar {
 		_, _ = io.WriteString(c.w, "\r\x1b[K")
 		c.bar = false
 	}
-	c.spoke = time.Now()
-	line := strings.TrimRight(text, "\n")
-	_, _ = io.WriteString(c.w, redact.Visible(line)+text[len(line):])
+}
+
+// belowBar is stdout, which may be the same terminal as stderr: before anything is written
+// there the console takes its bar away.
+type belowBar struct {
+	io.Writer
+	console *console
+}
+
+func (b belowBar) Write(text []byte) (int, error) {
+	b.console.mutex.Lock()
+	defer b.console.mutex.Unlock()
+	b.console.erase()
+	return b.Writer.Write(text)
 }
 
 // working draws on a terminal, once a second has passed without a word, that requests are

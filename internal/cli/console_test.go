@@ -185,3 +185,19 @@ func TestRequestsAreShownAfterASecond(t *testing.T) {
 		}
 	}
 }
+
+// The bar is gone before stdout goes on at the same place, and at the end.
+func TestNoBarStaysBeforeStdout(t *testing.T) {
+	var terminal strings.Builder
+	c := &console{w: &terminal, terminal: true, open: true}
+	stdout := belowBar{&terminal, c}
+	c.working()
+	_, _ = fmt.Fprintln(stdout, "NAME")
+	_, _ = fmt.Fprintln(stdout, "SECRET_A")
+	c.drawn = time.Time{}
+	c.working()
+	c.flush()
+	if want := "\r\x1b[Kworking: 1 requests\r\x1b[KNAME\nSECRET_A\n\r\x1b[Kworking: 2 requests\r\x1b[K"; terminal.String() != want {
+		t.Errorf("%q, want %q", &terminal, want)
+	}
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // A terminal that nobody has made larger shows each help whole: that of the program in 24
-// lines with the prompt, that of a command in 40, and both in 80 columns. What is data, such
+// lines with the prompt, that of a command in 40 with it, and both in 80 columns. What is data, such
 // as a command to type, may be a little longer.
 func TestHelpFitsOnAScreen(t *testing.T) {
 	check := func(lines, columns int, args ...string) string {
@@ -29,7 +29,7 @@ func TestHelpFitsOnAScreen(t *testing.T) {
 	}
 	check(23, 80)
 	for _, verb := range Command().Commands() {
-		short := check(40, 80, verb.Name(), "--help")
+		short := check(39, 80, verb.Name(), "--help")
 		whole := check(120, 100, "help", verb.Name())
 		intro, _, _ := strings.Cut(short, "\n\n")
 		if strings.Count(intro, "\n") > 1 || !strings.Contains(intro, ".") {

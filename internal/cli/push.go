@@ -91,7 +91,7 @@ func newPush(a *app, run func(context.Context, *pushOptions) error) *cobra.Comma
 	o.keySecretFlag(f, "keep the keyring in Secrets of this name")
 	f.StringSliceVar(&o.revert, "revert", nil, "publish these entries although their value was replaced once")
 	f.BoolVar(&o.drop, "drop-entries", false, "with --update: a bundle loses the entries that left the .env")
-	f.BoolVar(&o.record, "record", false, "with --dry-run=client: record the tokens that are printed")
+	f.BoolVar(&o.record, "record", false, "with --dry-run=client: record the printed tokens")
 	f.BoolVar(&o.sameCluster, "same-cluster", false, "this is the right cluster although all is gone: create it again")
 	f.BoolVar(&assumeYes, "yes", false, "no effect (push never prompts)")
 	o.print.addFlags(cmd)

@@ -130,7 +130,7 @@ func newRollout(a *app, run func(context.Context, *rolloutVerb) error) *cobra.Co
 	o.contextsFlag(f)
 	o.rolloutOptions.addFlags(f)
 	f.StringVarP(&o.selector, "selector", "l", "", "only workloads with these labels")
-	f.StringArrayVar(&o.skip, "skip", nil, "a workload that is left alone, as TYPE/NAME, repeatable")
+	f.StringArrayVar(&o.skip, "skip", nil, "leave this TYPE/NAME alone; repeatable")
 	f.BoolVar(&o.values, "update", false, "let references follow to changed values too")
 	f.BoolVar(&o.dropPrevious, "drop-previous", false, "take the previous keys out of the keyring Secrets now: one more restart")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")

@@ -3,6 +3,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -16,8 +17,10 @@ import (
 type fitter struct {
 	*Wiring
 	Fitting
-	at       string // RFC 6901, of the template
-	template *corev1.PodTemplateSpec
+	at string // RFC 6901, of the template
+
+	olderKeyring, addedTokens bool // of the container that is looked at
+	template                  *corev1.PodTemplateSpec
 }
 
 // spot is a container of the template that gets something.
@@ -80,6 +83,7 @@ func containerNames(lists ...[]corev1.Container) (names []string) {
 
 // fit gives a container what it lacks.
 func (f *fitter) fit(s spot) error {
+	f.olderKeyring, f.addedTokens = false, false
 	if f.MountPath != "" {
 		if err := f.mountSecrets(s); err != nil {
 			return err
@@ -91,6 +95,9 @@ func (f *fitter) fit(s spot) error {
 		f.addEnvFrom(s, f.Keyring)
 	}
 	f.judge(s)
+	if f.olderKeyring && f.addedTokens {
+		return errOlderKeyring
+	}
 	if err := checkLengths(f.variables(s.Container)); err != nil {
 		return err
 	}
@@ -138,6 +145,7 @@ func (f *fitter) is(name, current string) bool {
 	}
 	if name != current && f.Next != nil && f.Next(name) == current {
 		f.Older = append(f.Older, name)
+		f.olderKeyring = f.olderKeyring || current == f.Keyring
 		return true
 	}
 	return name == current
@@ -205,7 +213,12 @@ func (f *fitter) unknown(source corev1.EnvFromSource) bool {
 	return source.SecretRef == nil || !f.isTokens(source.SecretRef.Name)
 }
 
+// errOlderKeyring keeps a container from tokens that its keyring may not open.
+var errOlderKeyring = hint.With(errors.New("it names an older generation of the keyring, which may not open the tokens that it lacks"),
+	"first let it follow: kubectl fernet rollout, or the current name in its manifest")
+
 func (f *fitter) addEnvFrom(s spot, secret string) {
+	f.addedTokens = f.addedTokens || secret != f.Keyring
 	source := corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: secret}}}
 	f.add(s.at+"/envFrom", len(s.EnvFrom), source, "/secretRef/name", secret)
 	s.EnvFrom = append(s.EnvFrom, source)

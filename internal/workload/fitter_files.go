@@ -33,6 +33,7 @@ func (f *fitter) mountSecrets(s spot) error {
 		v = f.shared()
 	}
 	missing := slices.DeleteFunc(wanted, func(t Tokens) bool { return v != nil && f.holds(v, t) })
+	f.addedTokens = slices.ContainsFunc(missing, func(t Tokens) bool { return t.Secret != f.Keyring })
 	switch {
 	case v == nil:
 		v = f.newVolume(missing)

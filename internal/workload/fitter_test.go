@@ -217,6 +217,35 @@ func TestWiringCompares(t *testing.T) {
 	}
 }
 
+// A container that has an older keyring gets no token that this may not open: it follows
+// first. What it has already stays.
+func TestOlderKeyringGetsNoNewTokens(t *testing.T) {
+	next := func(name string) string { return map[string]string{"k-g1": "k-g2", "web-g1": "web-g2"}[name] }
+	tokens := []Tokens{{Secret: "web-g2", Length: map[string]int{"A": 100}}}
+	files := corev1.Container{Name: "app", VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}}}
+	for _, tc := range []struct {
+		name      string
+		container corev1.Container
+		volumes   []corev1.Volume
+		path      string
+		refused   bool
+	}{
+		{"the keyring alone", corev1.Container{Name: "app", EnvFrom: []corev1.EnvFromSource{envFrom("k-g1")}}, nil, "", true},
+		{"both", corev1.Container{Name: "app", EnvFrom: []corev1.EnvFromSource{envFrom("k-g1"), envFrom("web-g1")}}, nil, "", false},
+		{"the current keyring", corev1.Container{Name: "app", EnvFrom: []corev1.EnvFromSource{envFrom("k-g2")}}, nil, "", false},
+		{"older tokens alone", corev1.Container{Name: "app", EnvFrom: []corev1.EnvFromSource{envFrom("web-g1")}}, nil, "", false},
+		{"files with the keyring alone", files, []corev1.Volume{projected("v", "k-g1")}, "/v", true},
+		{"files with both", files, []corev1.Volume{projected("v", "k-g1", "web-g1")}, "/v", false},
+	} {
+		w := deploymentOf(tc.container)
+		w.Template.Spec.Volumes = tc.volumes
+		_, err := (&Wiring{Tokens: tokens, Keyring: "k-g2", MountPath: tc.path, Next: next}).Fit(w)
+		if (err != nil) != tc.refused {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
 // A fragment has what was added, and nothing else.
 func TestFragment(t *testing.T) {
 	wiring := &Wiring{Tokens: oneToken("A", 100)}
