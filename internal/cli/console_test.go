@@ -197,7 +197,7 @@ func TestNoBarStaysBeforeStdout(t *testing.T) {
 	c.drawn = time.Time{}
 	c.working()
 	c.flush()
-	if want := "\r\x1b[Kworking: 1 requests\r\x1b[KNAME\nSECRET_A\n\r\x1b[Kworking: 2 requests\r\x1b[K"; terminal.String() != want {
+	if want := "\r\x1b[Kworking: 1 request\r\x1b[KNAME\nSECRET_A\n\r\x1b[Kworking: 2 requests\r\x1b[K"; terminal.String() != want {
 		t.Errorf("%q, want %q", &terminal, want)
 	}
 }

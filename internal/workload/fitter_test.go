@@ -243,6 +243,9 @@ func TestOlderKeyringGetsNoNewTokens(t *testing.T) {
 		if (err != nil) != tc.refused {
 			t.Errorf("%s: %v", tc.name, err)
 		}
+		if way := hint.Of(err); tc.refused && way != "first let it follow: kubectl fernet rollout, or the current name in its manifest" {
+			t.Errorf("%s: hint %q", tc.name, way)
+		}
 	}
 }
 
