@@ -23,7 +23,7 @@ func goBuild(ctx context.Context, env []string, root string, r release, p platfo
 	defer func() { _ = os.RemoveAll(temp) }()
 	program := filepath.Join(temp, p.binary())
 	stamp := "-s -w -X " + cliPackage + ".version=" + r.version + " -X " + cliPackage + ".commit=" + r.commit
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", stamp, "-o", program, "./cmd/kubectl-fernet")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags", stamp, "-o", program, "./cmd/kubectl-fernet")
 	cmd.Dir = root
 	cmd.Env = append(slices.Clip(env),
 		"GOOS="+p.os, "GOARCH="+p.arch, "GOAMD64=v1", "GOARM64=v8.0",

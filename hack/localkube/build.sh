@@ -72,9 +72,10 @@ link_installed() {
 	return 1
 }
 
-# go_build is go build without a line for each of some two hundred modules that it downloads.
+# go_build is go build without a line for each of some two hundred modules that it downloads, with the Makefile's flags: what
+# both compile is then compiled once.
 go_build() {
-	go build -trimpath -buildvcs=false "$@" 2>&1 | { grep -v '^go: downloading ' || true; } >&2
+	go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false "$@" 2>&1 | { grep -v '^go: downloading ' || true; } >&2
 }
 
 # usual is how long a program takes on two idle cores, after those before it in the list of all.
