@@ -7,10 +7,9 @@
 set -euo pipefail
 # shellcheck source=hack/demo/stage.sh
 source "$(dirname "$0")/stage.sh"
-ln -s "$root/bin/demo-open" "$work/bin/"
 
-say "A control plane of its own: etcd, kube-apiserver, kube-controller-manager"
-control_plane
+say "A control plane of its own: etcd and kube-apiserver"
+control_plane --api-only
 
 say "Push the secrets of .env"
 run kubectl fernet push --env .env
@@ -50,7 +49,7 @@ environment() { # a variable for each data key
 cut -c1-90 environ | sed -n 's/^\(FERNET_KEY[A-Z_]*\)=.*/\1=…/p; /^FERNET/!s/$/…/p'
 echo '$ demo-open --environ DATABASE_URL REDIS_URL SMTP_PASSWORD'
 # shellcheck disable=SC2046 # names, tokens and keys have no blanks
-env -i $(cat environ) "$work/bin/demo-open" --environ DATABASE_URL REDIS_URL SMTP_PASSWORD
+env -i $(cat environ) "$root/bin/demo-open" --environ DATABASE_URL REDIS_URL SMTP_PASSWORD
 
 say "A changed value: told by the name of its entry, and written as the next generation"
 sed -i 's/^SMTP_PASSWORD=.*/SMTP_PASSWORD=another-one/' .env

@@ -7,7 +7,6 @@
 set -euo pipefail
 # shellcheck source=hack/demo/stage.sh
 source "$(dirname "$0")/stage.sh"
-ln -s "$root/bin/demo-reader" "$work/bin/"
 
 fail() {
 	echo "demo-rotate: $1" >&2

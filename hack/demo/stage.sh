@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the demonstrations share; they source it. A folder with an .env, a control
-# plane that exists only for the one demonstration, and a PATH on which kubectl
-# finds the plugin. When the script ends, however it ends, no process and no file
+# plane that exists only for the one demonstration, and a PATH on which bin/ has
+# kubectl and the plugin. When the script ends, however it ends, no process and no file
 # is left.
 # shellcheck shell=bash
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -29,13 +29,12 @@ run() {
 }
 
 export KUBECONFIG=$work/kubeconfig
-PATH=$work/bin:$PATH:$root/bin # a kubectl of the system comes first
-mkdir "$work/bin"
-ln -s "$root/bin/kubectl-fernet" "$work/bin/"
+PATH=$root/bin:$PATH
 
+# control_plane starts localkube, which may get further flags.
 control_plane() {
 	mkfifo "$work/ready"
-	"$root/bin/localkube" --data-dir "$work/data" --kubeconfig "$KUBECONFIG" >"$work/ready" &
+	"$root/bin/localkube" "$@" --data-dir "$work/data" --kubeconfig "$KUBECONFIG" >"$work/ready" &
 	local line
 	read -r line <"$work/ready"
 	echo "$line"

@@ -25,7 +25,7 @@ func goBuild(ctx context.Context, env []string, root string, r release, p platfo
 	defer func() { _ = os.RemoveAll(temp) }()
 	program := filepath.Join(temp, p.binary())
 	stamp := "-s -w -X " + cliPackage + ".version=" + r.version + " -X " + cliPackage + ".commit=" + r.commit
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", stamp, "-o", program, programPackage)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags", stamp, "-o", program, programPackage)
 	cmd.Dir, cmd.Env = root, buildEnv(env, p)
 	if _, err := output(cmd); err != nil {
 		return nil, err

@@ -17,9 +17,9 @@ import (
 )
 
 const usage = `usage:
-  localkube --data-dir DIR --kubeconfig FILE
+  localkube [--api-only] --data-dir DIR --kubeconfig FILE
   localkube user --data-dir DIR --kubeconfig FILE NAME [GROUP...]
-  localkube run [--data-dir DIR] -- COMMAND [ARG...]
+  localkube run [--api-only] [--data-dir DIR] -- COMMAND [ARG...]
 `
 
 // patience is how long a command has to end after the signal that ends it.
@@ -35,6 +35,7 @@ type request struct {
 	verb       string // "serve", "user" or "run"
 	dataDir    string
 	kubeconfig string
+	apiOnly    bool
 	args       []string
 }
 
@@ -87,6 +88,9 @@ func parse(args []string) (request, error) {
 	flags := flag.NewFlagSet("localkube", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&req.dataDir, "data-dir", "", "")
+	if req.verb != "user" {
+		flags.BoolVar(&req.apiOnly, "api-only", false, "")
+	}
 	if req.verb != "run" {
 		flags.StringVar(&req.kubeconfig, "kubeconfig", "", "")
 	}
@@ -118,7 +122,7 @@ func serve(ctx context.Context, req request, out io.Writer) error {
 	if err := replaceable(req.kubeconfig); err != nil {
 		return err
 	}
-	p, err := launch(ctx, req.dataDir)
+	p, err := launch(ctx, req.dataDir, req.apiOnly)
 	if err != nil {
 		return unlessSignalled(err)
 	}
@@ -161,7 +165,7 @@ func runBeside(ctx context.Context, req request, s streams) error {
 		defer func() { _ = os.RemoveAll(dir) }()
 		req.dataDir = dir
 	}
-	p, err := launch(ctx, req.dataDir)
+	p, err := launch(ctx, req.dataDir, req.apiOnly)
 	if err != nil {
 		return codeOf(nil, err)
 	}

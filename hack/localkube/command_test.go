@@ -19,15 +19,18 @@ func TestParse(t *testing.T) {
 		err  string
 	}{
 		{line: "--data-dir d --kubeconfig k", want: request{verb: "serve", dataDir: "d", kubeconfig: "k", args: []string{}}},
+		{line: "--api-only --data-dir d --kubeconfig k", want: request{verb: "serve", dataDir: "d", kubeconfig: "k", apiOnly: true, args: []string{}}},
 		{line: "user --data-dir d --kubeconfig k ann g1 g2",
 			want: request{verb: "user", dataDir: "d", kubeconfig: "k", args: []string{"ann", "g1", "g2"}}},
 		{line: "run -- go test -v", want: request{verb: "run", args: []string{"go", "test", "-v"}}},
+		{line: "run --api-only make", want: request{verb: "run", apiOnly: true, args: []string{"make"}}},
 		{line: "run --data-dir d make", want: request{verb: "run", dataDir: "d", args: []string{"make"}}},
 		{line: "", err: "--data-dir is missing"},
 		{line: "--data-dir d", err: "--kubeconfig is missing"},
 		{line: "--data-dir d --kubeconfig k start", err: `unknown command or argument "start"`},
 		{line: "--data d", err: "flag provided but not defined: -data"},
 		{line: "user --data-dir d --kubeconfig k", err: "the user's NAME is missing"},
+		{line: "user --api-only --data-dir d --kubeconfig k ann", err: "flag provided but not defined: -api-only"},
 		{line: "user --kubeconfig k ann", err: "--data-dir is missing"},
 		{line: "run --data-dir d", err: "the COMMAND to run is missing"},
 		{line: "run --kubeconfig k -- make", err: "flag provided but not defined: -kubeconfig"},

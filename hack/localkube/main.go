@@ -4,9 +4,11 @@
 // kube-apiserver, kube-controller-manager and kube-scheduler, and kwok in the kubelet's place, all of which
 // `make localkube` builds unmodified from their Go modules.
 //
-//	localkube --data-dir DIR --kubeconfig FILE                        run in the foreground until SIGTERM or SIGINT
+//	localkube [--api-only] --data-dir DIR --kubeconfig FILE           run in the foreground until SIGTERM or SIGINT
 //	localkube user --data-dir DIR --kubeconfig FILE NAME [GROUP...]   a kubeconfig for one more user, who may do nothing yet
-//	localkube run [--data-dir DIR] -- COMMAND [ARG...]                run a command beside a control plane of its own
+//	localkube run [--api-only] [--data-dir DIR] -- COMMAND [ARG...]   run a command beside a control plane of its own
+//
+// With --api-only it is etcd and kube-apiserver alone: objects are kept, and nothing acts on them.
 //
 // In goes an empty or absent directory; out come a kubeconfig and, once the API server and the controllers work and pods
 // may go to the node, the line `localkube ready` on standard output. Everything else it writes (certificates, etcd's data,

@@ -35,6 +35,7 @@ const (
 type plane struct {
 	dir       string
 	bin       string
+	apiOnly   bool
 	url       string
 	authority authority
 
@@ -47,8 +48,8 @@ type plane struct {
 
 // launch starts a control plane in dir and returns once it is ready. A start that fails is tried once more, because another
 // program may take a port between our choosing it and our binding it.
-func launch(ctx context.Context, dir string) (*plane, error) {
-	bin, err := commands()
+func launch(ctx context.Context, dir string, apiOnly bool) (*plane, error) {
+	bin, err := commands(apiOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func launch(ctx context.Context, dir string) (*plane, error) {
 		return nil, err
 	}
 	for range 2 {
-		p := &plane{dir: dir, bin: bin}
+		p := &plane{dir: dir, bin: bin, apiOnly: apiOnly}
 		p.running, p.lose = context.WithCancelCause(ctx)
 		if err = p.start(); err == nil {
 			return p, nil
@@ -82,13 +83,17 @@ func open(dir string) (*plane, error) {
 }
 
 // commands is the directory of our own executable, where the control plane's commands have to be too.
-func commands() (string, error) {
+func commands(apiOnly bool) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
 	dir := filepath.Dir(self)
-	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", stages} {
+	names := []string{"etcd", "kube-apiserver"}
+	if !apiOnly {
+		names = append(names, "kube-controller-manager", "kube-scheduler", "kwok", stages)
+	}
+	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			return "", fmt.Errorf("%s is not in %s; run: make localkube", name, dir)
 		}
@@ -157,7 +162,8 @@ func (p *plane) apiserverFlags(etcd string, port int) []string {
 }
 
 // startClients starts the API server's clients and returns when they have done their first work. It waits for the API
-// server first: a controller manager that finds none for ten seconds gives up.
+// server first: a controller manager that finds none for ten seconds gives up. An API server alone is ready when its own
+// loops have made the namespace default.
 func (p *plane) startClients() error {
 	ctx, cancel := context.WithTimeoutCause(p.running, startup, fmt.Errorf("not ready after %v; the logs are in %s", startup, p.dir))
 	defer cancel()
@@ -168,6 +174,9 @@ func (p *plane) startClients() error {
 	defer client.CloseIdleConnections()
 	if err := answered(ctx, client, p.url+"/readyz", "", ok); err != nil {
 		return err
+	}
+	if p.apiOnly {
+		return answered(ctx, client, p.url+"/api/v1/namespaces/default", "", ok)
 	}
 	if err := p.startControllers(); err != nil {
 		return err

@@ -265,6 +265,21 @@ func (s *session) testWorkloads(t *testing.T) {
 	s.want(t, s.kubeconfig, "-n default get pods -l app=web -o name", "")
 }
 
+// TestAPIOnly has no other programs than an API server needs; an object can be made at once.
+func TestAPIOnly(t *testing.T) {
+	bin := install(t)
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kwok", stages} {
+		if err := os.Remove(filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := begin(t, bin, "run", "--api-only", "--", filepath.Join(bin, "kubectl"), "-n", "default", "create", "secret", "generic", "x", "-o", "name")
+	s.finish(t, 0)
+	if s.out.String() != "secret/x\n" || s.left(t) != "[]" {
+		t.Errorf("stdout %q, left behind %s; want the Secret's name and nothing; it says %s", &s.out, s.left(t), &s.err)
+	}
+}
+
 func TestKilled(t *testing.T) {
 	s := serving(t, install(t))
 	s.signal(t, syscall.SIGKILL)

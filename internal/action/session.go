@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
@@ -246,7 +247,11 @@ func (s *Session) index() error {
 				"CLUSTER_NAME in %s, or --context", s.Env)
 		}
 	}
-	s.Blank = len(clusters) == 0
+	if s.Blank = len(clusters) == 0; s.Blank && s.Project.File != nil {
+		if e, has := s.Project.File.Lookup(keyring.EnvVarKey); has {
+			s.note("%s:%d: %s is taken as the key, as %s would be", s.Env, e.Line, e.Name, keyring.VarKey)
+		}
+	}
 	for _, namespace := range s.Book.Namespaces(s.Target.Cluster) {
 		records, past := s.Book.At(s.Target.Cluster, namespace)
 		s.Known[namespace] = Recorded{records, past}
