@@ -24,10 +24,7 @@ chmod +x "$2"`
 
 // checkout is a repository with nothing in it but build.sh and its versions, and a PATH that has nothing but what a test
 // installs, a false go, and the tools of build.sh.
-type checkout struct {
-	root, tools string
-	env         []string
-}
+type checkout struct{ root, tools string }
 
 func newCheckout(t *testing.T) checkout {
 	t.Helper()
