@@ -201,7 +201,7 @@ func TestFailsBeforeTheCommand(t *testing.T) {
 		{"file and variable", []string{"SECRET_A=x"}, append([]string{"--dir", folder(t, "SECRET_A", good)}, ran...), "SECRET_A: the environment has", 125},
 		{"file with =", nil, append([]string{"--dir", folder(t, "SECRET=A", good)}, ran...), "SECRET=A: a variable cannot", 125},
 		{"zero byte", []string{"SECRET_A=" + sealed(t, "a\x00b", 0)}, ran, "SECRET_A: its value has a zero byte", 125},
-		{"bad key", []string{"FERNET_KEY_PREVIOUS=changeme"}, ran, "FERNET_KEY_PREVIOUS: previous key 1: it is less", 125},
+		{"bad key", []string{"FERNET_KEY_PREVIOUS=changeme"}, ran, "FERNET_KEY_PREVIOUS: previous key 1: it is too short", 125},
 		{"bad glob", nil, append([]string{"--skip", "["}, ran...), "glob", 125},
 	}...) {
 		t.Run(tt.name, func(t *testing.T) {
