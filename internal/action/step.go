@@ -23,13 +23,14 @@ type Step struct {
 	Way       hint.Text // out of it
 	Unhealthy bool      // it was before
 
-	kind   string            // of what cannot be patched, as the API writes it
-	root   string            // of what cannot be patched: the object, with its group
-	wiring *workload.Wiring  // what wire adds; nil: its references are renamed
-	fields []string          // where the object that has to be changed instead names Secrets
-	sent   bool              // the patch
-	back   []byte            // the patch that undoes it
-	judged workload.Workload // what the API server made of the patch, kept or as a dry run
+	kind    string            // of what cannot be patched, as the API writes it
+	root    string            // of what cannot be patched: the object, with its group
+	wiring  *workload.Wiring  // what wire adds; nil: its references are renamed
+	fitting workload.Fitting  // of wiring
+	fields  []string          // where the object that has to be changed instead names Secrets
+	sent    bool              // the patch
+	back    []byte            // the patch that undoes it
+	judged  workload.Workload // what the API server made of the patch, kept or as a dry run
 }
 
 // String gives the workload as kubectl writes it: deployment/web.

@@ -42,23 +42,22 @@ func (Wire) Needs() Needs { return Needs{Selects: true, Stays: true} }
 // WirePlan is what wire is about to do; after Apply it is what came of it.
 type WirePlan struct {
 	RolloutPlan
-	fits map[*Step]workload.Fitting
 }
 
 // Plan looks at the Secrets and at the workloads, and asks the API server, as a dry run,
 // about each patch.
 func (v Wire) Plan(ctx context.Context, s *Session) (*WirePlan, error) {
+	if err := v.oneCommand(len(v.Workloads)); err != nil {
+		return nil, err
+	}
 	views, err := s.lookAll(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &WirePlan{
-		RolloutPlan: RolloutPlan{session: s, verb: Rollout{WorkloadTimeout: v.WorkloadTimeout, NoWait: v.NoWait}},
-		fits:        map[*Step]workload.Fitting{},
-	}
+	p := &WirePlan{RolloutPlan{session: s, verb: Rollout{WorkloadTimeout: v.WorkloadTimeout, NoWait: v.NoWait}}}
 	wirings := map[string]*workload.Wiring{} // by namespace
 	p.replan = func(w workload.Workload) *Step {
-		step, _, err := wireStep(w, wirings[w.Namespace])
+		step, err := wireStep(w, wirings[w.Namespace])
 		if err != nil {
 			step.fail(plan.Failed, err)
 		}
@@ -127,12 +126,11 @@ func (p *WirePlan) add(ctx context.Context, workloads []string, namespace string
 		if err != nil {
 			return err
 		}
-		step, fitting, err := wireStep(w, wiring)
+		step, err := wireStep(w, wiring)
 		if err != nil {
 			return fmt.Errorf("%s in namespace %q: %w", w, namespace, err)
 		}
 		p.Steps = append(p.Steps, step)
-		p.fits[step] = fitting
 	}
 	return nil
 }
@@ -154,9 +152,9 @@ func (p *WirePlan) found(workloads []string) error {
 }
 
 // wireStep decides about one workload, as it is now.
-func wireStep(w workload.Workload, wiring *workload.Wiring) (*Step, workload.Fitting, error) {
-	step := &Step{Repointing: plan.Repointing{Workload: w}, wiring: wiring}
+func wireStep(w workload.Workload, wiring *workload.Wiring) (*Step, error) {
 	fitting, err := wiring.Fit(w)
+	step := &Step{Repointing: plan.Repointing{Workload: w}, wiring: wiring, fitting: fitting}
 	switch {
 	case err != nil:
 	case fitting.Unchanged():
@@ -169,12 +167,12 @@ func wireStep(w workload.Workload, wiring *workload.Wiring) (*Step, workload.Fit
 		step.State = plan.Patched
 		step.Unhealthy = w.Progress().State == workload.Waiting || w.Progress().State == workload.Failed
 	}
-	return step, fitting, err
+	return step, err
 }
 
 // foretell says what the user has to know about a workload before it is patched.
 func (p *WirePlan) foretell(step *Step) {
-	s, w, fitting := p.session, step.Workload, p.fits[step]
+	s, w, fitting := p.session, step.Workload, step.fitting
 	if len(fitting.Older) > 0 {
 		s.line("%s in namespace %q names %s, older than the current generation", w, w.Namespace, hint.Few(fitting.Older))
 		s.hint(hint.Format("kubectl fernet rollout%s %s", s.Aimed(w.Namespace), w.String()))
@@ -194,28 +192,25 @@ func (p *WirePlan) foretell(step *Step) {
 
 // Older says whether a workload names an older generation, which is left to rollout.
 func (p *WirePlan) Older() bool {
-	for _, fitting := range p.fits {
-		if len(fitting.Older) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Steps, func(step *Step) bool { return len(step.fitting.Older) > 0 })
 }
 
 // Fragment gives what a workload lacked, as a part of its manifest; nil for nothing.
 func (p *WirePlan) Fragment(step *Step) map[string]any {
-	fitting := p.fits[step]
-	if fitting.Unchanged() {
+	if step.fitting.Unchanged() {
 		return nil
 	}
-	return fitting.Fragment(step.Workload.Kind)
+	return step.fitting.Fragment(step.Workload.Kind)
 }
 
 // Objects gives the workloads as they are now or, in a dry run, as they would be.
 func (p *WirePlan) Objects() (objects []runtime.Object, err error) {
 	for _, step := range p.Steps {
-		w, fitting := step.Workload, p.fits[step]
-		if step.judged.Raw != nil || step.sent {
+		w, fitting := step.Workload, step.fitting
+		switch {
+		case p.session.Mode == Live:
+			fitting = workload.Fitting{} // of what was sent, the workload is what came of it
+		case step.judged.Raw != nil:
 			w, fitting = step.judged, workload.Fitting{}
 		}
 		if w, err = fitting.Apply(w); err != nil {
@@ -228,10 +223,11 @@ func (p *WirePlan) Objects() (objects []runtime.Object, err error) {
 
 var errNothingToWire = errors.New("no workload in these manifests")
 
-// Manifest is an object of a file; Changed says that wire has added to it.
+// Manifest is an object of a file.
 type Manifest struct {
 	*unstructured.Unstructured
-	Changed bool
+	Changed bool // wire has added to it
+	Older   bool // it names a generation that is not the current one
 }
 
 // ManifestNeeds are those of Manifests: the names of the entries and the ledger, and no cluster.
@@ -243,7 +239,7 @@ func (Wire) ManifestNeeds() Needs {
 // has. keyring is the Secret to name, with its generation; empty: as the objects name it,
 // or the first one, where no other can be there.
 func (v Wire) Manifests(s *Session, objects []*unstructured.Unstructured, keyring string) (list []Manifest, err error) {
-	wired := 0
+	wired := map[string]bool{}
 	for _, o := range objects {
 		w, ok, err := workload.OfManifest(o)
 		if ok && len(v.Workloads) > 0 && !slices.Contains(v.Workloads, w.String()) {
@@ -253,20 +249,33 @@ func (v Wire) Manifests(s *Session, objects []*unstructured.Unstructured, keyrin
 			return nil, fmt.Errorf("%s: %w", w, err)
 		}
 		if !ok {
-			list = append(list, Manifest{o, false})
+			list = append(list, Manifest{Unstructured: o})
 			continue
 		}
-		wired++
+		wired[w.String()] = true
 		m, err := v.manifest(s, w, keyring)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w, err)
 		}
 		list = append(list, m)
 	}
-	if wired == 0 {
+	for _, text := range v.Workloads {
+		if !wired[text] {
+			return nil, fmt.Errorf("%s is not in these manifests", text)
+		}
+	}
+	if len(wired) == 0 {
 		return nil, errNothingToWire
 	}
-	return list, nil
+	return list, v.oneCommand(len(wired))
+}
+
+// oneCommand refuses a command that would be that of several workloads.
+func (v Wire) oneCommand(workloads int) error {
+	if v.Exec != nil && len(v.Exec.Command) > 0 && workloads > 1 {
+		return hint.With(errors.New("what stands after -- is the command of one container, and there are several workloads"), "name one of them")
+	}
+	return nil
 }
 
 // manifest adds to one workload.
@@ -282,6 +291,9 @@ func (v Wire) manifest(s *Session, w workload.Workload, keyring string) (Manifes
 			return Manifest{}, err
 		}
 		f, err := g.Fit(w)
+		if err == nil && keyring == "" && g.Keyring != "" && !f.Unchanged() && manyKeys(s.Known[namespace].Records) {
+			err = s.unknownKeyring()
+		}
 		if err != nil {
 			return Manifest{}, err
 		}
@@ -300,7 +312,10 @@ func (v Wire) manifest(s *Session, w workload.Workload, keyring string) (Manifes
 	if err != nil {
 		return Manifest{}, err
 	}
-	return Manifest{after.Raw.(*unstructured.Unstructured), !fitting.Unchanged()}, nil
+	if len(fitting.Older) > 0 {
+		s.line("%s names %s, older than the current generation", w, hint.Few(fitting.Older))
+	}
+	return Manifest{after.Raw.(*unstructured.Unstructured), !fitting.Unchanged(), len(fitting.Older) > 0}, nil
 }
 
 // recordedWiring is wiring by the ledger alone.
@@ -348,12 +363,19 @@ func (s *Session) namedKeyring(w workload.Workload, records []ledger.Record) (st
 			top = max(top, generation)
 		}
 	}
-	keys := map[string]bool{}
-	for _, r := range records {
-		keys[r.KeyID] = true
-	}
-	if top == 0 && len(keys) > 1 {
-		return "", hint.With(fmt.Errorf("which generation of the keyring %s is the current one, only the cluster knows", base), "kubectl fernet status shows it; name it: --keyring %s", names.Numbered(base, 2))
+	if top == 0 && manyKeys(records) {
+		return "", s.unknownKeyring()
 	}
 	return names.Numbered(base, max(top, 1)), nil
+}
+
+// manyKeys says that there was a rotation, so that a keyring which a manifest names may be
+// an older one.
+func manyKeys(records []ledger.Record) bool {
+	return slices.ContainsFunc(records, func(r ledger.Record) bool { return r.KeyID != records[0].KeyID })
+}
+
+func (s *Session) unknownKeyring() error {
+	base := s.Settings.KeySecret
+	return hint.With(fmt.Errorf("which generation of the keyring %s is the current one, only the cluster knows", base), "kubectl fernet status shows it; name it: --keyring %s", names.Numbered(base, 2))
 }

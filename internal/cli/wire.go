@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -254,9 +255,10 @@ func (a *app) wireManifests(ctx context.Context, o *wireOptions) error {
 	if !o.print.wanted() {
 		*o.print.flags.OutputFormat = "yaml"
 	}
-	printed, changed := make([]runtime.Object, len(list)), 0
+	printed, changed, older := make([]runtime.Object, len(list)), 0, false
 	for i, m := range list {
 		printed[i] = m.Unstructured
+		older = older || m.Older
 		if m.Changed {
 			changed++
 		}
@@ -265,8 +267,13 @@ func (a *app) wireManifests(ctx context.Context, o *wireOptions) error {
 		return err
 	}
 	a.console.print(fmt.Sprintf("%s changed, %d unchanged\n", hint.Count(changed, "manifest"), len(list)-changed))
+	if older {
+		return errFindings
+	}
 	return nil
 }
+
+var noSuchPath = regexp.MustCompile(`^the path "[^"]*" does not exist$`)
 
 // manifests reads what -f and -k name, several documents and lists too.
 func (a *app) manifests(o *wireOptions) ([]*unstructured.Unstructured, error) {
@@ -281,8 +288,13 @@ func (a *app) manifests(o *wireOptions) ([]*unstructured.Unstructured, error) {
 		}
 		return nil
 	})
-	if err == nil && len(objects) == 0 {
-		err = errors.New("-f: no object in it")
+	switch {
+	case err != nil && noSuchPath.MatchString(err.Error()):
+		return nil, err
+	case err != nil: // the cause quotes the file
+		return nil, withHint(errors.New("-f: a document is no manifest: each needs apiVersion and kind, as YAML or JSON"), "name the files of manifests one by one")
+	case len(objects) == 0:
+		return nil, errors.New("-f: no object in it")
 	}
-	return objects, err
+	return objects, nil
 }

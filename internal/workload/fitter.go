@@ -17,10 +17,12 @@ import (
 type fitter struct {
 	*Wiring
 	Fitting
-	at string // RFC 6901, of the template
+	at       string // RFC 6901, of the template
+	template *corev1.PodTemplateSpec
+	chosen   []spot
+	command  bool // that of the wiring has been given to a container
 
 	olderKeyring, addedTokens bool // of the container that is looked at
-	template                  *corev1.PodTemplateSpec
 }
 
 // spot is a container of the template that gets something.
@@ -84,6 +86,7 @@ func containerNames(lists ...[]corev1.Container) (names []string) {
 // fit gives a container what it lacks.
 func (f *fitter) fit(s spot) error {
 	f.olderKeyring, f.addedTokens = false, false
+	f.lookForKeyring(s.Container)
 	if f.MountPath != "" {
 		if err := f.mountSecrets(s); err != nil {
 			return err
@@ -98,13 +101,35 @@ func (f *fitter) fit(s spot) error {
 	if f.olderKeyring && f.addedTokens {
 		return errOlderKeyring
 	}
-	if err := checkLengths(f.variables(s.Container)); err != nil {
+	if err := f.checkLengths(s.Container); err != nil {
 		return err
 	}
 	if f.Exec != nil {
 		return f.wrap(s)
 	}
 	return nil
+}
+
+// lookForKeyring notes an older keyring wherever a container has it: as a source of
+// variables, as one variable, or as files.
+func (f *fitter) lookForKeyring(c *corev1.Container) {
+	for _, source := range c.EnvFrom {
+		if source.SecretRef != nil {
+			f.is(source.SecretRef.Name, f.Keyring)
+		}
+	}
+	for _, e := range c.Env {
+		if ref := secretKey(e); ref != nil {
+			f.is(ref.Name, f.Keyring)
+		}
+	}
+	for _, m := range c.VolumeMounts {
+		if v := f.volume(m.Name); v != nil {
+			for _, name := range secretsOf(v) {
+				f.is(name, f.Keyring)
+			}
+		}
+	}
 }
 
 // judge notes what a person has to look at.
@@ -193,7 +218,7 @@ func hasAll(has map[string]bool, t Tokens) bool {
 func (f *fitter) hasKey(c *corev1.Container) bool {
 	return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "FERNET_KEY" }) ||
 		slices.ContainsFunc(c.EnvFrom, func(source corev1.EnvFromSource) bool {
-			return source.SecretRef != nil && f.is(source.SecretRef.Name, f.Keyring)
+			return source.Prefix == "" && source.SecretRef != nil && f.is(source.SecretRef.Name, f.Keyring)
 		})
 }
 
@@ -257,24 +282,43 @@ const (
 	pointer        = 8 // bytes that each variable costs beside its text
 )
 
-// checkLengths refuses an environment with which no program can be started.
+// checkLengths refuses an environment with which no program can be started: that of the
+// container, or that which fernet-exec makes of files.
+func (f *fitter) checkLengths(c *corev1.Container) error {
+	variables := f.variables(c)
+	if f.Exec == nil {
+		return tooLong(checkLengths(variables), "give them as files: --mount-path /etc/fernet")
+	}
+	if f.MountPath != "" {
+		for _, t := range f.Tokens {
+			for key, length := range t.Length {
+				variables[key] = length * 3 / 4 // a token is base64
+			}
+		}
+	}
+	return tooLong(checkLengths(variables), "let fernet-exec --write make files of them (docs/pods.md), or open them in the program")
+}
+
 func checkLengths(variables map[string]int) error {
 	total := 0
 	for name, length := range variables {
 		size := len(name) + len("=") + length + 1
 		total += size + pointer
 		if size > maxVariable {
-			return tooLong(fmt.Errorf("the token of %s is too long for a variable: no program starts with more than %d bytes in one", name, maxVariable))
+			return fmt.Errorf("the token of %s is too long for a variable: no program starts with more than %d bytes in one", name, maxVariable)
 		}
 	}
 	if total > maxEnvironment {
-		return tooLong(fmt.Errorf("the tokens are %d bytes together, too many for an environment: programs start with about %d", total, maxEnvironment))
+		return fmt.Errorf("the tokens are %d bytes together, too many for an environment: programs start with about %d", total, maxEnvironment)
 	}
 	return nil
 }
 
-func tooLong(err error) error {
-	return hint.With(err, "give them as files: --mount-path /etc/fernet")
+func tooLong(err error, way hint.Text) error {
+	if err == nil {
+		return nil
+	}
+	return hint.With(err, "%s", way)
 }
 
 // addedTo gives the container of the fragment.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -26,11 +25,18 @@ const (
 // wrap puts fernet-exec before the command of a container, with --require for each
 // variable that it gets from our Secrets.
 func (f *fitter) wrap(s spot) error {
-	if !f.hasKey(s.Container) && !slices.ContainsFunc(s.EnvFrom, f.unknown) {
+	mayHave := func(source corev1.EnvFromSource) bool { return source.Prefix == "" && f.unknown(source) }
+	if !f.hasKey(s.Container) && !slices.ContainsFunc(s.EnvFrom, mayHave) {
 		return hint.With(errors.New("it has no FERNET_KEY, without which fernet-exec opens nothing"), "kubectl fernet push --key-secret fernet-key keeps the keyring in the cluster; or set that variable in its template")
 	}
 	if own := f.ownVariables(s.Container); len(own) > 0 {
 		return hint.With(fmt.Errorf("its template sets %s itself, which wins over the Secret", hint.Few(own)), "take it out of the template")
+	}
+	if err := f.checkTwice(s); err != nil {
+		return err
+	}
+	if err := f.checkExpansions(s); err != nil {
+		return err
 	}
 	var flags []flag
 	for _, name := range slices.Sorted(maps.Keys(f.variables(s.Container))) {
@@ -57,6 +63,8 @@ func (f *fitter) wrap(s spot) error {
 // ownCommand gives the command of a container, from its manifest or from the wiring.
 func (f *fitter) ownCommand(s spot) ([]string, error) {
 	switch {
+	case len(s.Command) == 0 && f.command:
+		return nil, hint.With(errors.New("its manifest names no command, and what stands after -- is that of one container"), "-c names it; then the same for the other one")
 	case len(s.Command) > 0 && len(f.Exec.Command) > 0:
 		return nil, hint.With(errors.New("its manifest names a command already"), "leave out what stands after --")
 	case len(s.Command) == 0 && len(f.Exec.Command) == 0:
@@ -67,24 +75,74 @@ func (f *fitter) ownCommand(s spot) ([]string, error) {
 		return nil, hint.With(fmt.Errorf("its manifest names no command, and the API does not know that of the image %s", s.Image),
 			"give %s after --; docker inspect %s shows them", hint.Text(what), s.Image)
 	}
-	own := s.Command
-	if len(own) == 0 {
-		own = f.Exec.Command
+	if len(s.Command) > 0 {
+		return s.Command, nil
 	}
+	f.command = true
+	return f.Exec.Command, nil
+}
+
+// checkTwice refuses what fernet-exec would find twice: as a variable and as a file, or in
+// two folders.
+func (f *fitter) checkTwice(s spot) error {
+	if f.MountPath == "" {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(f.variables(s.Container)))
+	for _, e := range s.Env {
+		names = append(names, e.Name)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(f.Tokens, func(t Tokens) bool { _, file := t.Length[name]; return file })
+	})
+	if len(names) > 0 {
+		return hint.With(fmt.Errorf("it has %s as a variable already, and fernet-exec would find it as a file too", names[0]), "leave out --mount-path, or take the variable out of the template")
+	}
+	for i, word := range s.Command {
+		dir, is := strings.CutPrefix(word, "--dir=")
+		if word == "--dir" && i+1 < len(s.Command) {
+			dir, is = s.Command[i+1], true
+		}
+		if is && path.Base(s.Command[0]) == execName && path.Clean(dir) != f.MountPath {
+			return hint.With(fmt.Errorf("its command has --dir %s already", dir), "--mount-path %s", dir)
+		}
+	}
+	return nil
+}
+
+// checkExpansions refuses $(NAME) of one of our variables in a command, an argument or
+// another variable: Kubernetes would put the token there.
+func (f *fitter) checkExpansions(s spot) error {
 	variables := f.variables(s.Container)
-	for _, text := range slices.Concat(own, s.Args) {
-		for _, found := range expansion.FindAllStringSubmatch(text, -1) {
-			if _, ours := variables[found[1]]; ours {
-				return nil, hint.With(fmt.Errorf("its command has $(%s), where Kubernetes would put the token", found[1]),
-					"let it read the variable: sh -c with $%s", hint.Text(found[1]))
+	texts := slices.Concat(s.Command, s.Args, f.Exec.Command)
+	for _, e := range s.Env {
+		texts = append(texts, e.Value)
+	}
+	for _, text := range texts {
+		for _, name := range expansions(text) {
+			if _, ours := variables[name]; ours {
+				return hint.With(fmt.Errorf("its template has $(%s), where Kubernetes would put the token", name), "let the program read the variable: sh -c with $%s", hint.Text(name))
 			}
 		}
 	}
-	return own, nil
+	return nil
 }
 
-// expansion is a variable that Kubernetes puts into a command; $$( escapes it.
-var expansion = regexp.MustCompile(`(?:^|[^$])\$\(([^)]+)\)`)
+// expansions gives the variables that Kubernetes puts into a text; $$ stands for one $.
+func expansions(text string) (names []string) {
+	for {
+		i := strings.IndexByte(text, '$')
+		if i < 0 || i+1 == len(text) {
+			return names
+		}
+		name, rest, closed := strings.Cut(text[i+1:], ")")
+		if text[i+1] == '(' && closed {
+			names, text = append(names, name[1:]), rest
+		} else {
+			text = text[i+2:]
+		}
+	}
+}
 
 // flag is one of fernet-exec, with its value.
 type flag struct{ name, value string }
@@ -109,6 +167,9 @@ func missingFlags(line []string, wanted []flag) []flag {
 	}
 	covered := func(f flag) bool {
 		for there := range has {
+			if f.name == "--dir" {
+				there.value = path.Clean(there.value)
+			}
 			ok, _ := path.Match(there.value, f.value) // a glob that is none matches nothing
 			if there.name == f.name && (ok || there.value == f.value) {
 				return true

@@ -30,13 +30,17 @@ func (f *fitter) mountSecrets(s spot) error {
 		return hint.With(fmt.Errorf("volume %s at %s has more than our Secrets, and fernet-exec opens every file there", v.Name, f.MountPath), "choose another --mount-path")
 	}
 	if !mounted {
-		v = f.shared()
+		if v = f.shared(); v != nil && f.Exec != nil && !f.onlyOurs(v) {
+			v = nil
+		}
 	}
 	missing := slices.DeleteFunc(wanted, func(t Tokens) bool { return v != nil && f.holds(v, t) })
 	f.addedTokens = slices.ContainsFunc(missing, func(t Tokens) bool { return t.Secret != f.Keyring })
 	switch {
 	case v == nil:
 		v = f.newVolume(missing)
+	case len(missing) > 0 && mounted && f.mountedByOthers(v.Name):
+		return hint.With(fmt.Errorf("volume %s at %s lacks %s, and containers mount it that were not chosen", v.Name, f.MountPath, missing[0].Secret), "choose another --mount-path, or these containers too")
 	case len(missing) > 0 && v.Projected == nil:
 		return hint.With(fmt.Errorf("%s is the mount path of volume %s, which is no projected one and does not have %s", f.MountPath, v.Name, missing[0].Secret), "choose another --mount-path")
 	default:
@@ -71,12 +75,25 @@ func (f *fitter) volume(name string) *corev1.Volume {
 	return nil
 }
 
-// shared gives the volume that wire made before, nil for none.
+// shared gives the volume that wire made before, nil for none: what is added to it reaches
+// every container that mounts it, so these have to be chosen all.
 func (f *fitter) shared() *corev1.Volume {
-	if v := f.volume(volumeName); v != nil && v.Projected != nil {
+	if v := f.volume(volumeName); v != nil && v.Projected != nil && !f.mountedByOthers(volumeName) {
 		return v
 	}
 	return nil
+}
+
+// mountedByOthers says whether a container that was not chosen mounts a volume.
+func (f *fitter) mountedByOthers(volume string) bool {
+	spec := &f.template.Spec
+	for _, s := range append(f.spots("initContainers", spec.InitContainers), f.spots("containers", spec.Containers)...) {
+		chosen := slices.ContainsFunc(f.chosen, func(c spot) bool { return c.at == s.at })
+		if !chosen && slices.ContainsFunc(s.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume }) {
+			return true
+		}
+	}
+	return false
 }
 
 // holds says whether a volume has a Secret whole.

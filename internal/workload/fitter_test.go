@@ -99,7 +99,7 @@ func TestLengthsAreThoseOfTheSystem(t *testing.T) {
 			t.Errorf("%s: a program starts: %v, want %v", tc.name, got, tc.starts)
 		}
 		err := checkLengths(tc.variables)
-		if (err == nil) != tc.starts || err != nil && (!strings.Contains(err.Error(), tc.says) || !strings.Contains(string(hint.Of(err)), "--mount-path")) {
+		if (err == nil) != tc.starts || err != nil && !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
@@ -111,8 +111,14 @@ func TestFilesMayBeLong(t *testing.T) {
 	if f, err := wiring.Fit(deploymentOf(corev1.Container{Name: "app"})); err != nil || f.Unchanged() {
 		t.Error(err)
 	}
-	if _, err := (&Wiring{Tokens: oneToken("A", 1<<20)}).Fit(deploymentOf(corev1.Container{Name: "app"})); err == nil {
-		t.Error("a variable of 1 MiB passes")
+	app := corev1.Container{Name: "app", Command: []string{"/app"}}
+	for way, wiring := range map[string]*Wiring{
+		"--mount-path": {Tokens: oneToken("A", 1<<20)},
+		"--write":      {Tokens: oneToken("A", 1<<20), Keyring: "k-g1", MountPath: "/etc/fernet", Exec: &Exec{Image: "i"}}, // files become variables again
+	} {
+		if _, err := wiring.Fit(deploymentOf(app)); err == nil || !strings.Contains(string(hint.Of(err)), way) {
+			t.Errorf("a variable of 1 MiB: %v, %s, want a hint at %s", err, hint.Of(err), way)
+		}
 	}
 }
 
@@ -138,7 +144,19 @@ func TestExecIsRefused(t *testing.T) {
 		{"no command", with(func(c *corev1.Container) { c.Command = nil }), nil, Exec{Image: "i"}, "k-g1", "", "its manifest names no command, and the API does not know that of the image example.com/app: give its ENTRYPOINT and CMD after --; docker inspect example.com/app"},
 		{"arguments only", with(func(c *corev1.Container) { c.Command, c.Args = nil, []string{"x"} }), nil, Exec{Image: "i"}, "k-g1", "", "names no command, and the API does not know that of the image example.com/app: give its ENTRYPOINT, as the manifest has the arguments after --"},
 		{"two commands", app, nil, Exec{Image: "i", Command: []string{"/other"}}, "k-g1", "", "its manifest names a command already: leave out"},
-		{"a token in an argument", with(func(c *corev1.Container) { c.Args = []string{"--key=$(SECRET_A)"} }), nil, Exec{Image: "i"}, "k-g1", "", "its command has $(SECRET_A), where Kubernetes would put the token: let it read the variable: sh -c with $SECRET_A"},
+		{"a token in an argument", with(func(c *corev1.Container) { c.Args = []string{"--key=$(SECRET_A)"} }), nil, Exec{Image: "i"}, "k-g1", "", "its template has $(SECRET_A), where Kubernetes would put the token: let the program read the variable: sh -c with $SECRET_A"},
+		{"a token in another variable", with(func(c *corev1.Container) {
+			c.Env = []corev1.EnvVar{{Name: "DSN", Value: "postgres://u:$(SECRET_A)@db"}}
+		}), nil, Exec{Image: "i"}, "k-g1", "", "its template has $(SECRET_A)"},
+		{"two tokens in an argument", with(func(c *corev1.Container) { c.Args = []string{"$(HOST)$(SECRET_A)"} }), nil, Exec{Image: "i"}, "k-g1", "", "its template has $(SECRET_A)"},
+		{"a key with a prefix", with(func(c *corev1.Container) {
+			c.EnvFrom = []corev1.EnvFromSource{{Prefix: "APP_", SecretRef: envFrom("my-keys").SecretRef}}
+		}), nil, Exec{Image: "i"}, "", "", "it has no FERNET_KEY"},
+		{"a variable and a file", with(func(c *corev1.Container) { c.EnvFrom = []corev1.EnvFromSource{ours} }), nil, Exec{Image: "i"}, "k-g1", "/etc/f", "it has SECRET_A as a variable already, and fernet-exec would find it as a file too: leave out --mount-path, or take the variable out of the template"},
+		{"a file and a variable of its own", with(func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "SECRET_A", Value: "x"}} }), nil, Exec{Image: "i"}, "k-g1", "/etc/f", "it has SECRET_A as a variable already"},
+		{"another folder", with(func(c *corev1.Container) {
+			c.Command = []string{"/fernet/fernet-exec", "--dir", "/etc/g", "--", "/app"}
+		}), nil, Exec{Image: "i"}, "k-g1", "/etc/f", "its command has --dir /etc/g already: --mount-path /etc/g"},
 		{"a variable of its own", with(func(c *corev1.Container) { c.Env = []corev1.EnvVar{{Name: "SECRET_A", Value: "x"}} }), nil, Exec{Image: "i"}, "k-g1", "", "its template sets SECRET_A itself, which wins over the Secret: take it out"},
 		{"a volume of the name", app, []corev1.Volume{volume("fernet-exec", "x")}, Exec{Image: "i"}, "k-g1", "", "the template has a volume fernet-exec of another kind"},
 		{"a mount of the path", with(func(c *corev1.Container) { c.VolumeMounts = []corev1.VolumeMount{{Name: "x", MountPath: "/fernet/"}} }), nil, Exec{Image: "i"}, "k-g1", "", "/fernet, where fernet-exec goes, is the mount path of volume x"},
@@ -154,6 +172,15 @@ func TestExecIsRefused(t *testing.T) {
 		if wiring.Patch(w) != nil || wiring.Back(w) != nil || wiring.Compare(w, w) != Otherwise {
 			t.Errorf("%s: there is a patch all the same", tc.name)
 		}
+	}
+}
+
+func TestExecIsNotRefused(t *testing.T) {
+	ours := envFrom("web-g1")
+	with := func(change func(c *corev1.Container)) corev1.Container {
+		c := corev1.Container{Name: "app", Image: "example.com/app", Command: []string{"/app"}}
+		change(&c)
+		return c
 	}
 	for name, c := range map[string]corev1.Container{
 		"an escaped variable":     with(func(c *corev1.Container) { c.Args = []string{"$$(SECRET_A)", "$(OTHER)"} }),
@@ -235,6 +262,8 @@ func TestOlderKeyringGetsNoNewTokens(t *testing.T) {
 		{"the current keyring", corev1.Container{Name: "app", EnvFrom: []corev1.EnvFromSource{envFrom("k-g2")}}, nil, "", false},
 		{"older tokens alone", corev1.Container{Name: "app", EnvFrom: []corev1.EnvFromSource{envFrom("web-g1")}}, nil, "", false},
 		{"files with the keyring alone", files, []corev1.Volume{projected("v", "k-g1")}, "/v", true},
+		{"one variable of it", corev1.Container{Name: "app", Env: []corev1.EnvVar{env("FERNET_KEY", "k-g1")}}, nil, "", true},
+		{"elsewhere as files", files, []corev1.Volume{volume("v", "k-g1")}, "/w", true},
 		{"files with both", files, []corev1.Volume{projected("v", "k-g1", "web-g1")}, "/v", false},
 	} {
 		w := deploymentOf(tc.container)
@@ -246,6 +275,40 @@ func TestOlderKeyringGetsNoNewTokens(t *testing.T) {
 		if way := hint.Of(err); tc.refused && way != "first let it follow: kubectl fernet rollout, or the current name in its manifest" {
 			t.Errorf("%s: hint %q", tc.name, way)
 		}
+	}
+}
+
+// What stands after -- is the command of one container.
+func TestOneCommandIsForOneContainer(t *testing.T) {
+	wiring := &Wiring{Containers: []string{"*"}, Tokens: oneToken("A", 100), Keyring: "k-g1", Exec: &Exec{Image: "i", Command: []string{"/app"}}}
+	if _, err := wiring.Fit(deploymentOf(corev1.Container{Name: "app"}, corev1.Container{Name: "proxy"})); err == nil || hint.Of(err) != "-c names it; then the same for the other one" {
+		t.Errorf("two containers without a command: %v, %s", err, hint.Of(err))
+	}
+	if _, err := wiring.Fit(deploymentOf(corev1.Container{Name: "app"})); err != nil {
+		t.Error(err)
+	}
+}
+
+// A container that was not chosen gets neither tokens nor key by a volume that it shares.
+func TestOthersGetNothing(t *testing.T) {
+	mount := func(name, volume, at string) corev1.Container {
+		return corev1.Container{Name: name, VolumeMounts: []corev1.VolumeMount{{Name: volume, MountPath: at}}}
+	}
+	w := deploymentOf(corev1.Container{Name: "app"}, mount("proxy", "fernet", "/p"))
+	w.Template.Spec.Volumes = []corev1.Volume{projected("fernet", "web-g1")}
+	wiring := &Wiring{Containers: []string{"app"}, Tokens: oneToken("A", 100), Keyring: "k-g1", MountPath: "/v/"}
+	f, err := wiring.Fit(w)
+	if err != nil || len(f.added.Spec.Volumes) != 1 || f.added.Spec.Volumes[0].Name != "fernet-2" {
+		t.Errorf("a volume that proxy mounts too: %v, %+v", err, f.added.Spec.Volumes)
+	}
+	w.Template.Spec.Containers[0] = mount("app", "fernet", "/v")
+	if _, err := wiring.Fit(w); err == nil || hint.Of(err) != "choose another --mount-path, or these containers too" {
+		t.Errorf("at the path itself: %v, %s", err, hint.Of(err))
+	}
+	wiring.Containers = []string{"*"}
+	w.Template.Spec.Containers[1].VolumeMounts[0].MountPath = "/v"
+	if f, err := wiring.Fit(w); err != nil || len(f.steps) != 1 {
+		t.Errorf("both are chosen: %v, %s", err, encode(f.steps))
 	}
 }
 

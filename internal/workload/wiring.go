@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,12 +55,16 @@ func (f Fitting) Unchanged() bool { return len(f.steps) == 0 }
 
 // Fit says what a workload lacks. An error says why it cannot get it.
 func (g *Wiring) Fit(w Workload) (Fitting, error) {
-	f := fitter{Wiring: g, at: w.Kind.pointer(), template: w.Template.DeepCopy()}
-	chosen, err := f.choose()
-	if err != nil {
+	wiring := *g
+	if g.MountPath != "" {
+		wiring.MountPath = path.Clean(g.MountPath)
+	}
+	f := fitter{Wiring: &wiring, at: w.Kind.pointer(), template: w.Template.DeepCopy()}
+	var err error
+	if f.chosen, err = f.choose(); err != nil {
 		return Fitting{}, err
 	}
-	for _, s := range chosen {
+	for _, s := range f.chosen {
 		if err := f.fit(s); err != nil {
 			return Fitting{}, fmt.Errorf("%s: %w", s, err)
 		}
