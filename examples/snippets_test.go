@@ -79,10 +79,12 @@ func needs(name string, arguments ...string) func(t *testing.T) string {
 
 // elsewhere has the fences of what is no program, or none that is run.
 var elsewhere = map[string]string{
-	"yaml":   "parts of manifests; TestAPIServerTakesTheManifests has whole ones",
-	"rust":   "not run, as docs/languages.md says",
-	"csharp": "not run, as docs/languages.md says",
-	"":       "drawings",
+	"yaml":       "parts of manifests; TestAPIServerTakesTheManifests has whole ones",
+	"sh":         "jobs of a CI; testdata/script/ci.txtar runs their lines, and TestLinesOfThePageAboutCI compares",
+	"dockerfile": "there is no container runtime here",
+	"rust":       "not run, as docs/languages.md says",
+	"csharp":     "not run, as docs/languages.md says",
+	"":           "drawings",
 }
 
 type snippet struct{ place, language, code string }

@@ -202,6 +202,8 @@ def keys():
     hexed = "the same 32 bytes must have one text, and a text of 64 hexadecimal digits is base64 of 48 bytes, too"
     bad("hex", "32 bytes in hexadecimal digits", "hex", key(0).hex(), fernet_go="opens", why=hexed)
     bad("hex-upper", "32 bytes in hexadecimal digits, upper case", "hex", key(0).hex().upper(), fernet_go="opens", why=hexed)
+    bad("hex-16", "16 bytes in hexadecimal digits", "hex", key(0).hex()[:32])
+    bad("hex-31-digits", "31 hexadecimal digits, which may be a word", "short", key(0).hex()[:31])
     standard = b"\xfb\xef\xbe" * 10 + b"\xff\xff"
     other = "a key has one text, that of the URL-safe alphabet"
     bad("standard-alphabet", "has + for - and / for _", "standard-alphabet", base64.b64encode(standard).decode(),
