@@ -154,7 +154,7 @@ func TestApplicationThatChangesItsForm(t *testing.T) {
 	}
 }
 
-// A Deployment gets its Secrets by wire, with a new key and without the old one: at each
+// A Deployment gets its Secrets by wire, and then a new key without the old one: at each
 // moment each Ready pod opens what it has.
 func TestWiredApplication(t *testing.T) {
 	p := rotatedPlace{newPlace(t, 12).bundled()}
@@ -163,8 +163,9 @@ func TestWiredApplication(t *testing.T) {
 	p.must("push")
 	p.kubectl(strings.TrimSuffix(application(), "        envFrom:\n"), "create", "-f", "-")
 	p.kubectl("", "rollout", "status", "deployment", "app", "--timeout=2m")
-	stop := p.reader()
 	p.must("wire", "deployment/app", "--yes", "--workload-timeout", "2m")
+	p.awaitPods(3) // those of before have no key, which the reader calls an error
+	stop := p.reader()
 	p.must("rotate", "--rollout", "--yes", "--workload-timeout", "2m")
 	p.awaitUnnamed("web-g1")
 	out := p.must("retire", "--ignore", "history", "--yes")
@@ -201,6 +202,20 @@ func (p rotatedPlace) changeForm(created, left []string) {
 	have := strings.Fields(p.kubectl("", "get", "secrets", "--selector", "app.kubernetes.io/managed-by=kubectl-fernet,kubectl-fernet.github.io/kind!=keyring", "-o", "jsonpath={.items[*].metadata.name}"))
 	if strings.Join(have, " ") != strings.Join(left, " ") {
 		p.t.Fatalf("there are %q, want %q:\n%s", have, left, out)
+	}
+}
+
+// awaitPods waits until so many pods are left.
+func (p rotatedPlace) awaitPods(n int) {
+	p.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		pods := strings.Fields(p.kubectl("", "get", "pods", "-o", "name"))
+		switch {
+		case len(pods) == n:
+			return
+		case time.Now().After(end):
+			p.t.Fatalf("two minutes later there are %q", pods)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func TestTwoClusters(t *testing.T) {
 	}
 	run(0, 2, "3 created, 0 unchanged", "push")
 	run(0, 2, "0 created, 3 unchanged", "push")
-	run(0, 2, "secret/secret-00 same", "diff")
+	run(0, 2, "3 same", "diff")
 	run(0, 2, "0 errors, 0 warnings", "verify")
 	run(0, 2, "secret-00 ", "status")
 

@@ -159,7 +159,7 @@ func (h *honest) checkDiff() {
 		}
 	}
 	if len(want) > 0 {
-		h.compare(want, h.run(code, "diff", "--namespaces", strings.Join(shown, ",")))
+		h.compare(want, h.run(code, "diff", "--all", "--namespaces", strings.Join(shown, ",")))
 	}
 }
 

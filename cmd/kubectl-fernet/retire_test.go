@@ -177,7 +177,7 @@ func TestSecretChangedBeforeItsDelete(t *testing.T) {
 			release()
 			code, out := run.ended(t)
 			if code != 2 || p.uid("secret-00") != uid || !p.holdsOldKey() || !strings.Contains(out, "secret/secret-00 failed\n") ||
-				!strings.Contains(out, "error: secret/secret-00: somebody changed or replaced the Secret since it was looked at\n") {
+				!strings.Contains(out, "error: secret/secret-00: another process changed or replaced the Secret since it was looked at\n") {
 				t.Errorf("exit code %d\n%s", code, out)
 			}
 			p.retired()
