@@ -91,18 +91,7 @@ func newScreenSite(t *testing.T, lib string, site *caseSite) *screenSite {
 
 func (s *screenSite) play(site *caseSite) {
 	s.t.Helper()
-	for _, step := range site.steps {
-		switch step.kind {
-		case '-':
-			fmt.Fprintf(&site.played, "\n--- %s\n", step.text)
-		case '$':
-			site.played.WriteString(s.record(step))
-		case '@':
-			s.do(step)
-		default:
-			s.prepare(step)
-		}
-	}
+	site.play(s.record, s.do, s.prepare)
 }
 
 // do is a line that begins with @.

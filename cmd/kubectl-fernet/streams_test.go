@@ -186,16 +186,22 @@ func newStreamSite(t *testing.T, lib string, site *caseSite) *streamSite {
 
 func (s *streamSite) play(site *caseSite) {
 	s.t.Helper()
+	site.play(s.record, s.do, s.prepare)
+}
+
+// play goes through the steps of a site: record gives the transcript of a command, do is a
+// line that begins with @, prepare the rest.
+func (site *caseSite) play(record func(step) string, do, prepare func(step)) {
 	for _, step := range site.steps {
 		switch step.kind {
 		case '-':
 			fmt.Fprintf(&site.played, "\n--- %s\n", step.text)
 		case '$':
-			site.played.WriteString(s.record(step))
+			site.played.WriteString(record(step))
 		case '@':
-			s.do(step)
+			do(step)
 		default:
-			s.prepare(step)
+			prepare(step)
 		}
 	}
 }

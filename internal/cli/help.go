@@ -11,8 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // helpWidth is how wide a help is: that of a terminal that nobody has made wider.
@@ -97,7 +95,7 @@ func (a *app) setHelp(root *cobra.Command) {
 
 // help prints the help of a command, short or whole.
 func (a *app) help(cmd *cobra.Command, whole bool) {
-	out := redact.Writer(a.Out)
+	out := a.Out
 	if !cmd.HasParent() {
 		rootHelp(out, cmd)
 		return
@@ -195,7 +193,7 @@ func rootHelp(out io.Writer, root *cobra.Command) {
 
 // options prints the flags that all commands share.
 func (a *app) options(root *cobra.Command) {
-	out := redact.Writer(a.Out)
+	out := a.Out
 	ours := pflag.NewFlagSet("", pflag.ContinueOnError)
 	ours.SortFlags = false
 	for _, name := range shared {

@@ -53,17 +53,17 @@ func (f *fitter) choose() (chosen []spot, err error) {
 		globs = []string{name}
 	}
 	spots := append(f.spots("initContainers", spec.InitContainers), f.spots("containers", spec.Containers)...)
+	matches := func(glob string, s spot) bool {
+		ok, _ := path.Match(glob, s.Name) // who reads the flag has looked at it
+		return ok && s.Name != execName
+	}
 	for _, glob := range globs {
-		matches := func(s spot) bool {
-			ok, _ := path.Match(glob, s.Name) // who reads the flag has looked at it
-			return ok && s.Name != execName
-		}
-		if !slices.ContainsFunc(spots, matches) {
+		if !slices.ContainsFunc(spots, func(s spot) bool { return matches(glob, s) }) {
 			return nil, fmt.Errorf("it has no container %q; it has %s", glob, hint.Few(containerNames(spec.InitContainers, spec.Containers)))
 		}
 	}
 	return slices.DeleteFunc(spots, func(s spot) bool {
-		return s.Name == execName || !slices.ContainsFunc(globs, func(glob string) bool { ok, _ := path.Match(glob, s.Name); return ok })
+		return !slices.ContainsFunc(globs, func(glob string) bool { return matches(glob, s) })
 	}), nil
 }
 
