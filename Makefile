@@ -6,15 +6,16 @@
 SHELL   := /bin/bash
 MODULES := . decrypt hack/localkube/tools hack/lint hack/krew
 
-# FUZZTIME is for each fuzz target; KUBE runs a command beside a fresh control plane.
+# FUZZTIME is for each fuzz target; without UPDATE_TRUST make trust compares; KUBE runs a command beside a fresh control plane.
 FUZZTIME ?= 30s
+UPDATE_TRUST ?= 1
 KUBE     := bin/localkube run --
 # The linker drops debug information (-s -w); a compiler that makes none takes about a tenth less.
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'
 # Some modules are tool lines alone.
 HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 
-.PHONY: build docs verify-docs localkube demo demo-rotate test sweep unit vet lint tidy-check bench fuzz dist clean tools
+.PHONY: build docs verify-docs localkube demo demo-rotate test sweep trust unit vet lint tidy-check bench fuzz dist clean tools
 
 build: ## the plugin, into bin/
 	@[ -e bin/kubectl-fernet ] || echo "kubectl-fernet: building, which takes about 1 minute the first time" >&2
@@ -37,6 +38,10 @@ test: tools build localkube vet ## everything: all modules, one control plane, r
 
 sweep: tools build localkube ## kill -9 before and after each request and each file call of the writing verbs
 	@set -o pipefail; $(KUBE) go test -timeout 45m -parallel 4 -run '^TestSweep' -v ./cmd/kubectl-fernet | grep -vE '^ *(=== |--- PASS)'
+
+trust: tools build localkube ## every fault, outage, right and leak that docs/trust.md counts; writes its tables
+	@UPDATE_TRUST=$(UPDATE_TRUST) $(KUBE) go test -timeout 30m -parallel 4 -run '^TestTrust' ./cmd/kubectl-fernet
+	@git diff --stat -- docs
 
 tools: ## what the tests need beside Go, installed where it may be
 	@hack/test-tools.sh

@@ -266,16 +266,11 @@ func TestDoubtfulWrites(t *testing.T) {
 
 func exitCode(t *testing.T, err error) int {
 	t.Helper()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	default:
+	code := codeOf(err)
+	if code < 0 {
 		t.Fatal(err)
-		return -1
 	}
+	return code
 }
 
 // A throttling API server is obeyed, and the user is told once.

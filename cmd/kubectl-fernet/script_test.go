@@ -21,14 +21,19 @@ import (
 
 func TestMain(m *testing.M) {
 	// Under its own name the test binary is the tests, under the plugin's name the plugin.
-	testscript.Main(m, map[string]func(){"kubectl-fernet": plugin})
+	testscript.Main(m, map[string]func(){"kubectl-fernet": listened})
 }
 
 // TestScripts runs testdata/script: the real main, under a real kubectl,
 // against a real API server, each script in a namespace of its own ($NS).
 func TestScripts(t *testing.T) {
 	testkube.Kubeconfig(t)
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, scripts(t))
+}
+
+// scripts are testdata/script, and what they may use.
+func scripts(t *testing.T) testscript.Params {
+	return testscript.Params{
 		Dir:   filepath.Join(testkube.Root(t), "testdata", "script"),
 		Setup: func(env *testscript.Env) error { return setup(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -45,7 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-	})
+	}
 }
 
 // A script may not let the plugin fail without saying how: `! exec` accepts any

@@ -37,8 +37,8 @@ const (
 type RotatePlan struct {
 	Phase  Phase
 	Moves  []plan.Move
-	Key    string // the id of the key that all come under
-	holder Holder
+	Key    string  // the id of the key that all come under
+	Holder Holder  // the file that has the keys
 	edit   *Edited // makes Key the KEY; nil where it is that already
 
 	session *Session
@@ -49,7 +49,7 @@ type RotatePlan struct {
 func (r Rotate) Plan(ctx context.Context, s *Session) (*RotatePlan, error) {
 	p := &RotatePlan{session: s}
 	var err error
-	if p.holder, err = s.rotatable(); err != nil {
+	if p.Holder, err = s.rotatable(); err != nil {
 		return nil, err
 	}
 	if p.views, err = s.lookAll(ctx); err != nil {
@@ -135,11 +135,11 @@ func (p *RotatePlan) takeNewKey(anew bool) error {
 	if err != nil {
 		return err
 	}
-	changes := keyring.Advance(p.holder.File, fresh)
+	changes := keyring.Advance(p.Holder.File, fresh)
 	if anew {
-		changes = keyring.Renew(p.holder.File, fresh, p.keepsStaged())
+		changes = keyring.Renew(p.Holder.File, fresh, p.keepsStaged())
 	}
-	edit, err := p.holder.Edit(changes...)
+	edit, err := p.Holder.Edit(changes...)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (p *RotatePlan) keepsStaged() bool {
 	if used {
 		s.note("the staged key %s does not become KEY; it stays in KEY_PREVIOUS, because a token is under it", id)
 	} else {
-		s.note("the staged key %s does not become KEY, and leaves %s", id, p.holder.Path)
+		s.note("the staged key %s does not become KEY, and leaves %s", id, p.Holder.Path)
 	}
 	return used
 }

@@ -167,8 +167,7 @@ func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.
 	for _, id := range s.Project.Keys.Previous() {
 		a.report(action.KeyItem(id, plan.Kept, false))
 	}
-	a.console.print(fmt.Sprintf("everything in %s is under KEY %s already; the key before it, %s, is still held\n",
-		s.Target.Places(), p.Key, strings.Join(s.Project.Keys.Previous(), ", ")))
+	a.console.print(fmt.Sprintf("all Secrets already use key %s; older keys still in %s: %s\n", p.Key, p.Holder.Path, strings.Join(s.Project.Keys.Previous(), ", ")))
 	a.console.next(nextSteps(o.sourceOptions, p.Key) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
 	return errFindings
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package repo
+package main
 
 import (
 	"go/ast"
 	"go/parser"
-	"go/token"
+	gotoken "go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,8 +16,7 @@ import (
 )
 
 // A hint is only as good as the situation in which somebody has seen it. Each one that the
-// program can print stands in a script, a golden file or a test, or in the list below. That
-// they work when typed is for scripts: the command typed.
+// program can print stands in a script, a golden file or a test, or in the list below.
 func TestEachHintIsShown(t *testing.T) {
 	shown, listed := shownTexts(t), map[string]bool{}
 	formats := hintFormats(t)
@@ -79,7 +78,7 @@ func hintFormats(t *testing.T) map[string]string {
 	t.Helper()
 	formats := map[string]string{}
 	eachFile(t, func(path string) bool { return strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") }, func(path string, source []byte) {
-		set := token.NewFileSet()
+		set := gotoken.NewFileSet()
 		file, err := parser.ParseFile(set, path, source, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +96,7 @@ func hintFormats(t *testing.T) map[string]string {
 				}
 			}
 			literal, is := at.(*ast.BasicLit)
-			if !is || literal.Kind != token.STRING {
+			if !is || literal.Kind != gotoken.STRING {
 				return true
 			}
 			if text, _ := strconv.Unquote(literal.Value); strings.Contains(text, " ") && text[0] != ' ' && strings.Trim(text, "%s ") != "" {
