@@ -43,6 +43,7 @@ const adversarySeeds = 8 // FERNET_TEST_SEEDS takes more, FERNET_TEST_SEED takes
 func TestAdversary(t *testing.T) {
 	evil, dialled := listener(t)
 	first, last := testkube.Seeds(t, adversarySeeds)
+	testkube.Cases(t, adversarySeeds)
 	t.Run("seeds", func(t *testing.T) {
 		for seed := first; seed <= last; seed++ {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {

@@ -68,6 +68,7 @@ func TestBadInputsAreAllThere(t *testing.T) {
 	if err != nil || len(files) != len(listed) || len(files) < 100 {
 		t.Errorf("%d bad inputs listed, %d files, %v", len(listed), len(files), err)
 	}
+	testkube.Cases(t, len(files))
 }
 
 type proxyKey struct{}

@@ -16,9 +16,10 @@ import (
 )
 
 // A hint is only as good as the situation in which somebody has seen it. Each one that the
-// program can print stands in a script, a golden file or a test, or in the list below.
+// program can print is typed, or stands in a script, a golden file or a test, or in the list
+// below.
 func TestEachHintIsShown(t *testing.T) {
-	shown, listed := shownTexts(t), map[string]bool{}
+	shown, typed, listed := shownTexts(t), readSituations(t), map[string]bool{}
 	formats := hintFormats(t)
 	if len(formats) < 150 {
 		t.Errorf("%d hints found: this test looks for something else", len(formats))
@@ -26,7 +27,9 @@ func TestEachHintIsShown(t *testing.T) {
 	for format, place := range formats {
 		excused := notShown[format]
 		listed[format] = true
-		switch is := hintPattern(format).MatchString(shown); {
+		_, is := typed[format]
+		is = is || hintPattern(format).MatchString(shown)
+		switch {
 		case !is && !excused:
 			t.Errorf("%s: no test shows this hint: %s", place, format)
 		case is && excused:
@@ -42,29 +45,12 @@ func TestEachHintIsShown(t *testing.T) {
 
 // notShown are the hints that no test shows yet: the list only gets shorter.
 var notShown = map[string]bool{
-	`a bundle has tokens of one key; this keyring has %s`: true,
-	`chmod 600 %s; or %s`:              true,
-	`choose another name, such as app`: true,
-	`correct it, or take the line out`: true,
-	`cp %s new.csv && mv new.csv %s`:   true,
-	`create it again as %s-g1`:         true,
-	`its entry was retired: take the name out of the templates, or put the entry back into the .env and push it`:                  true,
-	`kubectl fernet rollout%s --dry-run lists those that do`:                                                                      true,
-	`kubectl fernet rollout%s moves the workloads to secret/%s: it is not known that the one which they name held the same keys`:  true,
-	`kubectl fernet rollout%s moves the workloads to the current keyring`:                                                         true,
-	`kubectl fernet rotate%s makes it KEY; if others may have read the file, kubectl fernet rotate%s --new-key takes a fresh one`: true,
-	`kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it`:                         true,
-	`kubectl fernet verify%s says more; if the ledger is right, delete this Secret and %s`:                                        true,
-	`leave out what stands after --`: true,
-	`look before you touch it: kubectl describe secret %s -n %s; kubectl fernet adopt %s%s takes over a token that you know`:                                                             true,
-	`only a Secret under the base name can be adopted; push the value, and delete this Secret if nothing needs it`:                                                                       true,
-	`put the key %s back into KEY_PREVIOUS, from an older .env, then kubectl fernet rotate%s; if nobody has it any more, delete that Secret, then kubectl fernet push%s --ignore-key %s`: true,
-	`remove FERNET_BUNDLE there first, if it is to go altogether`:                                                                                                                        true,
-	`take it out of %s; then: kubectl fernet push --update --drop-entries%s`:                                                                                                             true,
-	`take it out of the template`: true,
-	"two ledgers were merged; delete the rows of the one that was not there, which `git log -p` tells": true,
-	`what was created is in the cluster; %s again to complete the ledger`:                              true,
-	`whoever may write that folder may do so: use one of your own`:                                     true,
+	`chmod 600 %s; or %s`: true,
+	`its entry was retired: take the name out of the templates, or put the entry back into the .env and push it`: true,
+	`kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it`:        true,
+	"two ledgers were merged; delete the rows of the one that was not there, which `git log -p` tells":           true,
+	`what was created is in the cluster; %s again to complete the ledger`:                                        true,
+	`whoever may write that folder may do so: use one of your own`:                                               true,
 }
 
 // hintCalls are the functions that make or print a hint, with the place of its format.
@@ -83,29 +69,73 @@ func hintFormats(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
+		add := func(at ast.Expr) {
+			if text := formatOf(at); strings.Contains(text, " ") && text[0] != ' ' && strings.Trim(text, "%s ") != "" {
+				formats[text] = set.Position(at.Pos()).String()
+			}
+		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			var at ast.Expr
 			switch n := n.(type) {
 			case *ast.CallExpr:
 				if i, is := hintCalls[callName(n.Fun)]; is && i < len(n.Args) {
-					at = n.Args[i]
+					add(n.Args[i])
 				}
 			case *ast.KeyValueExpr:
 				if key, is := n.Key.(*ast.Ident); is && key.Name == "Way" {
-					at = n.Value
+					add(n.Value)
 				}
-			}
-			literal, is := at.(*ast.BasicLit)
-			if !is || literal.Kind != gotoken.STRING {
-				return true
-			}
-			if text, _ := strconv.Unquote(literal.Value); strings.Contains(text, " ") && text[0] != ' ' && strings.Trim(text, "%s ") != "" {
-				formats[text] = set.Position(literal.Pos()).String()
+			case *ast.FuncDecl:
+				if n.Body != nil && givesHint(n.Type) {
+					eachReturned(n.Body, add)
+				}
+			case *ast.FuncLit:
+				if givesHint(n.Type) {
+					eachReturned(n.Body, add)
+				}
 			}
 			return true
 		})
 	})
 	return formats
+}
+
+// formatOf gives a text that is written out, with %s for what is joined to it; empty where
+// nothing is written out.
+func formatOf(at ast.Expr) string {
+	switch at := at.(type) {
+	case *ast.BasicLit:
+		if at.Kind == gotoken.STRING {
+			text, _ := strconv.Unquote(at.Value)
+			return text
+		}
+	case *ast.BinaryExpr:
+		parts := [2]string{formatOf(at.X), formatOf(at.Y)}
+		for i := range parts {
+			if parts[i] == "" && at.Op == gotoken.ADD {
+				parts[i] = "%s"
+			}
+		}
+		return parts[0] + parts[1]
+	}
+	return ""
+}
+
+// givesHint says whether the one result of a function is a hint.Text.
+func givesHint(is *ast.FuncType) bool {
+	return is.Results != nil && len(is.Results.List) == 1 && callName(is.Results.List[0].Type) == "hint.Text"
+}
+
+// eachReturned visits what the return statements of a function give.
+func eachReturned(body *ast.BlockStmt, do func(ast.Expr)) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ReturnStmt:
+			do(n.Results[0])
+		case *ast.FuncLit:
+			return false
+		}
+		return true
+	})
 }
 
 // callName writes a function as it is called: its own name, with the last word before it.
@@ -141,7 +171,7 @@ func shownTexts(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
 	eachFile(t, func(path string) bool {
-		return slices.Contains([]string{".txtar", ".golden"}, filepath.Ext(path)) || strings.HasSuffix(path, "_test.go")
+		return slices.Contains([]string{".txtar", ".golden"}, filepath.Ext(path)) || strings.HasSuffix(path, "_test.go") && !slices.Contains([]string{"hints_test.go", "typed_test.go"}, strings.TrimPrefix(path, "../../cmd/kubectl-fernet/"))
 	}, func(_ string, text []byte) {
 		all.WriteString(strings.NewReplacer(`\\`, `\`, `\`, "", "''", "'").Replace(string(text)) + "\n")
 	})

@@ -30,6 +30,7 @@ const (
 // verbs that look tell the truth after each step. Every third sequence has a bundle.
 func TestHonestUse(t *testing.T) {
 	first, last := testkube.Seeds(t, honestSeeds)
+	testkube.Cases(t, honestSeeds*honestSteps)
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()

@@ -30,6 +30,7 @@ const (
 func TestRandomWorkloads(t *testing.T) {
 	group := defineWidgets(t)
 	first, last := testkube.Seeds(t, fleetSeeds)
+	testkube.Cases(t, fleetSeeds*fleetSteps)
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()

@@ -61,6 +61,7 @@ func pages(root *cobra.Command) (map[string][]byte, error) {
 			continue
 		}
 		cmd.DisableAutoGenTag = true
+		cmd.Long = asMarkdown(cmd.Long)
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 		var page, man bytes.Buffer
 		if err := doc.GenMarkdownCustom(cmd, &page, link); err != nil {
@@ -75,6 +76,10 @@ func pages(root *cobra.Command) (map[string][]byte, error) {
 	}
 	return all, nil
 }
+
+// asMarkdown makes the tables of a help, which are indented by two blanks, blocks of Markdown:
+// else the lines of one would run together.
+func asMarkdown(help string) string { return strings.ReplaceAll(help, "\n  ", "\n    ") }
 
 // link turns the name of a page as cobra makes it into ours.
 func link(name string) string { return strings.ReplaceAll(name, "_", "-") }

@@ -99,7 +99,7 @@ func (s *Session) adoptable(o manifest.Object) (row ledger.Row, known bool, err 
 
 // notAdoptable says why a Secret cannot be taken over, and the way out.
 func (s *Session) notAdoptable(o manifest.Object, r plan.Refusal) error {
-	flag := EnvFlag(s.Env)
+	flag := s.Flags()
 	switch r.Reason {
 	case plan.BeingDeleted:
 		return hint.With(fmt.Errorf("secret/%s is being deleted; something holds it with a finalizer", o.Name), "kubectl get secret %s -n %s -o jsonpath='{.metadata.finalizers}'", o.Name, o.Namespace)

@@ -41,7 +41,12 @@ type Kept struct {
 type keySite struct {
 	name    string
 	cluster Cluster
+	flag    hint.Text // names its context, if it is not the target's
 	plan.Presence
+}
+
+func (site *keySite) place(namespace string) string {
+	return fmt.Sprintf("namespace %q of cluster %q", namespace, site.name)
 }
 
 // DropKeys searches for reasons to keep the previous keys. They go only if it is proven that
@@ -139,13 +144,11 @@ func (d *KeyDrop) recorded(ctx context.Context) (sites []*keySite, err error) {
 		}
 		site := &keySite{name: name}
 		sites = append(sites, site)
-		client, err := d.reach(name)
-		if err != nil {
+		if err := d.reach(site); err != nil {
 			d.keep("cluster %q of the ledger was not reached: %s", name, hint.OneLine(err.Error()))
 			d.unless(d.forgetting(name))
 			continue
 		}
-		site.cluster = client
 		if err := d.places(ctx, site, book); err != nil {
 			return nil, err
 		}
@@ -153,17 +156,20 @@ func (d *KeyDrop) recorded(ctx context.Context) (sites []*keySite, err error) {
 	return sites, nil
 }
 
-// reach gives the client of a cluster that the evidence names.
-func (d *KeyDrop) reach(name string) (Cluster, error) {
+// reach connects to a cluster that the evidence names.
+func (d *KeyDrop) reach(site *keySite) error {
 	s := d.plan.session
-	if name == s.Target.Cluster {
-		return s.Cluster, nil
+	if site.name == s.Target.Cluster {
+		site.cluster = s.Cluster
+		return nil
 	}
-	config, err := s.Target.Other(name)
+	context, config, err := s.Target.Other(site.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.Connect(config, s.trace(), s.Parallel)
+	site.flag = hint.Format(" --context %s", context)
+	site.cluster, err = s.Connect(config, s.trace(), s.Parallel)
+	return err
 }
 
 // forgetting is the way out of a cluster that cannot be looked at, but for the target's.
@@ -264,7 +270,7 @@ func (d *KeyDrop) places(ctx context.Context, site *keySite, book *ledger.Book) 
 // place judges what a look at one namespace gave.
 func (d *KeyDrop) place(ctx context.Context, site *keySite, book *ledger.Book, namespace string, look placed) error {
 	s := d.plan.session
-	where := fmt.Sprintf("namespace %q of cluster %q", namespace, site.name)
+	where := site.place(namespace)
 	if site.Asked = true; look.err != nil {
 		site.Unseen = true
 		d.keep("%s could not be looked at: %s", where, hint.OneLine(look.err.Error()))
@@ -277,16 +283,20 @@ func (d *KeyDrop) place(ctx context.Context, site *keySite, book *ledger.Book, n
 	records, past := book.At(site.name, namespace)
 	use := plan.UseOfKeys(plan.NewView(site.name, namespace, records, past, objects, nil), d.Keys, s.Project.Sealer.Judge, d.alone, d.willGo, forgotten)
 	d.ended = append(d.ended, use.Close...)
-	d.used(where, namespace, use)
+	d.used(site, namespace, use)
 	return nil
 }
 
 // used keeps the keys for what one namespace still needs them for.
-func (d *KeyDrop) used(where, namespace string, use plan.KeyUse) {
-	flag := EnvFlag(d.plan.session.Env)
+func (d *KeyDrop) used(site *keySite, namespace string, use plan.KeyUse) {
+	where, flag := site.place(namespace), site.flag+d.plan.session.Flags()
 	if len(use.Lost) > 0 {
 		d.keep("%s: gone, and comes back only with a previous key: %s", where, secrets(use.Lost))
-		d.unless(hint.Format("kubectl fernet restore -n %s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, flag, namespace))
+		if site.flag == "" {
+			d.unless(hint.Format("kubectl fernet restore -n %s%s, then kubectl fernet rotate%s; or --forget-namespace %s if it is gone for good", namespace, flag, flag, namespace))
+		} else {
+			d.unless(hint.Format("kubectl fernet restore -n %s%s, then kubectl fernet rotate%s", namespace, flag, flag))
+		}
 	}
 	if len(use.Opened) > 0 {
 		d.keep("still needed in %s by %s", where, secrets(use.Opened))
@@ -382,7 +392,7 @@ func (d *KeyDrop) moving(ours []manifest.Object) hint.Text {
 	o, way := plan.WayOf(ours, s.Target.Namespaces, func(o manifest.Object) bool {
 		return slices.ContainsFunc(s.recordsIn(o.Namespace), func(r ledger.Record) bool { return r.Secret == o.Name && !r.Hint })
 	})
-	switch flag := EnvFlag(s.Env); way {
+	switch flag := s.Flags(); way {
 	case plan.RotateThere:
 		return hint.Format("kubectl fernet rotate -n %s%s gives it a generation under KEY; then kubectl fernet retire -n %s%s", o.Namespace, flag, o.Namespace, flag)
 	case plan.RotateByOwner:

@@ -25,7 +25,7 @@ func loaded(t *testing.T, keyFile, variable string) *Session {
 	t.Helper()
 	machine := On(atomicfile.OS)
 	machine.FernetKey = variable
-	s, err := load(t.Context(), Request{Machine: machine, Env: DefaultEnv, KeyFile: keyFile, Match: []string{"SECRET*"}, Tell: func(Event) {}}, Needs{})
+	s, err := load(t.Context(), Request{Machine: machine, Paths: Paths{Env: DefaultEnv, KeyFile: keyFile}, Match: []string{"SECRET*"}, Tell: func(Event) {}}, Needs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestEmptyFernetKeyIsNamed(t *testing.T) {
 		}
 		machine := On(atomicfile.OS)
 		machine.FernetKeyEmpty = true
-		_, err := load(t.Context(), Request{Machine: machine, Env: DefaultEnv, Tell: func(Event) {}}, Needs{Read: Keys})
+		_, err := load(t.Context(), Request{Machine: machine, Paths: Paths{Env: DefaultEnv}, Tell: func(Event) {}}, Needs{Read: Keys})
 		if !errors.Is(err, ErrKeyless) || err.Error() != want {
 			t.Errorf("%v", err)
 		}

@@ -228,7 +228,7 @@ func newDesk(t *testing.T, env string, namespaces ...string) *desk {
 	emptyFolder(t)
 	put(t, DefaultEnv, env)
 	return &desk{t: t, cluster: newMemCluster(), files: atomicfile.OS, request: Request{
-		Env: DefaultEnv, Ledger: DefaultLedger, Match: []string{"SECRET*"}, Parallel: 4, Command: "kubectl fernet",
+		Paths: Paths{Env: DefaultEnv, Ledger: DefaultLedger}, Match: []string{"SECRET*"}, Parallel: 4, Command: "kubectl fernet",
 		Target: target.Request{Load: oneContext, Bare: oneContext, Namespaces: namespaces},
 	}}
 }

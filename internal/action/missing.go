@@ -26,18 +26,9 @@ func MissingEnv(env, ledger string, command hint.Text, err error) error {
 		return hint.With(err, "--env %s", other)
 	}
 	if _, statErr := os.Stat(ledger); statErr == nil {
-		return hint.With(err, "kubectl fernet pull%s recreates it from the ledger, with the key from FERNET_KEY or --key-file", envAndLedger(env, ledger))
+		return hint.With(err, "kubectl fernet pull%s recreates it from the ledger, with the key from FERNET_KEY or --key-file", Paths{Env: env, Ledger: ledger}.Flags())
 	}
 	return err
-}
-
-// envAndLedger gives the flags that name an .env and its ledger.
-func envAndLedger(env, ledger string) hint.Text {
-	flags := EnvFlag(env)
-	if filepath.Clean(ledger) != filepath.Join(filepath.Dir(env), DefaultLedger) {
-		flags += hint.Format(" --ledger %s", ledger)
-	}
-	return flags
 }
 
 // noEnv are the files beside a .env that begin like one and are none: what editors, this

@@ -37,7 +37,7 @@ func (s *Session) known(only Only, found func(Only) bool) error {
 		wanted := slices.ContainsFunc(s.Project.Wanted, func(w plan.Wanted) bool { return one.has(w.Base, w.EnvKey) })
 		recorded := slices.ContainsFunc(s.Records, func(r ledger.Record) bool { return one.has(r.Secret, entryNames(r.Placed())...) })
 		if !wanted && !recorded && !found(one) {
-			return hint.With(fmt.Errorf("%w %q", errUnknownName, name), "kubectl fernet status%s lists them", EnvFlag(s.Env))
+			return hint.With(fmt.Errorf("%w %q", errUnknownName, name), "kubectl fernet status%s lists them", s.Flags())
 		}
 	}
 	return nil

@@ -85,7 +85,7 @@ func (v Pull) plan(ctx context.Context, r Request, p *PullPlan) (err error) {
 		return v.into(r, p, values, cluster, settings, recalled.Project)
 	}
 	p.Fresh, p.Added = true, values
-	if err := writable(r.Env, values); err != nil {
+	if err := writable(v.Flags(r.Paths), values); err != nil {
 		return err
 	}
 	if entry, ok := recalled.Project.File.Lookup(VarCluster); ok && cluster == "" {
@@ -107,7 +107,7 @@ func (v Pull) into(r Request, p *PullPlan, values []Value, cluster string, setti
 	if v.Force {
 		p.Replaced, p.Differ = p.Differ, nil
 	}
-	if err := writable(r.Env, slices.Concat(p.Added, p.Replaced)); err != nil {
+	if err := writable(v.Flags(r.Paths), slices.Concat(p.Added, p.Replaced)); err != nil {
 		return err
 	}
 	variables := missingVariables(file, r.KeyFile, cluster, settings, project)
@@ -249,10 +249,10 @@ func oneChoiceOfNamespaces(values []Value) (namespaces []string) {
 }
 
 // writable refuses values that no .env can hold.
-func writable(env string, values []Value) error {
+func writable(flags hint.Text, values []Value) error {
 	for _, v := range values {
 		if _, err := envfile.Quote(v.Entry.Value.Reveal()); err != nil {
-			return hint.With(fmt.Errorf("%s: %w", v.Entry.Name, err), "%s", BytesHint(v.Entry.Name, env))
+			return hint.With(fmt.Errorf("%s: %w", v.Entry.Name, err), "%s", BytesHint(v.Entry.Name, flags))
 		}
 	}
 	return nil
@@ -361,7 +361,8 @@ func oneCluster(values []Value) string {
 	return name
 }
 
-// BytesHint names the command that still gives a value which does not fit.
-func BytesHint(name, env string) hint.Text {
-	return hint.Format("kubectl fernet reveal %s%s >FILE gives its bytes", name, EnvFlag(env))
+// BytesHint names the command that still gives a value which does not fit; flags are those
+// with which it looks for it at the same place.
+func BytesHint(name string, flags hint.Text) hint.Text {
+	return hint.Format("kubectl fernet reveal %s%s >FILE gives its bytes", name, flags)
 }

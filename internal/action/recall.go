@@ -27,6 +27,18 @@ type Recall struct {
 	Asked       func(token.Token) bool // these and no others; nil: all that belong to the .env
 }
 
+// Flags gives the flags with which a command of a hint looks for the same values.
+func (r Recall) Flags(paths Paths) hint.Text {
+	flags := paths.Flags()
+	if r.Live {
+		flags += " --from cluster"
+	}
+	if r.FromCluster != "" {
+		flags += hint.Format(" --from-cluster %s", r.FromCluster)
+	}
+	return flags
+}
+
 // Value is one entry that was got back, and where it was.
 type Value struct {
 	plan.Recalled
@@ -265,7 +277,7 @@ func (r *recalling) live(ctx context.Context) ([]plan.Recalled, error) {
 			}
 		}
 	}
-	flag := EnvFlag(r.Env)
+	flag := r.Paths.Flags()
 	switch {
 	case len(untold) > 0:
 		return nil, hint.With(fmt.Errorf("the cluster does not tell the current value of %s", hint.Few(untold)),

@@ -10,6 +10,7 @@ package action
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,19 +38,37 @@ const (
 // Request is what a user asks of a use case beside what is the verb's own.
 type Request struct {
 	Machine
+	Paths
 
-	Env, Ledger, KeyFile string   // paths; no KeyFile: the keys are in Env or in the environment
-	Match                []string // globs over the names of entries, valid ones; none: as the settings say
-	Bundle, KeySecret    string   // base names, valid ones; empty: as the settings say
-	AllowEmpty           bool
-	Target               target.Request // without ClusterName, which the .env says
-	SeveralClusters      bool           // this is one run of several, each with a cluster of its own
-	SameCluster          bool           // what the ledger recorded may be gone from its cluster
-	IgnoreKeys           []string       // ids of keys whose rows hold nothing back
-	Parallel             int            // requests under way at once, from 1
-	Mode                 Mode
-	Command              hint.Text // as it was typed, for hints that extend it
-	Tell                 func(Event)
+	Match             []string // globs over the names of entries, valid ones; none: as the settings say
+	Bundle, KeySecret string   // base names, valid ones; empty: as the settings say
+	AllowEmpty        bool
+	Target            target.Request // without ClusterName, which the .env says
+	SeveralClusters   bool           // this is one run of several, each with a cluster of its own
+	SameCluster       bool           // what the ledger recorded may be gone from its cluster
+	IgnoreKeys        []string       // ids of keys whose rows hold nothing back
+	Parallel          int            // requests under way at once, from 1
+	Mode              Mode
+	Command           hint.Text // as it was typed, for hints that extend it
+	Tell              func(Event)
+}
+
+// Paths are the files that a run works on.
+type Paths struct {
+	Env, Ledger, KeyFile string // no KeyFile: the keys are in Env or in the environment
+}
+
+// Flags gives the flags with which a command of a hint works on the same files; none for
+// those that it finds by itself.
+func (p Paths) Flags() hint.Text {
+	flags := EnvFlag(p.Env)
+	if p.Ledger != "" && filepath.Clean(p.Ledger) != filepath.Join(filepath.Dir(p.Env), DefaultLedger) {
+		flags += hint.Format(" --ledger %s", p.Ledger)
+	}
+	if p.KeyFile != "" {
+		flags += hint.Format(" --key-file %s", p.KeyFile)
+	}
+	return flags
 }
 
 // Machine is what a use case uses of the machine that it runs on.

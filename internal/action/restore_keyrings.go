@@ -131,7 +131,7 @@ func (p *RestorePlan) decideKeyring(missing *MissingKeyring, at *restorePlace, e
 	case stale:
 		missing.Reason = "this keyring is not the current one"
 	case slices.ContainsFunc(at.held, func(k plan.Keyring) bool { return k.Base == missing.Base }):
-		missing.Reason, missing.Way = "another generation of it is there", hint.Format("kubectl fernet rollout%s moves the workloads to the current keyring", EnvFlag(s.Env))
+		missing.Reason, missing.Way = "another generation of it is there", hint.Format("kubectl fernet rollout%s moves the workloads to the current keyring", s.Flags())
 	case at.unlisted:
 		missing.Reason, missing.Way = "which generations of it are there may not be listed", RoleHint("rollout")
 	default:
@@ -139,7 +139,7 @@ func (p *RestorePlan) decideKeyring(missing *MissingKeyring, at *restorePlace, e
 		missing.generation, same = plan.KeyringGeneration(missing.Named, at.workloads, entries, p.underKey(missing.Namespace))
 		missing.Name = names.Numbered(missing.Base, missing.generation)
 		if !same {
-			missing.Way = hint.Format("kubectl fernet rollout%s moves the workloads to secret/%s: it is not known that the one which they name held the same keys", EnvFlag(s.Env), missing.Name)
+			missing.Way = hint.Format("kubectl fernet rollout%s moves the workloads to secret/%s: it is not known that the one which they name held the same keys", s.Flags(), missing.Name)
 		}
 	}
 }

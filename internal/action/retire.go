@@ -145,12 +145,12 @@ func (p *RetirePlan) chosen() (func(plan.Wanted) bool, error) {
 		switch {
 		case !found && s.bundleOf(name) != "":
 			return nil, hint.With(fmt.Errorf("%s is an entry of the bundle %s, which goes as a whole", name, s.bundleOf(name)),
-				"take it out of %s; then: kubectl fernet push --update --drop-entries%s", s.Env, EnvFlag(s.Env))
+				"take it out of %s; then: kubectl fernet push --update --drop-entries%s", s.Env, s.Flags())
 		case !found && s.wasRecorded(name):
 			s.note("%s: every Secret of it that the ledger has was deleted", name)
 			continue
 		case !found:
-			return nil, hint.With(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", EnvFlag(s.Env))
+			return nil, hint.With(errors.New("an argument is no entry that the ledger knows in this cluster"), "kubectl fernet status%s lists them", s.Flags())
 		case w.Bundle() && s.wants(w.Base):
 			return nil, hint.With(fmt.Errorf("%s is the bundle of %s: its older generations go without naming it", w.Base, s.Env), "remove FERNET_BUNDLE there first, if it is to go altogether")
 		case !w.Bundle() && s.Project.Has(w.EnvKey):

@@ -216,7 +216,7 @@ func (p *RolloutPlan) choose() error {
 	v := p.verb
 	for _, name := range v.Only {
 		if !slices.ContainsFunc(p.Steps, func(step *Step) bool { return step.String() == name }) {
-			return hint.With(fmt.Errorf("%s names no Secret of this .env in %s", name, p.session.Target.Places()), "kubectl fernet rollout%s --dry-run lists those that do", EnvFlag(p.session.Env))
+			return hint.With(fmt.Errorf("%s names no Secret of this .env in %s", name, p.session.Target.Places()), "kubectl fernet rollout%s --dry-run lists those that do", p.session.Flags())
 		}
 	}
 	p.Steps = slices.DeleteFunc(p.Steps, func(step *Step) bool {
@@ -323,16 +323,25 @@ func (p *RolloutPlan) Findings() bool {
 	})
 }
 
+// flags gives the flags with which a rollout of a hint goes as far as this one.
+func (p *RolloutPlan) flags() hint.Text {
+	flags := p.session.Flags()
+	if p.verb.AppsHaveKey != "" {
+		flags += hint.Format(" --apps-have-key %s", p.verb.AppsHaveKey)
+	}
+	return flags
+}
+
 // foretell says what the user has to do about a workload beyond the patch.
 func (p *RolloutPlan) foretell(step *Step) {
 	s, w := p.session, step.Workload
 	if len(step.Changed) > 0 {
 		s.line("differs: %s in namespace %q names %s, whose value is not the current one", w, w.Namespace, hint.Few(step.Changed))
-		s.hint(hint.Format("kubectl fernet rollout%s --update lets it follow to the current value", EnvFlag(s.Env)))
+		s.hint(hint.Format("kubectl fernet rollout%s --update lets it follow to the current value", p.flags()))
 	}
 	if len(step.Unproven) > 0 {
 		s.line("broken: %s in namespace %q names %s: gone, and nothing proves that it had the current value", w, w.Namespace, hint.Few(step.Unproven))
-		s.hint(hint.Format("kubectl fernet rollout%s --update points it to the current value", EnvFlag(s.Env)))
+		s.hint(hint.Format("kubectl fernet rollout%s --update points it to the current value", p.flags()))
 	}
 	switch step.State {
 	case plan.ByHand:
@@ -341,7 +350,7 @@ func (p *RolloutPlan) foretell(step *Step) {
 		s.line("lacks key %s: %s in namespace %q is not patched: its pods may not have that key yet", strings.Join(step.Lacking, ", "), w, w.Namespace)
 	case plan.LacksEntry:
 		s.line("error: %s in namespace %q is not patched: %s", w, w.Namespace, step.absent())
-		s.hint(hint.Format("take those names out of its template, or the entries back into %s, then: kubectl fernet push --update%s", s.Env, EnvFlag(s.Env)))
+		s.hint(hint.Format("take those names out of its template, or the entries back into %s, then: kubectl fernet push --update%s", s.Env, s.Flags()))
 	case plan.Denied:
 		s.line("error: %s in namespace %q: %s", w, w.Namespace, hint.OneLine(step.Reason))
 		s.hint(step.Way)

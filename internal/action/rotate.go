@@ -100,7 +100,7 @@ func (p *RotatePlan) advance(newKey bool) error {
 	}
 	switch count := plan.CountMoves(p.Moves, p.Key); {
 	case count.Pending+count.Lost+count.Unchanged == 0:
-		return hint.With(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", s.Env, s.Target.Places()), "kubectl fernet push%s", EnvFlag(s.Env))
+		return hint.With(fmt.Errorf("nothing of %s is in %s, so there is nothing to rotate", s.Env, s.Target.Places()), "kubectl fernet push%s", s.Flags())
 	case count.Pending > 0:
 		s.note("not under KEY %s yet: %d of %s", p.Key, count.Pending, hint.Count(count.Pending+count.Lost+count.Unchanged, "Secret"))
 		return nil
@@ -271,14 +271,14 @@ func (Abort) Plan(_ context.Context, s *Session) (*KeyPlan, error) {
 	}
 	changes, err := keyring.Retreat(holder.File)
 	if err != nil {
-		return nil, hint.With(fmt.Errorf("%s: there is no rotation to take back: %w", holder.Path, err), "kubectl fernet status%s", EnvFlag(s.Env))
+		return nil, hint.With(fmt.Errorf("%s: there is no rotation to take back: %w", holder.Path, err), "kubectl fernet status%s", s.Flags())
 	}
 	id := s.Project.Keys.IDs()[0]
 	used := func(r ledger.Record) bool { return !r.Hint && r.KeyID == id && r.State != ledger.Failed }
 	if rows := s.Book.Records(); slices.ContainsFunc(rows, used) {
 		row := rows[slices.IndexFunc(rows, used)]
 		return nil, hint.With(fmt.Errorf("tokens under key %s were sent already (Secret %s in namespace %s)", id, row.Secret, row.Namespace),
-			"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", EnvFlag(s.Env))
+			"that is no harm: each token opens with one of the two keys, and both are held; kubectl fernet rotate%s finishes the rotation", s.Flags())
 	}
 	edit, err := holder.Edit(changes...)
 	if err != nil {

@@ -164,7 +164,7 @@ func (p *RotatePlan) stop(all []*sending, by cluster.Result) {
 	if by.Fate == cluster.Taken {
 		p.session.line("error: another process rotates %s: Secret %s is there already, under key %s; nothing else was written",
 			by.Object.Namespace, by.Object.Name, cmp.Or(by.Object.KeyID, "unknown"))
-		p.session.hint("wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + EnvFlag(p.session.Env) + ", to have your own key back")
+		p.session.hint("wait until that is done and get the .env it makes; or kubectl fernet rotate --abort" + p.session.Flags() + ", to have your own key back")
 	}
 }
 

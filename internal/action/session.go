@@ -105,7 +105,7 @@ func load(ctx context.Context, r Request, needs Needs) (*Session, error) {
 	r.Target.Offline = needs.Offline
 	s := &Session{
 		Request: r, reading: needs.Read, inPart: needs.InPart, Unlisted: map[string]bool{}, rings: map[string][]corev1.Secret{}, Known: map[string]Recorded{},
-		Again: "kubectl fernet restore" + EnvFlag(r.Env), Update: "kubectl fernet push --update" + EnvFlag(r.Env),
+		Again: "kubectl fernet restore" + r.Flags(), Update: "kubectl fernet push --update" + r.Flags(),
 	}
 	err := s.load(ctx)
 	if needs.KeyLess && errors.Is(err, ErrKeyless) {
@@ -267,9 +267,9 @@ func (s *Session) ledgerWarnings(clusters []string) {
 		s.warn("%s: %d tokens are recorded as created for Secret %s in namespace %s; the cluster decides which is there", s.Ledger, len(same), same[0].Secret, same[0].Namespace)
 	}
 	if edited, more := s.Book.Edited(); len(edited) == 1 {
-		s.warn("%s:%d: a row was edited, and is not what the key signed that it names: kubectl fernet verify%s", s.Ledger, edited[0].Line, EnvFlag(s.Env))
+		s.warn("%s:%d: a row was edited, and is not what the key signed that it names: kubectl fernet verify%s", s.Ledger, edited[0].Line, s.Flags())
 	} else if len(edited) > 1 {
-		s.warn("%s:%d and %d more: rows were edited, and are not what the keys signed that they name: kubectl fernet verify%s", s.Ledger, edited[0].Line, len(edited)-1+more, EnvFlag(s.Env))
+		s.warn("%s:%d and %d more: rows were edited, and are not what the keys signed that they name: kubectl fernet verify%s", s.Ledger, edited[0].Line, len(edited)-1+more, s.Flags())
 	}
 	if len(clusters) > 0 && !slices.Contains(clusters, s.Target.Cluster) {
 		s.note("the ledger has nothing of cluster %q yet; it has %s", s.Target.Cluster, hint.Few(clusters))
@@ -349,7 +349,7 @@ func (s *Session) trace() cluster.Trace {
 // Aimed gives the flags with which a command of a hint works on the same .env and, where
 // one was named, in this namespace.
 func (s *Session) Aimed(namespace string) hint.Text {
-	flags := EnvFlag(s.Env)
+	flags := s.Flags()
 	if s.Target.Named || s.Target.Chosen && len(s.Target.Namespaces) > 1 {
 		flags += hint.Format(" -n %s", namespace)
 	}

@@ -204,7 +204,7 @@ func (r *StatusReport) stagedForLong() {
 		return
 	}
 	s.warn("%s: KEY_NEXT has been staged for more than 7 days", s.Env)
-	s.hint(hint.Format("kubectl fernet rotate%s makes it KEY; if others may have read the file, kubectl fernet rotate%s --new-key takes a fresh one", EnvFlag(s.Env), EnvFlag(s.Env)))
+	s.hint(hint.Format("kubectl fernet rotate%s makes it KEY; if others may have read the file, kubectl fernet rotate%s --new-key takes a fresh one", s.Flags(), s.Flags()))
 }
 
 // start tells the target, connects, and with AllNamespaces finds them.

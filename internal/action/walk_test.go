@@ -31,6 +31,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
@@ -87,6 +88,9 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	t.Logf("%d steps; %v", steps.Load(), total)
+	if cmp.Or(*walkSteps, walkDefault) == 200_000 && *walkSeed == 0 {
+		testkube.Cases(t, 200_000)
+	}
 	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped", "bundle created", "replaced deleted"} {
 		if walks > 1000 && total[what] == 0 {
 			t.Errorf("in no walk: %s", what)
@@ -294,7 +298,7 @@ func (w *walk) open(p *person, what string, lives int, needs Needs) (*Session, e
 		}
 	}
 	r := Request{
-		Machine: On(files), Env: p.env(), Ledger: p.ledger(), Match: []string{"SECRET*"}, Parallel: 1, Command: "kubectl fernet", Mode: Live,
+		Machine: On(files), Paths: Paths{Env: p.env(), Ledger: p.ledger()}, Match: []string{"SECRET*"}, Parallel: 1, Command: "kubectl fernet", Mode: Live,
 		SameCluster: true, IgnoreKeys: w.ignored, Target: target.Request{Load: oneContext, Bare: oneContext, Namespaces: walkNamespaces}, Tell: func(Event) {},
 	}
 	r.Connect = func(*rest.Config, cluster.Trace, int) (Cluster, error) { return w.cluster, nil }

@@ -26,6 +26,7 @@ const histories = 1000 // FERNET_TEST_SEEDS takes another number, FERNET_TEST_SE
 // each plays histories, and says which one failed and what was done in it.
 func each(t *testing.T, test func(ours, theirs *project)) {
 	first, last := testkube.Seeds(t, histories)
+	testkube.Cases(t, histories)
 	for seed := first; seed <= last && !t.Failed(); seed++ {
 		ours, theirs := history(t, seed)
 		test(ours, theirs)

@@ -79,7 +79,7 @@ func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 	var entries []envfile.Entry
 	for _, v := range values {
 		if strings.ContainsRune(v.Entry.Value.Reveal(), 0) {
-			return withHint(fmt.Errorf("%s has a NUL byte, which no environment variable can have", v.Entry.Name), "%s", action.BytesHint(v.Entry.Name, o.env))
+			return withHint(fmt.Errorf("%s has a NUL byte, which no environment variable can have", v.Entry.Name), "%s", action.BytesHint(v.Entry.Name, o.asRecall().Flags(o.paths())))
 		}
 		entries = append(entries, v.Entry)
 	}
@@ -89,7 +89,7 @@ func (a *app) execEnv(ctx context.Context, o *execEnvOptions) error {
 	if errors.Is(err, syscall.E2BIG) {
 		largest := slices.MaxFunc(entries, func(a, b envfile.Entry) int { return cmp.Compare(a.Value.Len(), b.Value.Len()) })
 		return withHint(fmt.Errorf("%s: the environment is too large for this system; the largest entry is %s with %d bytes", path, largest.Name, largest.Value.Len()),
-			"%s", action.BytesHint(largest.Name, o.env))
+			"%s", action.BytesHint(largest.Name, o.asRecall().Flags(o.paths())))
 	}
 	return err
 }

@@ -211,7 +211,7 @@ func (a *app) explain(s *action.Session, results []plan.Decision) {
 
 // olderKey is the way out of a token under a key that was dropped too early.
 func olderKey(s *action.Session, id string) hint.Text {
-	return hint.Format("put the key %s back into KEY_PREVIOUS, from an older .env, then kubectl fernet rotate%s; if nobody has it any more, delete that Secret, then kubectl fernet push%s --ignore-key %s", id, action.EnvFlag(s.Env), action.EnvFlag(s.Env), id)
+	return hint.Format("put the key %s back into KEY_PREVIOUS, from an older .env, then kubectl fernet rotate%s; if nobody has it any more, delete that Secret, then kubectl fernet push%s --ignore-key %s", id, s.Flags(), s.Flags(), id)
 }
 
 // wayOut says what to do about a decision that needs somebody to act.

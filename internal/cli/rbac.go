@@ -65,7 +65,7 @@ func (a *app) rbac(o *rbacOptions) error {
 	namespaces := settings.Namespaces
 	switch {
 	case !known:
-		return withHint(errors.New("--for"+repeated(" %s", o.verb)+": no verb that needs rights"), "one of: %s", hint.List(action.SortedKeys(action.Rights)))
+		return withHint(errors.New("--for"+repeated(" %s", o.verb)+": unknown verb"), "one of: %s", hint.List(action.SortedKeys(action.Rights)))
 	case o.clusterRole && namespace != "":
 		return errors.New("a ClusterRole has no namespace: leave out -n or --cluster-role")
 	case namespace != "":

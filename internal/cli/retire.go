@@ -217,7 +217,7 @@ func (a *app) reportDropped(o *retireOptions, d *action.KeyDrop) {
 	for _, item := range d.Items(plan.Dropped) {
 		a.did(&o.workOptions, item, "key/"+item.Name+" dropped")
 	}
-	flag := action.EnvFlag(o.env)
+	flag := o.paths().Flags()
 	for _, held := range d.Holding() {
 		a.console.note("%s", hint.Format("secret/%s in namespace %s still holds it: it leaves with the keyring of the next rotation, or at once, with another restart of the pods, by kubectl fernet rollout%s --drop-previous", held.Name, held.Namespace, flag))
 	}

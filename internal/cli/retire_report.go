@@ -90,7 +90,7 @@ func (a *app) reportKeepers(o *retireOptions, s *action.Session, p *action.Retir
 			a.console.say(fmt.Sprintf("and %d more in namespace %q: -o json has them all", more, namespace))
 		}
 	}
-	use := "kubectl fernet rollout" + action.EnvFlag(o.env) + " moves workloads to the current generations; change the others where they stand"
+	use := "kubectl fernet rollout" + o.paths().Flags() + " moves workloads to the current generations; change the others where they stand"
 	if len(o.names) > 0 {
 		use = "take these references out where they stand"
 	}

@@ -213,7 +213,7 @@ func (a *app) afterRollout(ctx context.Context, s *action.Session, p *action.Rol
 		a.console.print(text + "\n")
 	}
 	if keys := p.Lacking(); len(keys) > 0 {
-		a.console.hint(hint.Format("add it to their FERNET_KEY_PREVIOUS and restart them, then: kubectl fernet rollout%s --apps-have-key %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret %s, and name it in their templates", action.EnvFlag(s.Env), keys[0], action.EnvFlag(s.Env), cmp.Or(s.Settings.KeySecret, "fernet-key")))
+		a.console.hint(hint.Format("add it to their FERNET_KEY_PREVIOUS and restart them, then: kubectl fernet rollout%s --apps-have-key %s; or keep the keyring in the cluster: kubectl fernet rotate%s --key-secret %s, and name it in their templates", s.Flags(), keys[0], s.Flags(), cmp.Or(s.Settings.KeySecret, "fernet-key")))
 	}
 	switch {
 	case ctx.Err() != nil:

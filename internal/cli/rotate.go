@@ -168,12 +168,12 @@ func (a *app) completeRotation(ctx context.Context, o *rotateOptions, s *action.
 		a.report(action.KeyItem(id, plan.Kept, false))
 	}
 	a.console.print(fmt.Sprintf("all Secrets already use key %s; older keys still in %s: %s\n", p.Key, p.Holder.Path, strings.Join(s.Project.Keys.Previous(), ", ")))
-	a.console.next(nextSteps(o.sourceOptions, p.Key) + "; to start another rotation all the same: kubectl fernet rotate --new-key")
+	a.console.next(nextSteps(o.sourceOptions, p.Key) + "; to start another rotation all the same: kubectl fernet rotate --new-key" + o.paths().Flags())
 	return errFindings
 }
 
 func nextSteps(o sourceOptions, id string) hint.Text {
-	flags := action.EnvFlag(o.env)
+	flags := o.paths().Flags()
 	return hint.Format("once applications hold key %s, kubectl fernet rollout%s --apps-have-key %s, then kubectl fernet retire%s", id, flags, id, flags)
 }
 
@@ -186,7 +186,7 @@ func (a *app) reportRotation(ctx context.Context, o *rotateOptions, s *action.Se
 	a.explain(s, results)
 	if names := p.Differing(); len(names) > 0 {
 		a.console.note("%s has another value than the cluster for %s; the cluster's was kept: kubectl fernet push --update%s publishes the other",
-			o.env, hint.Few(names), action.EnvFlag(o.env))
+			o.env, hint.Few(names), o.paths().Flags())
 	}
 	count := a.summary(results)
 	switch {
@@ -211,7 +211,7 @@ func (a *app) finishRotation(ctx context.Context, o *rotateOptions, s *action.Se
 	if err := s.KeepKeyrings(ctx); err != nil {
 		return err
 	}
-	flags := action.EnvFlag(o.env)
+	flags := o.paths().Flags()
 	switch {
 	case o.rollout:
 		if err := a.rollout(ctx, s, o.rolloutOptions.verb(), true); err != nil {
@@ -250,7 +250,7 @@ func (a *app) stageKey(ctx context.Context, o *rotateOptions, s *action.Session)
 	if err := s.KeepKeyrings(ctx); err != nil {
 		return err
 	}
-	flags := action.EnvFlag(o.env)
+	flags := o.paths().Flags()
 	switch {
 	case thrownAway:
 	case s.Settings.KeySecret != "":

@@ -35,6 +35,10 @@ func (o *sourceOptions) complete() {
 	}
 }
 
+func (o *sourceOptions) paths() action.Paths {
+	return action.Paths{Env: o.env, Ledger: o.ledger, KeyFile: o.keyFile}
+}
+
 func (o *sourceOptions) validate() error {
 	for _, glob := range o.match {
 		if _, err := path.Match(glob, ""); err != nil {

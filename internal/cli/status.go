@@ -277,7 +277,7 @@ func (a *app) afterStatus(o *statusOptions, s *action.Session, r *action.StatusR
 		a.console.next(next)
 	}
 	if future > 0 {
-		a.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", action.EnvFlag(o.env)))
+		a.console.hint(hint.Format("kubectl fernet verify%s names what is from the future: check the clock of the machine that wrote it", o.paths().Flags()))
 	}
 	if over+future+count[plan.Broken]+count[plan.Missing]+count[plan.Unfinished]+count[plan.ToRollOut] > 0 {
 		return errFindings
@@ -297,7 +297,7 @@ func (a *app) tellGone(item plan.Status) {
 
 // nextStep gives the most urgent one, empty for none.
 func (a *app) nextStep(o *statusOptions, r *action.StatusReport, count map[plan.State]int, over int) hint.Text {
-	flags := action.EnvFlag(o.env)
+	flags := o.paths().Flags()
 	switch {
 	case count[plan.Missing] > 0, slices.ContainsFunc(r.Items, plan.Status.NeedsRestore):
 		return "kubectl fernet restore" + flags + " puts back what is missing"

@@ -103,7 +103,7 @@ func duplicate(names []string) string {
 func (a *app) request(o workOptions) action.Request {
 	mode := map[dryRun]action.Mode{dryRunClient: action.Client, dryRunServer: action.Server}[o.dryRun]
 	return action.Request{
-		Machine: a.machine, Env: o.env, Ledger: o.ledger, KeyFile: o.keyFile, Match: o.match, Bundle: o.bundle, KeySecret: o.keySecret, AllowEmpty: o.allowEmpty,
+		Machine: a.machine, Paths: o.paths(), Match: o.match, Bundle: o.bundle, KeySecret: o.keySecret, AllowEmpty: o.allowEmpty,
 		Target: a.where(o), SeveralClusters: len(o.contexts) > 0, SameCluster: o.sameCluster, IgnoreKeys: o.ignoreKeys,
 		Parallel: o.parallel, Mode: mode, Command: a.typed, Tell: func(e action.Event) { a.tell(e, &o) },
 	}

@@ -222,19 +222,20 @@ func contextsOf(cluster string, kubeconfig clientcmdapi.Config) (users []string)
 
 // Other gives the way to a cluster that is not the run's target: that of the context
 // of this name, else of the first context that uses a cluster of this name.
-func (t Target) Other(name string) (*rest.Config, error) {
+func (t Target) Other(name string) (context string, config *rest.Config, err error) {
 	kubeconfig, err := t.request.Bare("").RawConfig()
 	if err != nil {
-		return nil, kubeconfigError(err)
+		return "", nil, kubeconfigError(err)
 	}
-	context := name
+	context = name
 	if users := contextsOf(name, kubeconfig); kubeconfig.Contexts[name] == nil && len(users) > 0 {
 		context = users[0]
 	}
 	if kubeconfig.Contexts[context] == nil {
-		return nil, errors.New("the kubeconfig has no context for it")
+		return "", nil, errors.New("the kubeconfig has no context for it")
 	}
-	return configOf(t.request.Bare(context))
+	config, err = configOf(t.request.Bare(context))
+	return context, config, err
 }
 
 func noContext(source, name string, kubeconfig clientcmdapi.Config) error {
@@ -249,7 +250,7 @@ func noContext(source, name string, kubeconfig clientcmdapi.Config) error {
 	if source == "CLUSTER_NAME" {
 		return hint.With(err, "correct CLUSTER_NAME, or add --ignore-cluster-name to use the current context")
 	}
-	return hint.With(err, "--context %s", known[0])
+	return hint.With(err, "name one of them")
 }
 
 func kubeconfigError(err error) error {

@@ -112,8 +112,8 @@ func TestTargetIsRefused(t *testing.T) {
 		{usual, "--context=admin NAME=prod", `--context admin is cluster "shared", but CLUSTER_NAME is "prod"`, "leave --context out"},
 		{usual, "--context=solo NAME=nothing", `--context solo is cluster "alone", but CLUSTER_NAME is "nothing"`, "leave --context out"},
 		{usual, "--context=sol", `--context "sol"` + itHas, "did you mean solo?"},
-		{usual, "--context=shared", `--context "shared"` + itHas, "--context admin"},
-		{usual, "--context=nothing-like-it NAME=prod ignore", `--context "nothing-like-it"` + itHas, "--context admin"},
+		{usual, "--context=shared", `--context "shared"` + itHas, "name one of them"},
+		{usual, "--context=nothing-like-it NAME=prod ignore", `--context "nothing-like-it"` + itHas, "name one of them"},
 		{usual, "NAME=prd", `CLUSTER_NAME "prd"` + itHas, "did you mean prod?"},
 		{usual, "NAME=nothing", `CLUSTER_NAME "nothing"` + itHas, "correct CLUSTER_NAME, or add --ignore-cluster-name"},
 		{usual, "NAME=prod --cluster=alone", `--cluster alone is cluster "alone", but CLUSTER_NAME is "prod"`, `leave --cluster out to go to prod`},
@@ -215,7 +215,7 @@ func TestOtherCluster(t *testing.T) {
 	}
 	other := Target{request: r}
 	for name, known := range map[string]bool{"prod": true, "shared": true, "alone": true, "gone": false} {
-		config, err := other.Other(name)
+		_, config, err := other.Other(name)
 		if known != (err == nil) || known && config.Host != "https://127.0.0.1:1" {
 			t.Errorf("%s: %+v, %v", name, config, err)
 		}

@@ -27,7 +27,7 @@ const (
 func (f *fitter) wrap(s spot) error {
 	mayHave := func(source corev1.EnvFromSource) bool { return source.Prefix == "" && f.unknown(source) }
 	if !f.hasKey(s.Container) && !slices.ContainsFunc(s.EnvFrom, mayHave) {
-		return hint.With(errors.New("it has no FERNET_KEY, without which fernet-exec opens nothing"), "kubectl fernet push --key-secret fernet-key keeps the keyring in the cluster; or set that variable in its template")
+		return hint.With(errors.New("it has no FERNET_KEY, without which fernet-exec opens nothing"), "kubectl fernet push --key-secret fernet-key keeps the keyring in the cluster, then wire with the same flag; or set that variable in its template")
 	}
 	if own := f.ownVariables(s.Container); len(own) > 0 {
 		return hint.With(fmt.Errorf("its template sets %s itself, which wins over the Secret", hint.Few(own)), "take it out of the template")
