@@ -17,7 +17,7 @@ GO_BUILD := CGO_ENABLED=0 $(ROOMY) go build -trimpath -gcflags=all=-dwarf=false 
 # Some modules are tool lines alone.
 HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 
-.PHONY: build docs verify-docs localkube demo demo-rotate test sweep trust unit vet lint tidy-check bench fuzz dist clean tools
+.PHONY: build docs verify-docs localkube demo demo-rotate test sweep trust mutate unit vet lint tidy-check bench fuzz dist clean tools
 
 build: ## the plugin, into bin/
 	@[ -e bin/kubectl-fernet ] || echo "kubectl-fernet: building, which takes about 1 minute the first time" >&2
@@ -44,6 +44,9 @@ sweep: tools build localkube ## kill -9 before and after each request and each f
 trust: tools build localkube ## every fault, outage, right and leak that docs/trust.md counts; writes its tables
 	@UPDATE_TRUST=$(UPDATE_TRUST) $(KUBE) go test -timeout 30m -parallel 4 -run '^TestTrust' ./cmd/kubectl-fernet
 	@git diff --stat -- docs
+
+mutate: build localkube ## break each promise on purpose, and see its test turn red
+	@$(KUBE) go run ./hack/mutate
 
 tools: ## what the tests need beside Go, installed where it may be
 	@hack/test-tools.sh
