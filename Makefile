@@ -17,7 +17,7 @@ GO_BUILD := CGO_ENABLED=0 $(ROOMY) go build -trimpath -gcflags=all=-dwarf=false 
 # Some modules are tool lines alone.
 HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 
-.PHONY: build docs verify-docs localkube demo demo-rotate test sweep trust mutate unit vet lint tidy-check bench fuzz dist clean tools
+.PHONY: build docs verify-docs verify-deps localkube demo demo-rotate test sweep trust mutate unit vet lint tidy-check bench fuzz dist clean tools
 
 build: ## the plugin, into bin/
 	@[ -e bin/kubectl-fernet ] || echo "kubectl-fernet: building, which takes about 1 minute the first time" >&2
@@ -65,6 +65,9 @@ verify-docs: ## fail when they are not up to date
 
 tidy-check: ## fail when a go.mod or go.sum is not tidy
 	@for m in $(MODULES); do ( cd $$m && go mod tidy -diff ) || exit 1; done
+
+verify-deps: ## fail when a downloaded module is not the one that go.sum names
+	@for m in $(MODULES); do ( cd $$m && go mod verify ) || exit 1; done
 
 bench: build localkube ## figures beside kubectl and a bare client-go loop
 	@go build -o bin/bench ./hack/bench && $(KUBE) bin/bench

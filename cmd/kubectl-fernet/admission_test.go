@@ -41,24 +41,30 @@ spec:
 func (s echoSite) admits(quote, reason, action string) (policy string) {
 	s.t.Helper()
 	policy = "keep-out-" + s.namespace
+	putIntoEffect(s.t, fmt.Sprintf(policyManifest, policy, quote, reason, action, s.namespace), policy, s.namespace)
+	return policy
+}
+
+// putIntoEffect applies an admission policy under which no plain Secret enters a namespace, until the
+// test ends.
+func putIntoEffect(t *testing.T, manifest, policy, namespace string) {
+	t.Helper()
 	kubectl := func(stdin string, args ...string) (string, error) {
-		cmd := exec.Command(filepath.Join(testkube.Root(s.t), "bin", "kubectl"), append(args, "--kubeconfig", testkube.Kubeconfig(s.t))...)
+		cmd := exec.Command(filepath.Join(testkube.Root(t), "bin", "kubectl"), append(args, "--kubeconfig", testkube.Kubeconfig(t))...)
 		cmd.Stdin = strings.NewReader(stdin)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	manifest := fmt.Sprintf(policyManifest, policy, quote, reason, action, s.namespace)
 	if out, err := kubectl(manifest, "apply", "-f", "-"); err != nil {
-		s.t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%v: %s", err, out)
 	}
-	s.t.Cleanup(func() { _, _ = kubectl(manifest, "delete", "--wait=false", "-f", "-") })
+	t.Cleanup(func() { _, _ = kubectl(manifest, "delete", "--wait=false", "-f", "-") })
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if out, _ := kubectl("", "create", "secret", "generic", "probe", "--from-literal", "a=b", "--dry-run=server", "-n", s.namespace); strings.Contains(out, policy) {
-			return policy
+		if out, _ := kubectl("", "create", "secret", "generic", "probe", "--from-literal", "a=b", "--dry-run=server", "-n", namespace); strings.Contains(out, policy) {
+			return
 		}
 	}
-	s.t.Fatal("the policy is not in effect")
-	return ""
+	t.Fatal("the policy is not in effect")
 }
 
 // A policy's message may quote the object: what is left says who refused and why, in

@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
 
-// notRun says of lines in README.md and docs why no script runs them: PAGE or *, and how
+// notRun says of lines in README.md, SECURITY.md and docs why no script runs them: PAGE or *, and how
 // the line begins.
 var notRun = []struct{ page, begins, why string }{
 	{"*", "make demo", "CI runs it before all tests"},
@@ -38,7 +38,7 @@ var notRun = []struct{ page, begins, why string }{
 	{"compare.md", "kubectl fernet init --bundle postgres", "TestAPIServerTakesTheManifests types what the example says"},
 }
 
-// doc [CODE] PAGE[,PAGE] 'LINE': runs a line that stands in README.md or in pages of docs,
+// doc [CODE] PAGE[,PAGE] 'LINE': runs a line that stands in README.md, SECURITY.md or in pages of docs,
 // as it stands there, and requires its exit code, like example.
 func doc(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 || len(args) > 3 {
@@ -77,7 +77,7 @@ func shellLines(text string) (lines []string) {
 	return lines
 }
 
-// Whoever types what README.md and docs show gets what they say: each line is run by a
+// Whoever types what README.md, SECURITY.md and docs show gets what they say: each line is run by a
 // script, in the order of its page, or it is said why not.
 func TestEveryDocumentedLineIsRun(t *testing.T) {
 	root := testkube.Root(t)
@@ -86,7 +86,7 @@ func TestEveryDocumentedLineIsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	pages := map[string][]string{}
-	for _, file := range append(files, filepath.Join(root, "README.md")) {
+	for _, file := range append(files, filepath.Join(root, "README.md"), filepath.Join(root, "SECURITY.md")) {
 		pages[filepath.Base(file)] = shellLines(string(read(t, file)))
 	}
 	run := docsOfScripts(t, root, pages)

@@ -74,6 +74,7 @@ var leakRuns = []struct {
 	{args: []string{"pull", "--from", "cluster", "--out", "pulled.env"}},
 	{args: []string{"verify"}},
 	{args: []string{"rbac", "--for", "push"}},
+	{args: []string{"policy"}},
 	{args: []string{"diff"}},
 	{args: []string{"diff", "-o", "json"}},
 	{args: []string{"diff", "--show-values"}, refused: true}, // no terminal, and nobody to ask

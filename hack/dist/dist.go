@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -44,12 +45,20 @@ type dist struct {
 	platforms []platform
 	compile   func(ctx context.Context, env []string, root string, r release, p platform) ([]byte, error)
 	licenses  func(ctx context.Context, env []string, root string, p platform) ([]file, error) // of what compile links
+	modules   func(program []byte) ([]module, error)                                           // that a program is linked from
 	env       []string                                                                         // the environment of git and go
 	log       io.Writer
 }
 
-// run writes the archives and checksums.txt, and fernet.yaml, which has to name
-// every platform, when every platform was built.
+// packed is an archive that was written.
+type packed struct {
+	name, sum string // of the file, its SHA-256 in hex
+	modules   []module
+	licenses  []file
+}
+
+// run writes the archives, their bill of materials and checksums.txt, and fernet.yaml, which
+// has to name every platform, when every platform was built.
 func (d dist) run(ctx context.Context) error {
 	r, err := readRelease(ctx, d.env, d.root)
 	if err != nil {
@@ -58,19 +67,31 @@ func (d dist) run(ctx context.Context) error {
 	if err := d.clear(); err != nil {
 		return err
 	}
-	sums := map[string]string{}
+	var all []packed
 	for _, p := range d.platforms {
-		name := p.archive(r.version)
-		if sums[name], err = d.pack(ctx, r, p); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		archive, err := d.pack(ctx, r, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.archive(r.version), err)
 		}
-		_, _ = fmt.Fprintf(d.log, "%s  %s\n", sums[name], name)
+		_, _ = fmt.Fprintf(d.log, "%s  %s\n", archive.sum, archive.name)
+		all = append(all, archive)
 	}
-	if err := d.write("checksums.txt", []byte(d.checksums(r, sums))); err != nil {
+	materials, err := billOfMaterials(r, all)
+	if err == nil {
+		err = d.write(bill(r.version), materials)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", bill(r.version), err)
+	}
+	if err := d.write("checksums.txt", []byte(checksums(append(all, packed{name: bill(r.version), sum: sumOf(materials)})))); err != nil {
 		return err
 	}
 	if len(d.platforms) < len(allPlatforms) {
 		return nil
+	}
+	sums := map[string]string{}
+	for _, archive := range all {
+		sums[archive.name] = archive.sum
 	}
 	manifest, err := d.manifest(r.version, sums)
 	if err != nil {
@@ -84,54 +105,62 @@ func (d dist) clear() error {
 	if err := os.MkdirAll(d.out, 0o755); err != nil {
 		return err
 	}
-	old, err := filepath.Glob(filepath.Join(d.out, "kubectl-fernet_*.tar.gz"))
-	if err != nil {
-		return err
-	}
-	for _, name := range append(old, filepath.Join(d.out, "checksums.txt"), filepath.Join(d.out, "fernet.yaml")) {
-		if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
+	for _, pattern := range []string{"kubectl-fernet_*.tar.gz", "kubectl-fernet_*.spdx.json", "checksums.txt", "fernet.yaml"} {
+		old, err := filepath.Glob(filepath.Join(d.out, pattern))
+		if err != nil {
 			return err
+		}
+		for _, name := range old {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// pack writes one platform's archive and gives its SHA-256 in hex.
-func (d dist) pack(ctx context.Context, r release, p platform) (string, error) {
+// pack writes one platform's archive.
+func (d dist) pack(ctx context.Context, r release, p platform) (packed, error) {
 	program, err := d.compile(ctx, d.env, d.root, r, p)
 	if err != nil {
-		return "", err
+		return packed{}, err
+	}
+	modules, err := d.modules(program)
+	if err != nil {
+		return packed{}, err
 	}
 	license, err := os.ReadFile(filepath.Join(d.root, "LICENSE"))
 	if err != nil {
-		return "", err
+		return packed{}, err
 	}
-	files, err := d.licenses(ctx, d.env, d.root, p)
+	licenses, err := d.licenses(ctx, d.env, d.root, p)
 	if err != nil {
-		return "", err
+		return packed{}, err
 	}
-	files = append(files, file{p.binary(), 0o755, program}, file{"LICENSE", 0o644, license})
+	files := append(slices.Clone(licenses), file{p.binary(), 0o755, program}, file{"LICENSE", 0o644, license})
 	if p.os != "windows" {
 		script, err := os.ReadFile(filepath.Join(d.root, "hack", "dist", completion))
 		if err != nil {
-			return "", err
+			return packed{}, err
 		}
 		files = append(files, file{completion, 0o755, script})
 	}
 	var archive bytes.Buffer
 	if err := writeArchive(&archive, r.time, files); err != nil {
-		return "", err
+		return packed{}, err
 	}
-	sum := fmt.Sprintf("%x", sha256.Sum256(archive.Bytes()))
-	return sum, d.write(p.archive(r.version), archive.Bytes())
+	name := p.archive(r.version)
+	return packed{name, sumOf(archive.Bytes()), modules, licenses}, d.write(name, archive.Bytes())
 }
 
+// sumOf gives the SHA-256 of a file's content in hex.
+func sumOf(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }
+
 // checksums gives the lines that `sha256sum -c` reads.
-func (d dist) checksums(r release, sums map[string]string) string {
+func checksums(files []packed) string {
 	var text strings.Builder
-	for _, p := range d.platforms {
-		name := p.archive(r.version)
-		_, _ = fmt.Fprintf(&text, "%s  %s\n", sums[name], name)
+	for _, f := range files {
+		_, _ = fmt.Fprintf(&text, "%s  %s\n", f.sum, f.name)
 	}
 	return text.String()
 }

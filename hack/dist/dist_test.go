@@ -21,14 +21,19 @@ func fakeCompile(_ context.Context, _ []string, _ string, r release, p platform)
 }
 
 func fakeLicenses(_ context.Context, _ []string, _ string, p platform) ([]file, error) {
-	return []file{{"licenses/a.example/a@v1.0.0/LICENSE", 0o644, []byte("of " + p.os + "\n")}}, nil
+	return []file{{"licenses/a.example/a@v1.0.0/LICENSE", 0o644, []byte("of " + p.os + "\n" + mit)}}, nil
+}
+
+// fakeModules stands for what the linker wrote: two modules, one of them with a licence.
+func fakeModules([]byte) ([]module, error) {
+	return []module{{Path: "a.example/a", Version: "v1.0.0"}, {Path: "github.com/kubectl-fernet/kubectl-fernet/decrypt", Version: "v0.1.0", Main: true}}, nil
 }
 
 func newDist(t *testing.T, root string) dist {
 	t.Helper()
 	return dist{
 		root: root, out: filepath.Join(t.TempDir(), "dist"), platforms: allPlatforms,
-		compile: fakeCompile, licenses: fakeLicenses, env: gitEnv(), log: &bytes.Buffer{},
+		compile: fakeCompile, licenses: fakeLicenses, modules: fakeModules, env: gitEnv(), log: &bytes.Buffer{},
 	}
 }
 
@@ -77,6 +82,7 @@ func TestDist(t *testing.T) {
 	}
 	want := []string{
 		"checksums.txt", "fernet.yaml",
+		"kubectl-fernet_v0.1.0.spdx.json",
 		"kubectl-fernet_v0.1.0_darwin_amd64.tar.gz", "kubectl-fernet_v0.1.0_darwin_arm64.tar.gz",
 		"kubectl-fernet_v0.1.0_linux_amd64.tar.gz", "kubectl-fernet_v0.1.0_linux_arm64.tar.gz",
 		"kubectl-fernet_v0.1.0_windows_amd64.tar.gz", "kubectl-fernet_v0.1.0_windows_arm64.tar.gz",
@@ -85,7 +91,7 @@ func TestDist(t *testing.T) {
 		t.Errorf("files %q, want %q", got, want)
 	}
 	sums := readSums(t, d.out)
-	if len(sums) != len(allPlatforms) {
+	if len(sums) != len(allPlatforms)+1 {
 		t.Errorf("%d sums", len(sums))
 	}
 	for name, sum := range sums {
@@ -110,7 +116,7 @@ func TestDistArchiveContents(t *testing.T) {
 	script := entry{completion, 0o755, "#!/bin/sh\nexec kubectl fernet __complete \"$@\"\n"}
 	for _, p := range allPlatforms {
 		program := strings.Join([]string{version, commit, p.os, p.arch}, " ")
-		others := entry{"licenses/a.example/a@v1.0.0/LICENSE", 0o644, "of " + p.os + "\n"}
+		others := entry{"licenses/a.example/a@v1.0.0/LICENSE", 0o644, "of " + p.os + "\n" + mit}
 		want := []entry{license, {"kubectl-fernet", 0o755, program}, script, others}
 		if p.os == "windows" {
 			want = []entry{license, {"kubectl-fernet.exe", 0o755, program}, others}
@@ -135,7 +141,7 @@ func TestDistAgain(t *testing.T) {
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"checksums.txt", "kubectl-fernet_v0.2.0_linux_amd64.tar.gz", "notes.txt"}
+	want := []string{"checksums.txt", "kubectl-fernet_v0.2.0.spdx.json", "kubectl-fernet_v0.2.0_linux_amd64.tar.gz", "notes.txt"}
 	if got := fileNames(t, d.out); !reflect.DeepEqual(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
@@ -145,6 +151,7 @@ func TestDistErrors(t *testing.T) {
 	broken := func(context.Context, []string, string, release, platform) ([]byte, error) {
 		return nil, errors.New("does not compile")
 	}
+	unlinked := func([]byte) ([]module, error) { return nil, errors.New("says nothing") }
 	unlicensed := func(context.Context, []string, string, platform) ([]file, error) {
 		return nil, errors.New("a.example/a@v1.0.0: no licence")
 	}
@@ -154,6 +161,7 @@ func TestDistErrors(t *testing.T) {
 	}{
 		"program":     {func(_ string, d *dist) error { d.compile = broken; return nil }, "darwin_amd64.tar.gz: does not compile"},
 		"dependency":  {func(_ string, d *dist) error { d.licenses = unlicensed; return nil }, "darwin_amd64.tar.gz: a.example/a@v1.0.0: no licence"},
+		"materials":   {func(_ string, d *dist) error { d.modules = unlinked; return nil }, "darwin_amd64.tar.gz: says nothing"},
 		"no licence":  {func(tree string, _ *dist) error { return os.Remove(filepath.Join(tree, "LICENSE")) }, "LICENSE"},
 		"no script":   {func(tree string, _ *dist) error { return os.Remove(filepath.Join(tree, "hack/dist", completion)) }, completion},
 		"no template": {func(tree string, _ *dist) error { return os.Remove(filepath.Join(tree, ".krew.yaml")) }, ".krew.yaml"},

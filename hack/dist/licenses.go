@@ -186,7 +186,7 @@ var (
 	permits = []struct{ id, sentence string }{
 		{"Apache-2.0", "licensed under the apache license, version 2.0"},
 		{"Apache-2.0", "apache license version 2.0, january 2004"},
-		{"BSD", "redistribution and use in source and binary forms, with or without modification, are permitted provided that the following conditions are met"},
+		{bsd, "redistribution and use in source and binary forms, with or without modification, are permitted provided that the following conditions are met"},
 		{"ISC", "permission to use, copy, modify, and distribute this software for any purpose with or without fee is hereby granted"},
 		{"ISC", "permission to use, copy, modify, and/or distribute this software for any purpose with or without fee is hereby granted"},
 		{"MIT", "permission is hereby granted, free of charge, to any person obtaining a copy"},
@@ -195,7 +195,18 @@ var (
 		`server side public|business source|commons clause|creative commons|all advertising materials`)
 )
 
-// permitted names the licences in text. A text without one that we know, and one
+// bsd stands for the two BSD licences, which begin alike.
+const bsd = "BSD"
+
+// bsdOf tells them apart: the third clause is about the names of the authors.
+func bsdOf(words string) string {
+	if strings.Contains(words, "neither the name") || strings.Contains(words, "may not be used to endorse") {
+		return "BSD-3-Clause"
+	}
+	return "BSD-2-Clause"
+}
+
+// permitted names the licences in text, by their identifiers in SPDX. A text without one that we know, and one
 // that refuses matches, is an error: a person has to read it.
 func permitted(text []byte) ([]string, error) {
 	words := strings.ToLower(strings.Join(strings.Fields(string(text)), " "))
@@ -204,8 +215,12 @@ func permitted(text []byte) ([]string, error) {
 	}
 	var ids []string
 	for _, known := range permits {
-		if strings.Contains(words, known.sentence) && (len(ids) == 0 || ids[len(ids)-1] != known.id) {
-			ids = append(ids, known.id)
+		id := known.id
+		if id == bsd {
+			id = bsdOf(words)
+		}
+		if strings.Contains(words, known.sentence) && (len(ids) == 0 || ids[len(ids)-1] != id) {
+			ids = append(ids, id)
 		}
 	}
 	if len(ids) == 0 {

@@ -104,7 +104,7 @@ func TestLicensesOfThePlugin(t *testing.T) {
 }
 
 func TestPermitted(t *testing.T) {
-	const bsd = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted provided that the following conditions\nare met:\n"
+	const two = "Redistribution and use in source and binary forms, with or without\nmodification, are permitted provided that the following conditions\nare met:\n"
 	for name, test := range map[string]struct {
 		text string
 		want []string
@@ -113,16 +113,18 @@ func TestPermitted(t *testing.T) {
 		"Apache":              {"Apache License\n  Version 2.0, January 2004", []string{"Apache-2.0"}, ""},
 		"Apache in short":     {"Licensed under the Apache License, Version 2.0 (the \"License\")", []string{"Apache-2.0"}, ""},
 		"Apache, both forms":  {"Licensed under the Apache License, Version 2.0\nApache License\nVersion 2.0, January 2004", []string{"Apache-2.0"}, ""},
-		"BSD":                 {bsd, []string{"BSD"}, ""},
+		"BSD":                 {two, []string{"BSD-2-Clause"}, ""},
+		"BSD, names":          {two + "Neither the name of A nor", []string{"BSD-3-Clause"}, ""},
+		"BSD, other words":    {two + "The names of A may not be\nused to endorse", []string{"BSD-3-Clause"}, ""},
 		"ISC":                 {"Permission to use, copy, modify, and/or distribute this software for any\npurpose with or without fee is hereby granted", []string{"ISC"}, ""},
 		"MIT":                 {mit, []string{"MIT"}, ""},
-		"two":                 {mit + bsd, []string{"BSD", "MIT"}, ""},
+		"two":                 {mit + two, []string{"BSD-2-Clause", "MIT"}, ""},
 		"empty":               {"", nil, "no licence that"},
 		"none":                {"All rights reserved.", nil, "no licence that"},
 		"GPL":                 {"GNU GENERAL PUBLIC LICENSE", nil, `"gnu"`},
 		"permitted and AGPL":  {mit + "GNU Affero General Public License", nil, `"gnu"`},
 		"MPL":                 {"Mozilla Public License Version 2.0", nil, `"mozilla public"`},
-		"advertising":         {bsd + "3. All advertising\nmaterials mentioning", nil, `"all advertising materials"`},
+		"advertising":         {two + "3. All advertising\nmaterials mentioning", nil, `"all advertising materials"`},
 		"no commercial use":   {mit + "\"Commons Clause\" License Condition v1.0", nil, `"commons clause"`},
 		"a word that has one": {mit + "agnus", []string{"MIT"}, ""},
 	} {

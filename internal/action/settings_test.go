@@ -370,3 +370,11 @@ func TestSettingsOfValues(t *testing.T) {
 		}
 	}
 }
+
+// What a setting holds is a name; the parser of the .env, which knows no settings, has them in a list.
+func TestSettingsHoldNames(t *testing.T) {
+	want := slices.Sorted(slices.Values(append(SortedKeys(setters), VarCluster)))
+	if got := slices.Sorted(slices.Values(envfile.Names)); !slices.Equal(got, want) {
+		t.Errorf("envfile.Names are %q, the settings %q", got, want)
+	}
+}

@@ -18,7 +18,7 @@ var argvForms = []string{
 	"push --contexts a,KEY", "push --cluster KEY", "push --user KEY", "push -s https://KEY.example", "push --server=https://user:KEY@example", "push --kubeconfig KEY",
 	"push --ledger KEY", "push --key-file KEY", "push --key-file=KEY", "push --match KEY", "push --match *KEY*", "push --parallel KEY", "push --dry-run=KEY", "push -o KEY", "push --KEY",
 	"push -KEY", "push --unknown=KEY", "push --env-KEY=x", "push -vKEY", "push KEY=KEY", "push FERNET_KEY=KEY", "push --as KEY", "push --request-timeout KEY", "reveal KEY", "reveal SECRET_KEY",
-	"retire KEY", "adopt KEY", "rollout --apps-have-key KEY", "wire KEY", "wire deployment/web --exec -- app KEY", "wire --exec-image KEY", "wire -c KEY", "wire --mount-path /KEY", "wire --local -f KEY", "wire --keyring KEY", "rotate --key-secret KEY", "restore --from-cluster KEY", "restore --to-namespace=KEY", "pull --out KEY", "rbac --for KEY",
+	"retire KEY", "adopt KEY", "rollout --apps-have-key KEY", "wire KEY", "wire deployment/web --exec -- app KEY", "wire --exec-image KEY", "wire -c KEY", "wire --mount-path /KEY", "wire --local -f KEY", "wire --keyring KEY", "rotate --key-secret KEY", "restore --from-cluster KEY", "restore --to-namespace=KEY", "pull --out KEY", "rbac --for KEY", "policy --name KEY", "policy --action KEY", "policy -l KEY", "policy -l a=KEY",
 	"completion KEY", "version -o KEY", "help KEY", "lint --env KEY", "init --env KEY", "keygen KEY", "exec-env -- KEY", "exec-env KEY", "push -- KEY", "diff --against=KEY", "status --max-age KEY",
 	"__complete push --env KEY",
 }

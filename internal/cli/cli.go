@@ -229,7 +229,7 @@ Any language opens them with one key, the one secret that is left to look after.
 	root.SetErr(redact.Writer(a.ErrOut))
 	root.SetFlagErrorFunc(a.flagError)
 	root.AddCommand(newInit(a), newKeygen(a), newLint(a), newPush(a, a.push), newWire(a, a.wire), newRotate(a, a.rotate), newRollout(a, a.rolloutAlone), newRetire(a, a.retire), newStatus(a, a.status),
-		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newAdopt(a, a.adopt), newRBAC(a), newVersion(a), newCompletion(a))
+		newDiff(a, a.diff), newVerify(a, a.verify), newPull(a, a.pull), newRestore(a, a.restore), newReveal(a, a.reveal), newExecEnv(a, a.execEnv), newAdopt(a, a.adopt), newRBAC(a), newPolicy(a), newVersion(a), newCompletion(a))
 	a.setHelp(root)
 	root.SetGlobalNormalizationFunc(alsoKnown)
 	a.suggestFlags(root)

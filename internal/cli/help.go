@@ -25,7 +25,7 @@ var groups = []struct {
 	{"Look", []string{"diff", "verify", "lint", "reveal", "exec-env"}},
 	{"Change and rotate", []string{"rotate", "rollout", "retire"}},
 	{"Recover and move", []string{"pull", "restore", "adopt"}},
-	{others, []string{"keygen", "rbac", "options", "completion", "version", "help"}},
+	{others, []string{"keygen", "rbac", "policy", "options", "completion", "version", "help"}},
 }
 
 const others = "Other"

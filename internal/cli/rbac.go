@@ -4,7 +4,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,18 +75,14 @@ func (a *app) rbac(o *rbacOptions) error {
 	case o.clusterRole || len(namespaces) == 0:
 		namespaces = []string{""}
 	}
-	for i, namespace := range namespaces {
-		if i > 0 {
-			fmt.Fprintln(a.Out, "---")
-		}
-		if err := a.printRole(o, namespace, rules); err != nil {
-			return err
-		}
+	var roles []any
+	for _, namespace := range namespaces {
+		roles = append(roles, o.role(namespace, rules))
 	}
-	return nil
+	return a.printManifests(roles...)
 }
 
-func (a *app) printRole(o *rbacOptions, namespace string, rules []rbacv1.PolicyRule) error {
+func (o *rbacOptions) role(namespace string, rules []rbacv1.PolicyRule) rbacv1.Role {
 	role := rbacv1.Role{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "Role"},
 		ObjectMeta: metav1.ObjectMeta{Name: "kubectl-fernet-" + o.verb, Namespace: namespace},
@@ -96,9 +91,22 @@ func (a *app) printRole(o *rbacOptions, namespace string, rules []rbacv1.PolicyR
 	if o.clusterRole {
 		role.Kind = "ClusterRole"
 	}
-	text, err := yaml.Marshal(role)
-	if err == nil {
-		_, err = a.Out.Write(text)
+	return role
+}
+
+// printManifests prints objects as YAML documents for kubectl apply.
+func (a *app) printManifests(objects ...any) error {
+	for i, object := range objects {
+		text, err := yaml.Marshal(object)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			text = append([]byte("---\n"), text...)
+		}
+		if _, err := a.Out.Write(text); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }

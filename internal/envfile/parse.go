@@ -92,7 +92,7 @@ func (p *parser) statement() error {
 	p.warn(name, value, s)
 	p.lines[name] = p.line
 	written := strings.TrimRight(p.text[after:s.next], "\r\n")
-	p.file.Entries = append(p.file.Entries, Entry{Name: name, Value: NewValue(value), Line: p.line, written: hidden(written)})
+	p.file.Entries = append(p.file.Entries, Entry{Name: name, Value: valueOf(name, value), Line: p.line, written: hidden(written)})
 	p.file.spans = append(p.file.spans, s)
 	p.above = bareAbove{line: p.line + 1, value: p.text[start:end]}
 	p.advance(end)

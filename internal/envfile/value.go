@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
 const redacted = "[redacted]"
@@ -27,6 +29,18 @@ type Value struct {
 func NewValue(text string) Value {
 	redact.Add(text)
 	return hidden(text)
+}
+
+// Names are the variables whose values are no secrets but names: of clusters, namespaces and
+// Secrets, and globs over names. Servers say these words too.
+var Names = []string{"CLUSTER_NAME", "FERNET_NAMESPACE", "FERNET_MATCH", "FERNET_BUNDLE", "FERNET_KEY_SECRET"}
+
+// valueOf gives the value of a variable.
+func valueOf(name, text string) Value {
+	if slices.Contains(Names, name) && token.Kind(text) == "" {
+		return hidden(text)
+	}
+	return NewValue(text)
 }
 
 func hidden(text string) Value { return Value{text: &text} }

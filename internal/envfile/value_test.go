@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const canary = "canary-7f3a9d51"
@@ -63,5 +65,19 @@ func TestValueHoldsItsText(t *testing.T) {
 	}
 	if reflect.TypeFor[Value]().Comparable() {
 		t.Error("== compares Values, but not their texts")
+	}
+}
+
+// Servers say the names that settings hold; a key that stands in one by mistake stays hidden.
+func TestSettingsAreNoSecrets(t *testing.T) {
+	const key = "bWlzdGFrZW4gZm9yIHRoZSBuYW1lIG9mIGEgU2VjcmU="
+	env := "SECRET_A=quibble-frantic\nFERNET_BUNDLE=wombat-jumbled\nCLUSTER_NAME=vixen-waltz\nFERNET_KEY_SECRET=" + key + "\n"
+	if _, err := Parse(".env", []byte(env)); err != nil {
+		t.Fatal(err)
+	}
+	for text, shown := range map[string]bool{"a wombat": true, "is jumbled": true, "a waltz of a vixen": true, "a quibble": false, key[:30]: false} {
+		if got := redact.Clean(text); (got == text) != shown {
+			t.Errorf("%s: %s", text, got)
+		}
 	}
 }
