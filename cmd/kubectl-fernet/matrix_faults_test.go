@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ var faults = []fault{
 	{name: "delay", does: delay, bears: true},
 	refusal(401),
 	refusal(403),
-	refusal(409),
+	refusal(409, "another process changed"),
 	refusal(413),
 	refusal(422),
 	refusal(429),
@@ -58,8 +59,10 @@ var faults = []fault{
 	{name: "kill -9", does: kill, kills: true},
 }
 
-func refusal(code int) fault {
-	return fault{name: fmt.Sprint(code), does: refuse(code, nil), code: code, says: regexp.QuoteMeta(echoPolicy + echoMessage)}
+// refusal is an answer with that code; what is said of it is the API server's message, or or.
+func refusal(code int, or ...string) fault {
+	says := slices.Concat(or, []string{regexp.QuoteMeta(echoPolicy + echoMessage)})
+	return fault{name: strconv.Itoa(code), does: refuse(code, nil), code: code, says: strings.Join(says, "|")}
 }
 
 // instead does a where the request is not forwarded, or once it was.
