@@ -59,31 +59,37 @@ func echoing(code int, echo func([]byte) string) faultproxy.Rule {
 		if r.Method == http.MethodGet || bytes.Contains(r.Body, []byte("SelfSubject")) {
 			return nil
 		}
-		body := r.Body
-		for _, sign := range []string{"gAAAA", "FERNET_KEY", "Z0FBQU"} {
-			if at := bytes.Index(body, []byte(sign)); at >= 0 {
-				body = body[max(0, at-20):]
-				break
-			}
-		}
-		status := metav1.Status{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), // #nosec G115 -- an HTTP status
-			Reason: echoReasons[code], Message: echoPolicy + echoMessage + echo(body),
-			Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Message: echo(body)}}},
-		}
-		text, err := json.Marshal(status)
-		if err != nil {
-			panic(err) // a plain struct of strings and numbers
-		}
-		quoted := strings.Map(func(c rune) rune {
-			if c < ' ' || c > '~' || c == '"' || c == '\\' {
-				return '.'
-			}
-			return c
-		}, echo(body))
-		header := http.Header{"Content-Type": {"application/json"}, "Warning": {`299 - "careful: ` + quoted[:min(len(quoted), 900)] + `"`}}
-		return faultproxy.Status(code, header, text)
+		header, body := quoting(code, echo, r)
+		return faultproxy.Status(code, header, body)
 	}
+}
+
+// quoting makes an error that quotes a request.
+func quoting(code int, echo func([]byte) string, r faultproxy.Request) (http.Header, []byte) {
+	body := r.Body
+	for _, sign := range []string{"gAAAA", "FERNET_KEY", "Z0FBQU"} {
+		if at := bytes.Index(body, []byte(sign)); at >= 0 {
+			body = body[max(0, at-20):]
+			break
+		}
+	}
+	status := metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), // #nosec G115 -- an HTTP status
+		Reason: echoReasons[code], Message: echoPolicy + echoMessage + echo(body),
+		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Message: echo(body)}}},
+	}
+	text, err := json.Marshal(status)
+	if err != nil {
+		panic(err) // a plain struct of strings and numbers
+	}
+	quoted := strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return '.'
+		}
+		return c
+	}, echo(body))
+	header := http.Header{"Content-Type": {"application/json"}, "Warning": {`299 - "careful: ` + quoted[:min(len(quoted), 900)] + `"`}}
+	return header, text
 }
 
 var echoReasons = map[int]metav1.StatusReason{

@@ -227,22 +227,28 @@ func (sw sweep) again(s *site) {
 func (s *site) killAtRequest(args []string, k int, after bool) (killed bool, made int) {
 	s.t.Helper()
 	proxy := startProxy(s.t)
-	var cmd *exec.Cmd
-	started := make(chan struct{})
-	pid := func() int { <-started; return cmd.Process.Pid }
-	action := faultproxy.KillBefore(pid)
-	if after {
-		action = faultproxy.KillAfter(pid)
-	}
-	proxy.Reset(faultproxy.Nth(k, faultproxy.All(action)))
-	cmd = s.plugin(proxyKubeconfig(s.t, proxy), args...)
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	close(started)
-	killed = diedOfKill(s.t, cmd.Wait())
+	run := s.disturbed(proxy, args, func(pid func() int) []faultproxy.Rule {
+		action := faultproxy.KillBefore(pid)
+		if after {
+			action = faultproxy.KillAfter(pid)
+		}
+		return []faultproxy.Rule{faultproxy.Nth(k, faultproxy.All(action))}
+	})
+	killed = diedOfKill(s.t, run.err)
 	settle(s.t, proxy)
 	return killed, len(proxy.Requests())
+}
+
+// disturbed runs a command past a proxy whose rules may kill it, to its end.
+func (s *site) disturbed(proxy *faultproxy.Proxy, args []string, rules func(pid func() int) []faultproxy.Rule) *running {
+	s.t.Helper()
+	var run *running
+	started := make(chan struct{})
+	proxy.Reset(rules(func() int { <-started; return run.Process.Pid })...)
+	run = start(s.plugin(proxyKubeconfig(s.t, proxy), args...))
+	close(started)
+	<-run.over
+	return run
 }
 
 // killAtCall says whether the command died at its k-th call of the file system.
@@ -699,16 +705,25 @@ func (s *site) untouched() {
 var reference = regexp.MustCompile(`"secret-\d\d"`)
 
 // checkRolledOut asserts one patch of each workload that changed the names of Secrets and
-// nothing else, and that it has come to its end.
+// nothing else, and that it comes to its end: where the machine is busy, a pod may be made anew
+// after it.
 func (s *site) checkRolledOut() {
 	s.t.Helper()
-	for i, is := range s.deployed() {
+	ready := func(d deployed) bool {
+		return d.Status.UpdatedReplicas == s.replicas && d.Status.AvailableReplicas == s.replicas
+	}
+	now := s.deployed()
+	for end := time.Now().Add(time.Minute); slices.ContainsFunc(now, func(d deployed) bool { return !ready(d) }) && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+		now = s.deployed()
+	}
+	for i, is := range now {
 		was, name := s.workloads[i], is.Metadata.Name
 		want := reference.ReplaceAllStringFunc(string(was.Spec), func(name string) string { return strings.TrimSuffix(name, `"`) + `-g2"` })
 		if string(is.Spec) != want || want == string(was.Spec) || is.Metadata.Generation != was.Metadata.Generation+1 {
 			s.t.Errorf("workload %s was not patched once, from old names to new ones: generation %d\n%s", name, is.Metadata.Generation, is.Spec)
 		}
-		if st := is.Status; st.ObservedGeneration != is.Metadata.Generation || st.UpdatedReplicas != s.replicas || st.AvailableReplicas != s.replicas {
+		if st := is.Status; st.ObservedGeneration != is.Metadata.Generation || !ready(is) {
 			s.t.Errorf("workload %s has not rolled out: %v", name, st)
 		}
 	}

@@ -28,18 +28,19 @@ import (
 
 // The sites of the sweeps of push, restore, adopt and pull.
 
-// unpushedSite has an .env alone: no ledger, and no Secret.
+// unpushedSite has an .env alone: no ledger, and no Secret but those of others.
 func unpushedSite(t *testing.T) *site {
 	t.Helper()
 	s := emptySite(t)
+	s.addOthers()
 	s.missing = true
 	return s
 }
 
-// checkPushed asserts that each entry was pushed once.
+// checkPushed asserts that each entry was pushed once; with which bytes, settled has asserted.
 func (s *site) checkPushed() {
 	s.t.Helper()
-	s.checkWhole()
+	s.want(singles...)
 }
 
 // changedSite has new values for two of the entries that were pushed.

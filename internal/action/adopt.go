@@ -66,7 +66,7 @@ func (p *AdoptPlan) Apply(ctx context.Context) error {
 	}
 	now, err := s.Cluster.Adopt(ctx, p.object, p.row, s.Mode == Server)
 	if err != nil {
-		return err
+		return fmt.Errorf("secret/%s: %w", p.Secret, err)
 	}
 	p.row.State, p.row.UID, p.row.Time = ledger.Created, now.UID, s.Now().UTC()
 	return s.record(p.row)

@@ -126,7 +126,7 @@ func (p *RetirePlan) Item(r *Retired) Item {
 		i.Kind, i.KeyID = KindKeyring, r.keyring.IDs[0]
 	}
 	if r.Outcome == plan.Unproven {
-		i.Reason = "not allowed to look at " + strings.Join(p.Denied(o.Namespace), ", ")
+		i.Reason = p.Unlooked(o.Namespace)
 	}
 	if !r.stays() {
 		return i

@@ -4,10 +4,12 @@ package action
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
@@ -19,8 +21,8 @@ import (
 type referrers struct {
 	findings  []usage.Finding
 	workloads []workload.Workload // of the findings, those that can be patched
-	denied    []string            // kinds that hold pods, and could not be looked at
-	custom    []string            // kinds of custom resources that could not
+	denied    []cluster.Kind      // that hold pods, and could not be looked at
+	custom    []cluster.Kind      // of custom resources, that could not
 }
 
 // referrers looks over the namespaces of these views, for generations of their entries, of
@@ -59,12 +61,35 @@ func referrersOf(walk cluster.Walk) referrers {
 	for _, kind := range walk.Denied {
 		switch {
 		case kind.PodHolding:
-			r.denied = append(r.denied, kind.String())
+			r.denied = append(r.denied, kind)
 		case strings.Contains(kind.Group, ".") && !strings.HasSuffix(kind.Group, ".k8s.io"):
-			r.custom = append(r.custom, kind.String())
+			r.custom = append(r.custom, kind)
 		}
 	}
 	return r
+}
+
+func kindNames(kinds []cluster.Kind) (names []string) {
+	for _, kind := range kinds {
+		names = append(names, kind.String())
+	}
+	return names
+}
+
+// unlooked says of kinds which the user may not look at, and why else one could not be.
+func unlooked(kinds []cluster.Kind) string {
+	var denied, reasons []string
+	for _, kind := range kinds {
+		if kind.Forbidden() {
+			denied = append(denied, kind.String())
+			continue
+		}
+		reasons = append(reasons, fmt.Sprintf("cannot look at %s: %s", kind, hint.OneLine(kind.Err.Error())))
+	}
+	if len(denied) > 0 {
+		reasons = slices.Insert(reasons, 0, "not allowed to look at "+strings.Join(denied, ", "))
+	}
+	return strings.Join(reasons, "; ")
 }
 
 // used gives, by Secret, who uses it: the topmost owner of what refers to it, each once.

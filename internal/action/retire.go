@@ -129,13 +129,8 @@ func (p *RetirePlan) Findings() bool {
 	return len(p.Doomed()) < len(p.Items) || len(p.Skipped)+len(p.Returned) > 0
 }
 
-// Denied names the kinds of objects of a namespace that could not be looked at.
-func (p *RetirePlan) Denied(namespace string) (kinds []string) {
-	for _, k := range p.denied[namespace] {
-		kinds = append(kinds, k.String())
-	}
-	return kinds
-}
+// Unlooked says what kinds of objects of a namespace could not be looked at; empty: none.
+func (p *RetirePlan) Unlooked(namespace string) string { return unlooked(p.denied[namespace]) }
 
 // chosen says of a Secret whether it is removed altogether: those that were named are.
 func (p *RetirePlan) chosen() (func(plan.Wanted) bool, error) {

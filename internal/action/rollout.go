@@ -106,11 +106,11 @@ func (p *RolloutPlan) add(view plan.View, found referrers, held []keysecret.Held
 	}
 	if len(found.denied) > 0 {
 		p.Blind = true
-		s.unseen(view.Namespace, "not allowed to look at "+strings.Join(found.denied, ", "))
+		s.unseen(view.Namespace, unlooked(found.denied))
 		s.Unseen[len(s.Unseen)-1].Role = "rollout" // a part of push and rotate too
 	}
 	if len(found.custom) > 0 {
-		s.note("namespace %q: not allowed to look at %s", view.Namespace, strings.Join(found.custom, ", "))
+		s.note("namespace %q: %s", view.Namespace, unlooked(found.custom))
 	}
 	steps := p.byHand(view.Namespace, found)
 	for _, w := range found.workloads {

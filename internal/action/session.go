@@ -339,7 +339,7 @@ func (s *Session) dialQuietly() error {
 func (s *Session) trace() cluster.Trace {
 	first := newOnce()
 	return func(e cluster.Exchange) {
-		if e.Status == 429 && first() {
+		if e.Status == 429 && e.RetryAfter != "" && first() {
 			s.note("the API server throttles this client (429); waiting as it asks (Retry-After: %s s)", e.RetryAfter)
 		}
 		s.Tell(Event{Kind: Asked, Text: fmt.Sprintf("%s %s %d in %d ms", e.Method, e.Path, e.Status, e.Took.Milliseconds())})

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -109,7 +108,7 @@ func (r *StatusReport) users(ctx context.Context) error {
 	for _, p := range r.places {
 		found := all[p.view.Namespace]
 		if len(found.denied) > 0 {
-			r.session.unseen(p.view.Namespace, "not allowed to look at "+strings.Join(found.denied, ", "))
+			r.session.unseen(p.view.Namespace, unlooked(found.denied))
 		}
 		p.workloads, p.used = found.workloads, found.used()
 	}

@@ -199,7 +199,7 @@ func (r *VerifyReport) references(ctx context.Context) error {
 		g := plan.Successors(view, s.mine(view.Namespace), s.Project.Sealer.Judge, s.Project.Keys, s.Project.Sealer.SameValue)
 		found := all[view.Namespace]
 		if len(found.denied) > 0 {
-			r.unseen(view.Namespace, hint.Few(found.denied))
+			r.unseen(view.Namespace, hint.Few(kindNames(found.denied)))
 		}
 		used := found.used()
 		gone, rings := plan.Absent(view, s.mine(view.Namespace), bases, used)

@@ -124,7 +124,7 @@ func (p *WirePlan) add(ctx context.Context, workloads []string, namespace string
 			continue
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s in namespace %q: %w", text, namespace, err)
 		}
 		step, err := wireStep(w, wiring)
 		if err != nil {

@@ -5,7 +5,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -51,8 +50,8 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 	a.explain(s, p.Skipped)
 	a.report(secretItems(s, p.Skipped)...)
 	for _, namespace := range s.Target.Namespaces {
-		if kinds := p.Denied(namespace); len(kinds) > 0 {
-			a.console.warn("namespace %q: not allowed to look at %s", namespace, strings.Join(kinds, ", "))
+		if text := p.Unlooked(namespace); text != "" {
+			a.console.warn("namespace %q: %s", namespace, text)
 		}
 	}
 	for _, r := range p.Returned {

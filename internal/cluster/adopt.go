@@ -39,12 +39,13 @@ func (c *Client) Adopt(ctx context.Context, seen manifest.Object, row ledger.Row
 	if err == nil {
 		return manifest.FromSecret(s), nil
 	}
-	if apierrors.IsConflict(err) {
-		return manifest.Object{}, errChanged
-	}
 	o, lookErr := c.get(ctx, seen.Namespace, seen.Name)
-	if lookErr == nil && o != nil && o.Carries(row) && o.Managed && o.Binding == row.Binding {
-		return *o, nil
+	switch {
+	case lookErr == nil && o != nil && o.Carries(row) && o.Managed && o.Binding == row.Binding:
+		return *o, nil // also after a conflict: client-go may have sent it twice
+	case lookErr == nil && apierrors.IsConflict(err):
+		return manifest.Object{}, errChanged
+	default:
+		return manifest.Object{}, explain(err)
 	}
-	return manifest.Object{}, explain(err)
 }

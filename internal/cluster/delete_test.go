@@ -37,7 +37,7 @@ func touch(t *testing.T, l lab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Annotations["touched"] = "x"
+	metav1.SetMetaDataAnnotation(&s.ObjectMeta, "touched", "x")
 	if _, err := l.admin.Update(t.Context(), s, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}

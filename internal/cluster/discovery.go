@@ -34,6 +34,12 @@ func (k Kind) String() string {
 	return k.groupResource().String()
 }
 
+// Forbidden says that the user may not look at it; else something else was in the way.
+func (k Kind) Forbidden() bool {
+	var e *Error
+	return k.Err == nil || errors.As(k.Err, &e) && e.status.Reason == metav1.StatusReasonForbidden
+}
+
 func (k Kind) groupResource() schema.GroupResource {
 	return schema.GroupResource{Group: k.Group, Resource: k.Resource}
 }

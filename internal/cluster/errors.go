@@ -28,6 +28,7 @@ type Error struct {
 	Rights  bool          // the user may not do this, says the API server's RBAC
 	Refused Request       // with Rights: what, as far as the API server says it
 	status  metav1.Status // zero when no API server answered
+	broken  bool          // an API server answered, and not to its end
 }
 
 // Request is what was asked of the API server, in RBAC's words.
@@ -94,6 +95,37 @@ func explain(err error) error {
 	return e
 }
 
+// explainLook is explain for what was looked for and nothing changed. Where the API server is
+// at fault, and so may not say what it was asked, that comes first.
+func explainLook(err error, what string) error {
+	err = explain(err)
+	var e *Error
+	if errors.As(err, &e) && (e.broken || e.status.Code >= http.StatusConflict) {
+		e.Message = "cannot look at " + what + ": " + e.Message
+	}
+	return err
+}
+
+func secretsOf(namespace string) string {
+	if namespace == metav1.NamespaceAll {
+		return "the Secrets of all namespaces"
+	}
+	return fmt.Sprintf("the Secrets of namespace %q", namespace)
+}
+
+// explainDiscovery is explain for discovery, of which client-go keeps the code alone.
+func explainDiscovery(err error) error {
+	err = explainLook(err, "what kinds of objects there are")
+	var e *Error
+	if errors.As(err, &e) && e.status.Code != 0 && e.status.Code != http.StatusUnauthorized {
+		e.Message, e.Way = fmt.Sprintf("cannot look at what kinds of objects there are: the API server answered HTTP %d", e.status.Code), ""
+		if e.status.Code == http.StatusForbidden {
+			e.Way = "that needs the ClusterRole system:discovery"
+		}
+	}
+	return err
+}
+
 // unauthorized is all that an API server says to who is not logged in.
 const unauthorized = "Unauthorized"
 
@@ -126,6 +158,12 @@ func absent(err error) bool {
 // quote the answer.
 var undecoded = regexp.MustCompile(`serializer for .* doesn't exist|get version/kind|'Kind' is missing|^0-length response`)
 
+// brokenOff gives the cause of an error of client-go about the body of an answer.
+func brokenOff(text string) (cause string, ok bool) {
+	what, cause, ok := strings.Cut(text, " Please retry. Original error: ")
+	return cause, ok && strings.Contains(what, "error when reading response body")
+}
+
 func explainTransport(err error) error {
 	text, server := err.Error(), &url.URL{}
 	var at *url.Error
@@ -140,6 +178,9 @@ func explainTransport(err error) error {
 		return pluginError(said)
 	}
 	e := &Error{Message: outside(text)}
+	if cause, ok := brokenOff(text); ok {
+		e.broken, e.Message = true, "the API server's answer broke off: "+outside(cause)
+	}
 	if server.Host != "" {
 		e.Message = "cannot reach " + server.Scheme + "://" + server.Host + ": " + e.Message
 	}

@@ -34,18 +34,18 @@ func (c *Client) Observe(ctx context.Context, namespace string, in manifest.Inte
 	sight, err := c.ours(ctx, namespace, in)
 	if apierrors.IsForbidden(err) {
 		objects, err := c.probe(ctx, namespace, in)
-		return Sight{Objects: objects}, explain(err)
+		return Sight{Objects: objects}, explainLook(err, secretsOf(namespace))
 	}
 	if err != nil {
-		return Sight{}, explain(err)
+		return Sight{}, explainLook(err, secretsOf(namespace))
 	}
 	others, err := c.unlabelled(ctx, namespace, in, sight.Objects)
 	if err != nil {
-		return Sight{}, explain(err)
+		return Sight{}, explainLook(err, secretsOf(namespace))
 	}
 	more, err := c.getAll(ctx, namespace, others)
 	if err != nil {
-		return Sight{}, explain(err)
+		return Sight{}, explainLook(err, secretsOf(namespace))
 	}
 	sight.Objects = append(sight.Objects, more...)
 	return sight, nil
@@ -88,7 +88,7 @@ func (c *Client) each(ctx context.Context, namespace, selector string, visit fun
 func (c *Client) Namespaces(ctx context.Context) (names []string, err error) {
 	list, err := c.core.Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, explain(err)
+		return nil, explainLook(err, "the namespaces")
 	}
 	for i := range list.Items {
 		names = append(names, list.Items[i].Name)
@@ -100,13 +100,13 @@ func (c *Client) Namespaces(ctx context.Context) (names []string, err error) {
 // selector finds.
 func (c *Client) Labelled(ctx context.Context, namespace, selector string) (found []manifest.Object, err error) {
 	err = c.each(ctx, namespace, selector, func(s *corev1.Secret) { found = append(found, manifest.FromSecret(s)) })
-	return found, explain(err)
+	return found, explainLook(err, secretsOf(namespace))
 }
 
 // Keyrings gives the keyring Secrets of a namespace, whole.
 func (c *Client) Keyrings(ctx context.Context, namespace string) (found []corev1.Secret, err error) {
 	err = c.each(ctx, namespace, manifest.LabelKind+"="+manifest.KindKeyring, func(s *corev1.Secret) { found = append(found, *s) })
-	return found, explain(err)
+	return found, explainLook(err, secretsOf(namespace))
 }
 
 // unlabelled names the Secrets that matter and that the labels did not find.
@@ -141,7 +141,7 @@ func (c *Client) Unlabelled(ctx context.Context, namespace string) (names []stri
 // are left out.
 func (c *Client) GetSecrets(ctx context.Context, namespace string, names []string) ([]manifest.Object, error) {
 	objects, err := c.getAll(ctx, namespace, names)
-	return objects, explain(err)
+	return objects, explainLook(err, secretsOf(namespace))
 }
 
 // getParallel is how many gets wait for their turn at once.

@@ -130,7 +130,8 @@ func TestObserveFails(t *testing.T) {
 		hint  bool
 	}{
 		{name: "neither list nor get", verbs: []string{"create"}, want: "cannot get resource", hint: true},
-		{name: "list ours", rule: broken(1), want: "has prevented"},
+		{name: "list ours", rule: broken(1), want: "cannot look at the Secrets of namespace "},
+		{name: "half a list", rule: faultproxy.First(1, reads(faultproxy.HalfReply())), want: ": the API server's answer broke off: unexpected EOF"},
 		{name: "list others", rule: broken(2), want: "has prevented"},
 		{name: "get another", rule: broken(3), want: "has prevented"},
 		{name: "get a recorded one", verbs: []string{"get"}, rule: broken(2), want: "has prevented"},

@@ -43,7 +43,7 @@ const walkParallel = 8
 func (c *Client) Walks(ctx context.Context, namespaces []string, names func(namespace, name string) bool) (map[string]Walk, error) {
 	kinds, denied, err := c.kinds(ctx)
 	if err != nil {
-		return nil, explain(err)
+		return nil, explainDiscovery(err)
 	}
 	w := walker{client: c, namespaces: namespaces, names: names, looks: make([]looks, len(namespaces))}
 	for stage := range stages {

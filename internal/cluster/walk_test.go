@@ -449,7 +449,8 @@ func TestWalkFails(t *testing.T) {
 		way  func(*http.Request) error
 		want string
 	}{
-		{name: "no discovery", rule: at("/apis", faultproxy.Status(500, nil, nil)), want: "has prevented"},
+		{name: "no discovery", rule: at("/apis", faultproxy.Status(500, nil, nil)), want: "cannot look at what kinds of objects there are: the API server answered HTTP 500"},
+		{name: "no right to discovery", rule: at("/apis", faultproxy.Status(403, nil, nil)), want: "the API server answered HTTP 403"},
 		{name: "credentials expire", rule: at("/configmaps", faultproxy.Status(401, nil, nil)), want: "does not accept these credentials"},
 		{name: "the server goes away", way: func(r *http.Request) error {
 			if strings.HasSuffix(r.URL.Path, "/pods") {

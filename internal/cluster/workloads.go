@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -71,7 +72,7 @@ func (c *Client) Users(ctx context.Context, namespaces []string, wanted func(wor
 			case apierrors.IsForbidden(p.err):
 				users.Denied = append(users.Denied, of.name)
 			case p.err != nil:
-				return nil, explainWorkload(p.err)
+				return nil, explainLook(p.err, fmt.Sprintf("%s of namespace %q", of.name, namespace))
 			}
 			users.Denied = append(users.Denied, p.kept.unread...)
 			users.Workloads = append(users.Workloads, p.kept.workloads...)

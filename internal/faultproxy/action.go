@@ -93,9 +93,36 @@ func Hold(before, after <-chan struct{}) Action {
 	}
 }
 
+// After forwards the request, throws the reply away and then does a, which is to
+// forward nothing.
+func After(a Action) Action {
+	return func(e *exchange) { e.deliver(); a(e) }
+}
+
+// Cut forwards nothing and cuts.
+func Cut() Action { return func(e *exchange) { e.cut(false) } }
+
 // DropReply forwards the request, waits for the reply and cuts.
-func DropReply() Action {
-	return func(e *exchange) { e.deliver(); e.cut(false) }
+func DropReply() Action { return After(Cut()) }
+
+// Hang forwards nothing, and cuts when the client has gone or after d.
+func Hang(d time.Duration) Action {
+	return func(e *exchange) {
+		wait(e.client, time.After(d)) // which ends with the proxy, too
+		e.cut(false)
+	}
+}
+
+// HalfReply forwards the request and cuts in the middle of the reply, or in that of the
+// first change of a watch.
+func HalfReply() Action { return func(e *exchange) { e.forward(); e.relayHalf() } }
+
+// HalfStatus answers without forwarding, as Status, and cuts in the middle of the body.
+func HalfStatus(code int, header http.Header, body []byte) Action {
+	return func(e *exchange) {
+		e.reply = &http.Response{StatusCode: code, Header: header, Body: io.NopCloser(bytes.NewReader(body))}
+		e.relayHalf()
+	}
 }
 
 // ResetBefore forwards nothing and cuts with a TCP reset.
@@ -109,7 +136,7 @@ func Status(code int, header http.Header, body []byte) Action {
 
 // StatusAfter forwards the request, throws the reply away and answers as Status.
 func StatusAfter(code int, header http.Header) Action {
-	return func(e *exchange) { e.deliver(); e.answer(code, header, nil) }
+	return After(Status(code, header, nil))
 }
 
 // RetryAfter is the header that asks a client to wait; client-go then sends a
@@ -147,16 +174,17 @@ func KillBefore(pid func() int) Action {
 
 // KillAfter is KillBefore, but the request has been forwarded and answered.
 func KillAfter(pid func() int) Action {
-	return func(e *exchange) { e.deliver(); e.kill(pid()); e.cut(false) }
+	return After(KillBefore(pid))
 }
 
 // exchange is one request on its way.
 type exchange struct {
-	proxy *Proxy
-	w     http.ResponseWriter
-	entry *Request
-	out   *http.Request
-	reply *http.Response // what forward got; nil: nothing
+	proxy  *Proxy
+	client context.Context // ends when the client has gone
+	w      http.ResponseWriter
+	entry  *Request
+	out    *http.Request
+	reply  *http.Response // what forward got; nil: nothing
 }
 
 // forward sends the request to the API server and waits for its reply.
@@ -178,7 +206,7 @@ func (e *exchange) deliver() {
 	if e.reply == nil {
 		return
 	}
-	if e.out.URL.Query().Get("watch") == "" {
+	if !e.watches() {
 		_, _ = io.Copy(io.Discard, e.reply.Body)
 	}
 	_ = e.reply.Body.Close()
@@ -202,6 +230,32 @@ func (e *exchange) relay() {
 		panic(http.ErrAbortHandler) // a reply that broke off must not look whole
 	}
 }
+
+// relayHalf gives the client a half of the reply; of a watch, of what it tells first.
+func (e *exchange) relayHalf() {
+	if e.reply == nil {
+		e.cut(false)
+		return
+	}
+	defer func() { _ = e.reply.Body.Close() }()
+	half := flusher{e.w, http.NewResponseController(e.w)}
+	if e.watches() {
+		e.head(e.reply.StatusCode, e.reply.Header)
+		_ = half.control.Flush()
+		body := make([]byte, 1<<16)
+		n, _ := e.reply.Body.Read(body)
+		_, _ = half.Write(body[:n/2])
+	} else {
+		body, _ := io.ReadAll(e.reply.Body)
+		e.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		e.head(e.reply.StatusCode, e.reply.Header)
+		_, _ = half.Write(body[:len(body)/2])
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// watches says that the reply has no end of its own.
+func (e *exchange) watches() bool { return e.out.URL.Query().Get("watch") != "" }
 
 type flusher struct {
 	http.ResponseWriter

@@ -98,7 +98,11 @@ func TestCuts(t *testing.T) {
 		upstream int
 	}{
 		"drop reply":   {DropReply(), io.EOF, 201},
+		"cut":          {Cut(), io.EOF, 0},
 		"reset before": {ResetBefore(), syscall.ECONNRESET, 0},
+		"reset after":  {After(ResetBefore()), syscall.ECONNRESET, 201},
+		"hang":         {Hang(time.Millisecond), io.EOF, 0},
+		"hang after":   {After(Hang(time.Millisecond)), io.EOF, 201},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,6 +118,48 @@ func TestCuts(t *testing.T) {
 				t.Errorf("landed: %v, logged %+v", landed, got)
 			}
 		})
+	}
+}
+
+// A hang ends when its client has gone.
+func TestHangEndsWithItsClient(t *testing.T) {
+	p := start(t, new(names).ServeHTTP, Options{}, All(Hang(time.Hour)))
+	client := &http.Client{Timeout: 20 * time.Millisecond}
+	if resp, err := client.Get("http://" + p.address); err == nil {
+		_ = resp.Body.Close()
+		t.Error("it was answered")
+	}
+	settle(t, p)
+}
+
+// Of half a reply comes its header, the half of its body, and no end; of a watch, the half
+// of its first change.
+func TestHalf(t *testing.T) {
+	finish := make(chan struct{})
+	defer close(finish)
+	p := start(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "12345678")
+		if r.URL.Query().Get("watch") != "" {
+			_ = http.NewResponseController(w).Flush()
+			<-finish
+		}
+	}, Options{})
+	for _, tt := range []struct {
+		path     string
+		action   Action
+		code     int
+		body     string
+		upstream int
+	}{
+		{"/", HalfReply(), 200, "1234", 200},
+		{"/?watch=true", HalfReply(), 200, "1234", 200},
+		{"/", HalfStatus(500, nil, []byte("abcd")), 500, "ab", 0},
+	} {
+		p.Reset(All(tt.action))
+		code, body, err := send(t, p, http.MethodGet, tt.path, "")
+		if code != tt.code || body != tt.body || !errors.Is(err, io.ErrUnexpectedEOF) || p.Requests()[0].Upstream != tt.upstream {
+			t.Errorf("%s: got %d %q, %v", tt.path, code, body, err)
+		}
 	}
 }
 

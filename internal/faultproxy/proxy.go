@@ -216,7 +216,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
 		Header: r.Header, write: isWrite(r, body), Body: body,
 	}
-	e := &exchange{proxy: p, w: w, entry: entry, out: p.outgoing(r, body)}
+	e := &exchange{proxy: p, client: r.Context(), w: w, entry: entry, out: p.outgoing(r, body)}
 	action := p.decide(entry)
 	e.sleep(p.options.RTT)
 	if action == nil {
