@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// patience is how long it waits, so that nothing is left of a script that failed.
+const patience = 2 * time.Minute
+
 func main() {
 	open := flag.String("open", "", "a file to have open, as most programs have it: nobody may rename or remove it")
 	product := flag.String("print", "", "a file to print at the end")
@@ -28,11 +31,10 @@ func main() {
 	if err := os.WriteFile(flag.Arg(0)+".waiting", nil, 0o600); err != nil {
 		panic(err)
 	}
-	for {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if _, err := os.Stat(flag.Arg(0)); err == nil {
 			break
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	if *product != "" {
 		text, err := os.ReadFile(*product)
