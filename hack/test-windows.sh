@@ -14,7 +14,8 @@ export WINEPREFIX=$PWD/bin/wine/drive WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;
 unset DISPLAY
 hack/wine/build.sh
 trap 'wineserver64 -k || true' EXIT
-wineserver64 -p # until then; otherwise each program would start Windows first
+wineserver64 -k || true # one that ends with its last program
+wineserver64 -p         # until then; otherwise each program would start Windows first
 bin/localkube run -- go test -parallel 4 -run '^TestWine' ./cmd/kubectl-fernet
 go test -run '^TestWine' ./hack/dist
 sed -n '/<!-- wine -->/,/<!-- \/wine -->/p' docs/windows.md

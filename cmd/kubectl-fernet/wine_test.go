@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 )
 
@@ -23,15 +24,14 @@ var notUnderWine = []struct {
 	why     string
 	scripts []string
 }{
-	{"they type into a terminal, which Wine's console is not", []string{
+	{"typing into a terminal, which Wine's console is not", []string{
 		"confirm", "diff", "example-diff", "example-retire", "example-rollout", "example-rotate", "example-wire", "pull", "rollout-gone", "rollout-mends",
 		"rotation", "user-developer", "user-side-project", "user-team",
 	}},
-	{"`exec-env` runs commands of POSIX in them", []string{"example-exec-env", "exec-env", "recall-exec", "recall-lost", "recall-rotated", "recall-unrecorded"}},
-	{"they are about the modes of files", []string{"init", "init-settings", "keys", "modes"}},
-	{"they are about files that git tracks, and git is not a program of Windows here", []string{"first-hour"}},
-	{"KUBECONFIG has the separator of Unix", []string{"example-restore"}},
-	{"they have the words of Linux for what a system says", []string{"target"}},
+	{"commands of POSIX after `exec-env`", []string{"example-exec-env", "exec-env", "recall-exec", "recall-lost", "recall-rotated", "recall-unrecorded"}},
+	{"modes of files", []string{"init", "init-settings", "keys", "modes"}},
+	{"files that git tracks, for no git of Windows is here", []string{"first-hour"}},
+	{"words of Linux for what a system says", []string{"target"}},
 }
 
 // unshown is what no test shows, because Wine is no Windows.
@@ -110,7 +110,7 @@ func leftOut(asTheyAre, ofWindows int) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d scripts of `testdata/script` as they are, and the %d of `testdata/windows`. Left out are:\n\n", asTheyAre, ofWindows)
 	for _, left := range notUnderWine {
-		fmt.Fprintf(&text, "* %d scripts: %s (`%s`)\n", len(left.scripts), left.why, strings.Join(left.scripts, "`, `"))
+		fmt.Fprintf(&text, "* %s: %s (`%s`)\n", hint.Count(len(left.scripts), "script"), left.why, strings.Join(left.scripts, "`, `"))
 	}
 	text.WriteString("\nWine cannot show:\n\n")
 	for _, what := range unshown {

@@ -9,13 +9,24 @@ cd "$(dirname "$0")/../.."
 wine=$PWD/bin/wine
 export GOOS=windows GOARCH=amd64 CGO_ENABLED=0 GOWORK=off
 
+# wrapper PROGRAM gives the script. Lists of kubeconfigs get the separator of Windows.
+wrapper() {
+	cat <<-END
+		#!/bin/sh
+		case \$KUBECONFIG in
+		/*:/*) export KUBECONFIG="\$(printf %s "\$KUBECONFIG" | sed 's,:/,;/,g')" ;;
+		esac
+		exec wine64 "$1" "\$@"
+	END
+}
+
 # build MODULE PACKAGE…
 build() {
 	local package name
 	for package in "${@:2}"; do
 		name=${package##*/}
 		go -C "$1" build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$wine/exe/$name.exe" "$package"
-		printf '#!/bin/sh\nexec wine64 "%s" "$@"\n' "$wine/exe/$name.exe" >"$wine/$name"
+		wrapper "$wine/exe/$name.exe" >"$wine/$name"
 		chmod +x "$wine/$name"
 	done
 }
