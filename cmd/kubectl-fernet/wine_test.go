@@ -28,7 +28,10 @@ var notUnderWine = []struct {
 		"confirm", "diff", "example-diff", "example-retire", "example-rollout", "example-rotate", "example-wire", "pull", "rollout-gone", "rollout-mends",
 		"rotation", "user-developer", "user-side-project", "user-team",
 	}},
-	{"commands of POSIX after `exec-env`", []string{"example-exec-env", "exec-env", "recall-exec", "recall-lost", "recall-rotated", "recall-unrecorded"}},
+	{"commands of POSIX after `exec-env`", []string{
+		"bundle", "compare", "example-exec-env", "exec-env", "recall-exec", "recall-lost", "recall-rotated", "recall-unrecorded",
+		"settings-match", "shared-flags", "user-on-call",
+	}},
 	{"modes of files", []string{"init", "init-settings", "keys", "modes"}},
 	{"files that git tracks, for no git of Windows is here", []string{"first-hour"}},
 	{"words of Linux for what a system says", []string{"target"}},
