@@ -26,7 +26,7 @@ func main() {
 		if err != nil {
 			panic(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 	}
 	if err := os.WriteFile(flag.Arg(0)+".waiting", nil, 0o600); err != nil {
 		panic(err)
