@@ -12,12 +12,14 @@ UPDATE_TRUST ?= 1
 KUBE     := bin/localkube run --
 # Compilers that collect garbage later take a tenth less time; the limit keeps them small enough for any machine.
 ROOMY    := GOGC=400 GOMEMLIMIT=1GiB
+# What is built for but not run here, beside windows/amd64 under Wine.
+PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # The linker drops debug information (-s -w); a compiler that makes none takes about a tenth less.
 GO_BUILD := CGO_ENABLED=0 $(ROOMY) go build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'
 # Some modules are tool lines alone.
 HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 
-.PHONY: build docs verify-docs verify-deps localkube demo demo-rotate test sweep trust mutate unit vet lint tidy-check bench fuzz dist clean tools
+.PHONY: build docs verify-docs verify-deps localkube demo demo-rotate test test-windows sweep trust mutate unit vet vet-platforms lint tidy-check bench fuzz dist clean tools
 
 build: ## the plugin, into bin/
 	@[ -e bin/kubectl-fernet ] || echo "kubectl-fernet: building, which takes about 1 minute the first time" >&2
@@ -38,6 +40,9 @@ demo-rotate: build localkube ## rotate under a running Deployment while a reader
 test: tools build localkube vet ## everything: all modules, one control plane, race detector, interop
 	@hack/test.sh
 
+test-windows: build localkube ## the programs for Windows, under Wine: scripts of testdata/script, testdata/windows, the archive
+	@hack/test-windows.sh
+
 sweep: tools build localkube ## kill -9 before and after each request and each file call of the writing verbs
 	@set -o pipefail; $(KUBE) go test -timeout 45m -parallel 4 -run '^TestSweep' -v ./cmd/kubectl-fernet | grep -vE '^ *(=== |--- PASS)'
 
@@ -53,6 +58,9 @@ tools: ## what the tests need beside Go, installed where it may be
 
 vet:
 	@for m in $(MODULES); do ( cd $$m && $(HAS_CODE) || exit 0; go vet ./... ) || exit 1; done
+
+vet-platforms: ## vet, which compiles all code and tests, for macOS and Windows
+	@set -e; for p in $(PLATFORMS); do for m in . decrypt; do ( cd $$m && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... ); done; echo "vet $$p: ok"; done
 
 lint: ## golangci-lint in every module
 	@hack/lint/lint.sh $(MODULES)

@@ -8,9 +8,9 @@
 set -euo pipefail
 
 plugin=./cmd/kubectl-fernet
-go list ./... | grep -v "/${plugin#./}$" | xargs go test -race -timeout 40m
+go list ./... | grep -v "/${plugin#./}$" | xargs go test -race -timeout 40m -skip '^TestWine'
 go test -run '^TestWalk$' ./internal/action # under the race detector it takes fewer steps
-go test -timeout 40m -skip '^Test(Sweep|Trust)' "$plugin"
+go test -timeout 40m -skip '^Test(Sweep|Trust|Wine)' "$plugin"
 go test -race -timeout 40m -run '^Test(NothingLeaks|DoubtfulWrites|Interrupted|Throttling|RequestsOfAPush|TwoCheckouts)' "$plugin"
 go -C hack/localkube/tools test ./...
 

@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes sure of what `make test` needs beside Go, git and make: installs what is
-# missing through apt-get when it may, and otherwise fails with the line to type.
+# usage: hack/test-tools.sh [windows]
+#
+# Makes sure of what `make test`, or `make test-windows`, needs beside Go, git and make: installs
+# what is missing through apt-get when it may, and otherwise fails with the line to type.
 set -euo pipefail
 
 need=()
 have() { command -v "$1" >/dev/null 2>&1; }
+if [ "${1:-}" = windows ]; then
+	PATH=$PATH:/usr/lib/wine # where Debian has it
+	have wine64 || need+=(wine64)
+	have x86_64-w64-mingw32-gcc || need+=(gcc-mingw-w64-x86-64-win32)
+	have python3 || need+=(python3)
+	SKIP_INTEROP=1
+fi
 have gcc || need+=(gcc libc6-dev)
 if [ "${SKIP_INTEROP:-}" != 1 ]; then
 	if [ ! -x /usr/bin/python3 ]; then
@@ -21,9 +30,11 @@ if [ "${SKIP_INTEROP:-}" != 1 ]; then
 	have php || need+=(php-cli)
 	have javac || need+=(default-jdk-headless)
 fi
-have strace || need+=(strace)
-have tmux || need+=(tmux)
-have xxd || need+=(xxd)
+if [ "${1:-}" != windows ]; then
+	have strace || need+=(strace)
+	have tmux || need+=(tmux)
+	have xxd || need+=(xxd)
+fi
 have openssl || need+=(openssl)
 [ ${#need[@]} -eq 0 ] && exit 0
 

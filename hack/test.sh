@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs all tests of all modules that have any, the root module's beside one
-# control plane that they share, but for those of `make sweep` and `make
-# trust`. The last lines say what SKIP_INTEROP=1, or not being root, left out.
+# control plane that they share, but for those of `make sweep`, `make trust`
+# and `make test-windows`. The last lines say what SKIP_INTEROP=1, or not being root, left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -35,7 +35,7 @@ var rightsCases = []struct {
 	{"rotate", []string{"rotate", "--yes"}, pushedPlace, true},
 	{"restore", []string{"restore"}, lostPlace, true},
 	{"diff", []string{"diff"}, pushedPlace, false},
-	{"pull", []string{"pull", "--from", "cluster", "--out", "-"}, pushedPlace, false},
+	{"pull", []string{"pull", "--from", "cluster", "--out", "-"}, pushedPlace, true},
 	{"reveal", []string{"reveal", "SECRET_00", "--from", "cluster"}, pushedPlace, false},
 	{"exec-env", []string{"exec-env", "--from", "cluster", "--", "true"}, pushedPlace, false},
 	{"verify", []string{"verify"}, pushedPlace, false},

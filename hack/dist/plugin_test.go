@@ -170,6 +170,28 @@ func TestKrewInstall(t *testing.T) {
 	t.Run("licences", func(t *testing.T) { checkLicenses(t, filepath.Join(user.home, ".krew", "store", "fernet")) })
 }
 
+// The archive for Windows is unpacked and its program run, under Wine; `make test-windows` does.
+func TestWineArchive(t *testing.T) {
+	root, folder := repository(t), t.TempDir()
+	d := realDist(t, root, platform{"windows", "amd64"})
+	for archive := range readSums(t, d.out) {
+		runIn(t, folder, os.Environ(), "tar", "-xzf", filepath.Join(d.out, archive))
+	}
+	r, err := readRelease(t.Context(), d.env, d.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := runIn(t, folder, os.Environ(), "wine64", filepath.Join(folder, platform{os: "windows"}.binary()), "version", "-o", "json")
+	var got struct{ Version, Commit, Platform string }
+	if err := json.Unmarshal([]byte(said), &got); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	if got.Version != r.version || got.Commit != r.commit || got.Platform != "windows/amd64" {
+		t.Errorf("%+v, want %+v", got, r)
+	}
+	readFile(t, folder, "LICENSE")
+}
+
 // checkLicenses fails unless what krew installed has our licence, and one for Go
 // and each module that the program says it is linked from, and for no other.
 func checkLicenses(t *testing.T, store string) {

@@ -120,6 +120,7 @@ type temp struct {
 	fsys FS
 	name string
 	file File
+	info fs.FileInfo
 }
 
 // newTemp makes one; on failure there is none.
@@ -132,9 +133,12 @@ func newTemp(fsys FS, path string, data []byte, perm fs.FileMode) (*temp, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &temp{fsys, name, f}
+	t := &temp{fsys: fsys, name: name, file: f}
 	if _, err = f.Write(data); err == nil {
 		err = f.Sync()
+	}
+	if err == nil {
+		t.info, err = f.Stat()
 	}
 	if err != nil {
 		_ = f.Close()
@@ -165,11 +169,10 @@ func (t *temp) become(like fs.FileInfo, mask fs.FileMode) error {
 // else removes it. It looks whether the name is really that of this file: whoever
 // may write the folder could have put another one in its place.
 func (t *temp) finish(path string, err error) error {
-	info, statErr := t.file.Stat()
 	if closeErr := t.file.Close(); err != nil {
 		return t.remove(err)
-	} else if err := errors.Join(statErr, closeErr); err != nil {
-		return err
+	} else if closeErr != nil {
+		return closeErr
 	}
 	now, err := t.fsys.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
@@ -179,7 +182,7 @@ func (t *temp) finish(path string, err error) error {
 	if err = errors.Join(err, now.Close()); err != nil {
 		return err
 	}
-	if !os.SameFile(info, there) {
+	if !os.SameFile(t.info, there) {
 		return fmt.Errorf("%s: another process put another file in its place: %w", path, ErrChanged)
 	}
 	return t.fsys.SyncDir(filepath.Dir(path))

@@ -41,7 +41,7 @@ type osFS struct{}
 
 func (osFS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 func (osFS) Link(oldname, newname string) error    { return os.Link(oldname, newname) }
-func (osFS) Rename(oldname, newname string) error  { return os.Rename(oldname, newname) }
+func (osFS) Rename(oldname, newname string) error  { return rename(oldname, newname) }
 func (osFS) Remove(name string) error              { return os.Remove(name) }
 func (osFS) SyncDir(dir string) error              { return syncDir(dir) }
 

@@ -13,10 +13,12 @@ import (
 	"syscall"
 )
 
-const (
-	noFollow = syscall.O_NOFOLLOW
-	nonBlock = syscall.O_NONBLOCK
-)
+// openFile follows no link and waits for no pipe.
+func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, perm) // #nosec G304 -- the user names the file
+}
+
+func rename(from, to string) error { return os.Rename(from, to) }
 
 // syncDir takes EINVAL and ENOTSUP as "not needed here": some network and FUSE
 // file systems give them for a directory, and nothing else can be done there.

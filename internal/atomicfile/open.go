@@ -36,7 +36,7 @@ var (
 // Open opens a regular file by the last element of its name: a symbolic link and
 // whatever else is no regular file are ErrIrregular, and a pipe is not waited for.
 func Open(name string, flag int, perm fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(name, flag|noFollow|nonBlock, perm) // #nosec G304 -- the user names the file
+	f, err := openFile(name, flag, perm)
 	if err != nil {
 		if info, statErr := os.Lstat(name); statErr == nil && !info.Mode().IsRegular() && !errors.Is(err, fs.ErrExist) {
 			err = &fs.PathError{Op: "open", Path: name, Err: ErrIrregular}

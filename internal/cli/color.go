@@ -38,7 +38,7 @@ func (a *app) colored() bool {
 	if a.color != colorAuto {
 		return a.color == colorAlways
 	}
-	return isTerminal(a.product) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && draws(a.product)
 }
 
 // shade is the parameter of a terminal's colour.

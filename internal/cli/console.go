@@ -47,7 +47,7 @@ type console struct {
 
 func newConsole(w io.Writer) *console {
 	f, _ := w.(*os.File)
-	c := &console{w: w, terminal: isTerminal(w)}
+	c := &console{w: w, terminal: draws(w)}
 	c.width = func() int {
 		width, _, err := term.GetSize(int(f.Fd())) // #nosec G115 -- as above
 		if err != nil {
@@ -59,12 +59,23 @@ func newConsole(w io.Writer) *console {
 }
 
 // isTerminal says whether a stream is one.
-func isTerminal(stream any) bool {
+func isTerminal(stream any) bool { return terminalOf(stream) != nil }
+
+// draws says whether a stream is a terminal on which escape sequences work.
+func draws(stream any) bool {
+	f := terminalOf(stream)
+	return f != nil && obeysEscapes(f)
+}
+
+// terminalOf gives the terminal that a stream is.
+func terminalOf(stream any) *os.File {
 	if below, ok := stream.(belowBar); ok {
 		stream = below.Writer
 	}
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) // #nosec G115 -- a file descriptor fits
+	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) { // #nosec G115 -- a file descriptor fits
+		return f
+	}
+	return nil
 }
 
 // begin prints the target line and what was held.

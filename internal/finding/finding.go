@@ -80,7 +80,7 @@ var Table = []Kind{
 	{Incomplete, Error, "The ledger lacks rows of its entries, so it could not rebuild this bundle.", "Take the rows from git; where the bundle is live, `kubectl fernet push` records its entries again."},
 	{Older, Warning, "A workload names an older generation, or was pointed back to one.", "`kubectl fernet rollout`, and change the manifest."},
 	{Keyring, Warning, "A keyring of ours is in the cluster: whoever can read Secrets there can open the tokens.", "If you set this up with --key-secret, there is nothing to do. Otherwise delete it and rotate the key."},
-	{Unseen, Warning, "Something could not be looked at, and so was not verified: the exit code is 2.", "Ask for the rights that `kubectl fernet rbac --for verify` prints."},
+	{Unseen, Warning, "Something could not be looked at (list, or get), and so was not verified: the exit code is 2.", "Ask for the rights that `kubectl fernet rbac --for verify` prints."},
 	{Broken, Error, "A workload names it, and it is not there: a Pod that starts now does not.", "`kubectl fernet restore` where it was lost, `kubectl fernet rollout` where a newer generation is there; `kubectl fernet status` says which."},
 	{EnvMode, Error, "Others can read a file with keys or values.", "`chmod 600` it."},
 	{EnvTracked, Error, "A file with keys or values is tracked by git.", "`git rm --cached` it, then `kubectl fernet rotate`, then new values: they are in the history."},
