@@ -175,7 +175,7 @@ func (c matrixCase) ended(s *site, run *running, asked faultproxy.Request) {
 	}
 	says := c.says(path.Base(asked.Path))
 	if code == 1 { // it went on, and something is kept
-		says = []string{c.fault.says + "|not allowed to look at "}
+		says = []string{c.fault.says + "|not allowed to list "}
 	}
 	for _, pattern := range says {
 		if !regexp.MustCompile("(?m)" + pattern).MatchString(out) {
@@ -218,7 +218,7 @@ func (c matrixCase) says(name string) []string {
 	case c.kind == discoveryKind && c.fault.code == 401: // of which client-go keeps the code alone
 		return []string{"^error: the API server does not accept these credentials$"}
 	case c.fault.code == 403:
-		return []string{"^error: .*(" + c.fault.says + ")|^warning: .*not allowed to look at "}
+		return []string{"^error: .*(" + c.fault.says + ")|^warning: .*not allowed to list "}
 	case c.kind != dryRunKind && (c.fault.code > 403 || c.fault.name == "half a body"):
 		return []string{"^(error|warning): .+: .*(" + c.fault.says + ")"} // what it looked at comes first
 	default:

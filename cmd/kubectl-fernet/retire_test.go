@@ -300,7 +300,7 @@ func TestRetireWithFewRights(t *testing.T) {
 			user := "limited-" + p.namespace
 			kubeconfig := testkube.User(t, p.namespace, user, tc.rights...)
 			out, err := p.command(kubeconfig, append([]string{"retire", "--skip-cluster-check", "--yes", "--context", user}, tc.flags...)...).CombinedOutput()
-			if code := exitCode(t, err); code != tc.code || !strings.Contains(string(out), "secret/secret-00 "+tc.word+"\n") || !strings.Contains(string(out), "not allowed to look at ") {
+			if code := exitCode(t, err); code != tc.code || !strings.Contains(string(out), "secret/secret-00 "+tc.word+"\n") || !strings.Contains(string(out), "not allowed to list ") {
 				t.Errorf("exit code %d\n%s", code, out)
 			}
 			if there := p.uid("secret-00") != ""; there != (tc.code != 0) || p.holdsOldKey() != there {

@@ -351,7 +351,7 @@ var (
 	progressLines = regexp.MustCompile(`(?m)(^|\[y/N\] )(?:[a-z]+/[a-z-]+: PROGRESS\n)+`)
 	// Other tests define kinds of their own, which retire would look at.
 	otherKinds = regexp.MustCompile(`(?:, )?[a-z]+\.t-[a-z0-9]{12}\.example\.com`)
-	noKinds    = regexp.MustCompile(`(?m)^note: namespace "[^"]*": not allowed to look at \n`)
+	noKinds    = regexp.MustCompile(`(?m)^note: namespace "[^"]*": not allowed to list \n`)
 )
 
 func withoutOtherKinds(text string) string {

@@ -242,7 +242,7 @@ func lettersAlone(r rune) rune {
 // told says whether a missing right is named: its verb, its resource, the namespace, and the
 // command that prints the Role.
 func (c *rightsCell) told(said, namespace string) bool {
-	verb := rightsCases[c.test].verb
+	verb, said := rightsCases[c.test].verb, strings.ToLower(said)
 	return strings.Contains(said, namespace) && strings.Contains(said, "kubectl fernet rbac --for "+verb) &&
 		slices.ContainsFunc(c.missing, func(right rbacv1.PolicyRule) bool {
 			return strings.Contains(said, right.Verbs[0]) && slices.ContainsFunc(right.Resources, func(resource string) bool { return strings.Contains(said, resource) })

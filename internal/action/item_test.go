@@ -66,7 +66,7 @@ func TestItemOfWhatIsUnproven(t *testing.T) {
 	if err != nil || len(p.Items) == 0 {
 		t.Fatalf("%v, %d items", err, len(p.Items))
 	}
-	if item := p.Item(p.Items[0]); item.State != plan.Unproven || item.Reason != "not allowed to look at pods" || item.Changed {
+	if item := p.Item(p.Items[0]); item.State != plan.Unproven || item.Reason != "not allowed to list pods" || item.Changed {
 		t.Errorf("%+v", item)
 	}
 }

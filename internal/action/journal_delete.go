@@ -4,6 +4,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
@@ -112,6 +113,8 @@ func (r *Retired) settle(result cluster.DeleteResult, interrupted bool) {
 		r.Outcome = plan.NotSent
 	default:
 		r.Outcome, r.Reason = plan.Failed, result.Err.Error()
+		var refused *cluster.Error
+		r.forbidden = errors.As(result.Err, &refused) && refused.Rights
 	}
 }
 

@@ -87,7 +87,7 @@ func unlooked(kinds []cluster.Kind) string {
 		reasons = append(reasons, fmt.Sprintf("cannot look at %s: %s", kind, hint.OneLine(kind.Err.Error())))
 	}
 	if len(denied) > 0 {
-		reasons = slices.Insert(reasons, 0, "not allowed to look at "+strings.Join(denied, ", "))
+		reasons = slices.Insert(reasons, 0, "not allowed to list "+strings.Join(denied, ", "))
 	}
 	return strings.Join(reasons, "; ")
 }

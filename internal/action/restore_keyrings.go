@@ -80,7 +80,7 @@ func (p *RestorePlan) keyringPlaces(ctx context.Context) (places []*restorePlace
 			return nil, err
 		}
 		if len(denied) > 0 {
-			s.note("namespace %q: not allowed to look at %s, so it is not known whether a keyring is missing that they name", namespace, strings.Join(denied, ", "))
+			s.note("namespace %q: not allowed to list %s, so it is not known whether a keyring is missing that they name", namespace, strings.Join(denied, ", "))
 		}
 		if at.used = plan.Users(at.workloads); len(at.used) > 0 {
 			if err := p.keyringsAt(ctx, at); err != nil {

@@ -68,6 +68,8 @@ type Retired struct {
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
 	found   []usage.Finding // all that refers to it
 	deleted bool            // by this run, whatever came after
+
+	forbidden bool // it failed for want of a right
 }
 
 // Plan finds what could be deleted, and looks over each namespace for what refers to it.
@@ -127,6 +129,19 @@ func (p *RetirePlan) Has(outcome plan.State) bool {
 // Findings says whether something is kept.
 func (p *RetirePlan) Findings() bool {
 	return len(p.Doomed()) < len(p.Items) || len(p.Skipped)+len(p.Returned) > 0
+}
+
+// Forbidden says whether some kind of object may not be listed, or some delete may not be.
+func (p *RetirePlan) Forbidden() bool {
+	if slices.ContainsFunc(p.Items, func(item *Retired) bool { return item.forbidden }) {
+		return true
+	}
+	for _, kinds := range p.denied {
+		if slices.ContainsFunc(kinds, cluster.Kind.Forbidden) {
+			return true
+		}
+	}
+	return false
 }
 
 // Unlooked says what kinds of objects of a namespace could not be looked at; empty: none.

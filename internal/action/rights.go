@@ -74,6 +74,7 @@ var referringKinds = []struct {
 	{"argoproj.io", []string{"rollouts"}},
 	{"autoscaling", []string{"horizontalpodautoscalers"}},
 	{"batch", []string{"cronjobs", "jobs"}},
+	{"certificates.k8s.io", []string{"podcertificaterequests"}},
 	{"coordination.k8s.io", []string{"leases"}},
 	{"discovery.k8s.io", []string{"endpointslices"}},
 	{"networking.k8s.io", []string{"ingresses", "networkpolicies"}},

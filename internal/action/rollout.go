@@ -50,6 +50,7 @@ type RolloutPlan struct {
 	Blind bool // some kind of workload could not be looked at
 
 	verb        Rollout
+	name        string // of the verb whose rights it needs
 	session     *Session
 	generations map[string]plan.Generations // by namespace
 	keyrings    []keyringPlace              // whose next generation is to be made
@@ -74,7 +75,7 @@ func (v Rollout) Plan(ctx context.Context, s *Session) (*RolloutPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &RolloutPlan{verb: v, session: s, generations: map[string]plan.Generations{}}
+	p := &RolloutPlan{verb: v, name: "rollout", session: s, generations: map[string]plan.Generations{}}
 	p.replan = p.step
 	all, err := s.referrers(ctx, views)
 	if err != nil {
@@ -263,7 +264,7 @@ func (p *RolloutPlan) ask(ctx context.Context, steps []*Step) {
 			now, err := p.session.Cluster.Patch(ctx, step.Workload, step.change(), true)
 			step.judged = now
 			if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
-				step.fail(plan.Denied, err)
+				p.fail(step, plan.Denied, err)
 			}
 			return nil
 		})
@@ -321,6 +322,11 @@ func (p *RolloutPlan) Findings() bool {
 	return p.Blind || slices.ContainsFunc(p.Steps, func(step *Step) bool {
 		return step.left() || len(step.Changed)+len(step.Unproven) > 0 || len(step.Rename) > 0 && step.Keeper() != ""
 	})
+}
+
+// fail is a step's fail, and names the command that prints the rights which it lacked.
+func (p *RolloutPlan) fail(step *Step, state plan.State, err error) {
+	step.fail(state, WithRights(err, p.name))
 }
 
 // flags gives the flags with which a rollout of a hint goes as far as this one.

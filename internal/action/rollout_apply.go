@@ -69,7 +69,7 @@ func (p *RolloutPlan) makeKeyrings(ctx context.Context) {
 		}
 		if err := p.session.ensureKeyring(ctx, place.namespace, place.base, p.ring(), true); err != nil {
 			for _, step := range naming {
-				step.fail(plan.Failed, err)
+				p.fail(step, plan.Failed, err)
 			}
 		}
 	}
@@ -168,7 +168,7 @@ func (r *rollingOut) patch(ctx context.Context, step *Step) {
 	case cluster.NotFound(err):
 		step.State = plan.NotThere
 	case err != nil:
-		step.fail(plan.Failed, err)
+		r.fail(step, plan.Failed, err)
 	}
 }
 

@@ -14,10 +14,10 @@ func TestUnlooked(t *testing.T) {
 	pods, jobs := cluster.Kind{Version: "v1", Resource: "pods"}, cluster.Kind{Group: "batch", Version: "v1", Resource: "jobs"}
 	down := cluster.Kind{Group: "example.com", Version: "v1", Err: errors.New("it is down")}
 	for want, kinds := range map[string][]cluster.Kind{
-		"": nil,
-		"not allowed to look at pods, jobs.batch":                                       {pods, jobs},
-		"cannot look at all of example.com/v1: it is down":                              {down},
-		"not allowed to look at pods; cannot look at all of example.com/v1: it is down": {down, pods},
+		"":                                     nil,
+		"not allowed to list pods, jobs.batch": {pods, jobs},
+		"cannot look at all of example.com/v1: it is down":                           {down},
+		"not allowed to list pods; cannot look at all of example.com/v1: it is down": {down, pods},
 	} {
 		if got := unlooked(kinds); got != want {
 			t.Errorf("it says %q, want %q", got, want)

@@ -54,7 +54,7 @@ func (v Wire) Plan(ctx context.Context, s *Session) (*WirePlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &WirePlan{RolloutPlan{session: s, verb: Rollout{WorkloadTimeout: v.WorkloadTimeout, NoWait: v.NoWait}}}
+	p := &WirePlan{RolloutPlan{session: s, name: "wire", verb: Rollout{WorkloadTimeout: v.WorkloadTimeout, NoWait: v.NoWait}}}
 	wirings := map[string]*workload.Wiring{} // by namespace
 	p.replan = func(w workload.Workload) *Step {
 		step, err := wireStep(w, wirings[w.Namespace])

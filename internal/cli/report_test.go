@@ -125,7 +125,7 @@ func verbItems() map[string][]action.Item {
 	return map[string][]action.Item{
 		"RotateReport":  {secret("secret-a-g2", 2, plan.Created, ""), secret("secret-b", 1, plan.Foreign, "the name is taken"), keyring, web, action.KeyItem("k0123abcd", plan.Staged, true)},
 		"RolloutReport": {keyring, web, db, workload("DaemonSet", "agent", plan.LacksKey, false)},
-		"RetireReport":  {kept, secret("secret-b", 1, plan.Unproven, "not allowed to look at pods"), key},
+		"RetireReport":  {kept, secret("secret-b", 1, plan.Unproven, "not allowed to list pods"), key},
 		"RestoreReport": {secret("secret-a", 1, plan.Created, ""), secret("secret-a-g2", 2, plan.Unchanged, ""), keyring},
 	}
 }

@@ -54,6 +54,9 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 			a.console.warn("namespace %q: %s", namespace, text)
 		}
 	}
+	if p.Forbidden() {
+		a.console.hint(action.RoleHint("retire"))
+	}
 	for _, r := range p.Returned {
 		a.report(action.ReturnedItem(r))
 		a.console.warn("secret/%s in namespace %q was retired and was put back; no key of this keyring opens it, so it is not deleted", r.Name, r.Namespace)

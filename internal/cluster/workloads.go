@@ -223,15 +223,10 @@ func ofAnswer[T runtime.Object](o T, err error) (workload.Workload, error) {
 	return w, nil
 }
 
-// explainWorkload is explain, with the verbs that a rollout needs.
+// explainWorkload is explain, but for what is explained already.
 func explainWorkload(err error) error {
 	if errors.Is(err, errUnreadable) || errors.Is(err, errNotPatchable) || errors.Is(err, errNoWorkload) {
 		return err
 	}
-	err = explain(err)
-	var e *Error
-	if errors.As(err, &e) && e.status.Reason == metav1.StatusReasonForbidden && e.Way != "" {
-		e.Way = "that needs the verbs get, list and patch on deployments, statefulsets, daemonsets and cronjobs in this namespace"
-	}
-	return err
+	return explain(err)
 }
