@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -194,7 +195,7 @@ func listened() {
 	if err != nil {
 		panic(err)
 	}
-	var said bytes.Buffer
+	var said heard
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, io.MultiWriter(os.Stdout, &said), io.MultiWriter(os.Stderr, &said)
@@ -223,6 +224,18 @@ func listened() {
 		os.Exit(stopped)
 	}
 	os.Exit(code)
+}
+
+// heard is what a program says, on two streams at once.
+type heard struct {
+	mutex sync.Mutex
+	bytes.Buffer
+}
+
+func (h *heard) Write(text []byte) (int, error) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	return h.Buffer.Write(text)
 }
 
 // stopped is the exit code of a program whose script has shown what it is run for: no script
