@@ -12,7 +12,7 @@ var mutations = []mutation{
 	},
 	{
 		rule: "R1", clause: "the temporary file is fsynced", file: "internal/atomicfile/atomicfile.go",
-		old: "		err = f.Sync()\n	}\n	if err != nil {\n		_ = f.Close()\n		return nil, t.remove(err)", new: "	}\n	if err != nil {\n		_ = f.Close()\n		return nil, t.remove(err)",
+		old: "	if _, err = f.Write(data); err == nil {\n		err = f.Sync()\n	}\n", new: "	_, err = f.Write(data)\n",
 		dir: "cmd/kubectl-fernet", test: "TestNewKeyIsOnDiskBeforeTheFirstCreate",
 	},
 	{
@@ -187,8 +187,8 @@ var mutations = []mutation{
 		dir: "internal/action", test: "TestRetirePutsBack",
 	},
 	{
-		rule: "R6", clause: "what was created is read back with the new key alone", file: "internal/action/rotate_write.go",
-		old: "!o.Carries(m.Row) || !v.Opens || v.Binding != token.BindingHolds {", new: "o.Name == \"\" && !v.Opens && v.Binding != token.BindingHolds {",
+		rule: "R6", clause: "what was created is read back", file: "internal/action/rotate_write.go",
+		old: "		if err := unread[m.Row.Namespace]; err != nil {\n", new: "		if err := unread[m.Row.Namespace]; err != nil && p == nil {\n",
 		dir: "cmd/kubectl-fernet", test: "TestRotationThatCannotReadBack",
 	},
 	{
@@ -276,7 +276,7 @@ var mutations = []mutation{
 	// R10: no application gets ciphertext in silence.
 	{
 		rule: "R10", clause: "a token that does not open is an error", file: "decrypt/environ.go",
-		old: "	case errors.Is(err, ErrNotSealed) && !matches(e.require, name):", new: "	case err != nil && !matches(e.require, name):",
+		old: "	case errors.Is(err, ErrNotSealed) && !matches(e.require, name):", new: "	case errors.Is(err, ErrNotSealed) || err != nil && !matches(e.require, name):",
 		dir: "decrypt", test: "TestVectors",
 	},
 	{
