@@ -188,7 +188,7 @@ var mutations = []mutation{
 	},
 	{
 		rule: "R6", clause: "what was created is read back", file: "internal/action/rotate_write.go",
-		old: "		if err := unread[m.Row.Namespace]; err != nil {\n", new: "		if err := unread[m.Row.Namespace]; err != nil && p == nil {\n",
+		old: "	p.readBack(ctx)\n", new: "",
 		dir: "cmd/kubectl-fernet", test: "TestRotationThatCannotReadBack",
 	},
 	{
