@@ -36,7 +36,8 @@ type plane struct {
 	dir       string
 	bin       string
 	apiOnly   bool
-	url       string
+	used      bool // a control plane ran in dir before, and its data is there
+	url, etcd string
 	authority authority
 
 	// running ends when a signal comes or a process ends; its cause says which.
@@ -53,11 +54,12 @@ func launch(ctx context.Context, dir string, apiOnly bool) (*plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	if dir, err = emptyDir(dir); err != nil {
+	dir, used, err := dataDir(dir)
+	if err != nil {
 		return nil, err
 	}
 	for range 2 {
-		p := &plane{dir: dir, bin: bin, apiOnly: apiOnly}
+		p := &plane{dir: dir, bin: bin, apiOnly: apiOnly, used: used}
 		p.running, p.lose = context.WithCancelCause(ctx)
 		if err = p.start(); err == nil {
 			return p, nil
@@ -101,53 +103,76 @@ func commands(apiOnly bool) (string, error) {
 	return dir, nil
 }
 
-// emptyDir makes dir unless it is there, and refuses one with anything in it.
-func emptyDir(dir string) (string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
+// dataDir makes dir unless it is there, and refuses one with anything in it but what a control plane left: then it was used.
+func dataDir(dir string) (path string, used bool, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", false, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("data directory: %w", err)
+		return "", false, fmt.Errorf("data directory: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("data directory: %w", err)
+		return "", false, fmt.Errorf("data directory: %w", err)
 	}
-	if len(entries) > 0 {
-		return "", fmt.Errorf("data directory %s is not empty; name a new one or remove what is in it", dir)
+	_, err = os.Stat(filepath.Join(dir, stored))
+	if used = err == nil; !used && len(entries) > 0 {
+		return "", false, fmt.Errorf("data directory %s is not empty, and no control plane ran in it; name a new one or remove what is in it", dir)
 	}
-	return dir, nil
+	return dir, used, nil
 }
 
 func (p *plane) path(name string) string { return filepath.Join(p.dir, name) }
 
 // start is one attempt at a ready control plane.
 func (p *plane) start() error {
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	if err := p.spawn("etcd", "--data-dir="+p.path("etcd"),
+		"--listen-client-urls="+p.etcd, "--advertise-client-urls="+p.etcd, "--listen-peer-urls=http://127.0.0.1:0"); err != nil {
+		return err
+	}
+	if err := p.spawn("kube-apiserver", p.apiserverFlags()...); err != nil {
+		return err
+	}
+	if err := p.startClients(); err != nil {
+		return err
+	}
+	return os.WriteFile(p.path(stored), nil, 0o600)
+}
+
+// stored is there once a control plane was ready in a data directory.
+const stored = "stored"
+
+// prepare chooses the addresses and fills the data directory; what was used keeps what it has.
+func (p *plane) prepare() error {
+	if p.used {
+		etcd, err := os.ReadFile(p.path("etcd-url"))
+		if err != nil {
+			return err
+		}
+		before, err := open(p.dir)
+		if err != nil {
+			return err
+		}
+		p.url, p.etcd, p.authority = before.url, string(etcd), before.authority
+		return nil
+	}
 	ports, err := freePorts(2)
 	if err != nil {
 		return err
 	}
-	etcd := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	p.etcd = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	p.url = fmt.Sprintf("https://127.0.0.1:%d", ports[1])
-	if err := p.writeFiles(); err != nil {
-		return err
-	}
-	if err := p.spawn("etcd", "--data-dir="+p.path("etcd"),
-		"--listen-client-urls="+etcd, "--advertise-client-urls="+etcd, "--listen-peer-urls=http://127.0.0.1:0"); err != nil {
-		return err
-	}
-	if err := p.spawn("kube-apiserver", p.apiserverFlags(etcd, ports[1])...); err != nil {
-		return err
-	}
-	return p.startClients()
+	return p.writeFiles()
 }
 
-func (p *plane) apiserverFlags(etcd string, port int) []string {
+func (p *plane) apiserverFlags() []string {
 	return []string{
-		"--etcd-servers=" + etcd,
+		"--etcd-servers=" + p.etcd,
 		"--bind-address=127.0.0.1",
-		fmt.Sprintf("--secure-port=%d", port),
+		"--secure-port=" + p.url[strings.LastIndex(p.url, ":")+1:],
 		"--cert-dir=" + p.path("apiserver"),
 		"--tls-cert-file=" + p.path("apiserver.pem"),
 		"--tls-private-key-file=" + p.path("apiserver-key.pem"),
@@ -247,7 +272,7 @@ func (p *plane) client() (*http.Client, error) {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}, Timeout: 5 * time.Second}, nil
 }
 
-// writeFiles fills the data directory, anew for each attempt.
+// writeFiles fills the data directory, anew for each attempt of a first start.
 func (p *plane) writeFiles() error {
 	var err error
 	if p.authority, err = newAuthority(time.Now()); err != nil {
@@ -264,7 +289,7 @@ func (p *plane) writeFiles() error {
 	for name, content := range map[string][]byte{
 		"ca.pem": ca.cert, "ca-key.pem": ca.key,
 		"apiserver.pem": server.cert, "apiserver-key.pem": server.key,
-		"url": []byte(p.url),
+		"url": []byte(p.url), "etcd-url": []byte(p.etcd),
 	} {
 		if err := os.WriteFile(p.path(name), content, 0o600); err != nil {
 			return err

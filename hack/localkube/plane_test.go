@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -200,11 +199,43 @@ func TestServe(t *testing.T) {
 	if s.left(t) != "[d data/]" {
 		t.Errorf("left behind: %s, want the data directory alone", s.left(t))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	again := exec.CommandContext(ctx, s.Path, s.Args[1:]...)
-	if out, err := again.CombinedOutput(); err == nil || !strings.Contains(string(out), "is not empty") {
-		t.Errorf("in a used directory: %s (%v), want a refusal", out, err)
+}
+
+// TestStartsAgain kills all of a control plane at once: what it had confirmed is there when it starts again, at the same
+// address, for the same kubeconfig.
+func TestStartsAgain(t *testing.T) {
+	bin := install(t)
+	s := begin(t, bin, "--api-only", "--data-dir", filepath.Join(bin, "data"), "--kubeconfig", filepath.Join(bin, "kubeconfig"))
+	s.kubeconfig = filepath.Join(bin, "kubeconfig")
+	s.await(t, s.kubeconfig)
+	s.want(t, s.kubeconfig, "-n default create secret generic x -o name", "secret/x")
+	kept, err := os.ReadFile(s.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.signal(t, syscall.SIGKILL)
+	<-s.ended
+	if err := os.Remove(s.kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	again := begin(t, bin, s.Args[1:]...)
+	again.await(t, s.kubeconfig)
+	before := filepath.Join(bin, "before")
+	if err := os.WriteFile(before, kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again.want(t, before, "-n default get secret x -o name", "secret/x")
+}
+
+func TestDataDirOfOthers(t *testing.T) {
+	bin, dir := install(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := begin(t, bin, "--data-dir", dir, "--kubeconfig", filepath.Join(bin, "kubeconfig"))
+	s.finish(t, 1)
+	if !strings.Contains(s.err.String(), "is not empty, and no control plane ran in it") {
+		t.Errorf("it says %s", &s.err)
 	}
 }
 
