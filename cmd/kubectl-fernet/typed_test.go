@@ -258,7 +258,10 @@ func typeCommand(match []string) typedCommand {
 	return typedCommand{command, codeOf(err), said}
 }
 
-// codeOf is the exit code of a program that ended with err; -1 where it did not run.
+// notStarted is in the place of an exit code where a program did not even start.
+const notStarted = -2
+
+// codeOf is the exit code of a program that ended with err; -1 where a signal ended it.
 func codeOf(err error) int {
 	var exit *exec.ExitError
 	switch {
@@ -267,7 +270,7 @@ func codeOf(err error) int {
 	case errors.As(err, &exit):
 		return exit.ExitCode()
 	}
-	return -1
+	return notStarted
 }
 
 // runQuietly runs a script that is listened to, and gives its log: whether it ends well does
