@@ -158,11 +158,7 @@ var verbs = regexp.MustCompile(`%[a-z]`)
 
 // hintPattern matches a hint as it is printed, or as a script's regular expression has it.
 func hintPattern(format string) *regexp.Regexp {
-	var parts []string
-	for _, part := range verbs.Split(format, -1) {
-		parts = append(parts, regexp.QuoteMeta(part))
-	}
-	return regexp.MustCompile(strings.Join(parts, `[^\n]*?`))
+	return regexp.MustCompile(textPattern(format))
 }
 
 // shownTexts gives what scripts, golden files and tests have, without the backslashes of

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -12,12 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
@@ -252,44 +247,11 @@ func (c *rightsCell) told(said, namespace string) bool {
 // bind gives the rights, and waits until they hold.
 func (c *rightsCell) bind(t *testing.T, namespace, user string) {
 	t.Helper()
-	client, ctx := kubernetes.NewForConfigOrDie(testkube.RESTConfig(t)), t.Context()
-	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: c.role}
 	if c.role == "" {
-		ref.Kind, ref.Name = "Role", user
-		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: c.rules}
-		if _, err := client.RbacV1().Roles(namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		testkube.Grant(t, namespace, user, c.rules...)
+		return
 	}
-	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: user}, RoleRef: ref, Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}}
-	if _, err := client.RbacV1().RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if c.role == "" && len(c.rules) > 0 {
-		awaitRight(ctx, t, client, namespace, user, c.rules[0])
-	}
-	if c.role != "" {
-		awaitRight(ctx, t, client, namespace, user, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}})
-	}
-}
-
-// awaitRight waits until the API server knows of a new rule: it learns of all of a Role at once.
-func awaitRight(ctx context.Context, t *testing.T, client *kubernetes.Clientset, namespace, user string, right rbacv1.PolicyRule) {
-	t.Helper()
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
-		Namespace: namespace, Verb: right.Verbs[0], Group: right.APIGroups[0], Resource: right.Resources[0],
-	}}}
-	for range 600 {
-		answer, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if answer.Status.Allowed {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("%s may not %s after 30 s", user, titleOf(right))
+	testkube.Bind(t, namespace, user, "ClusterRole", c.role, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}})
 }
 
 // rightsTable has a row for each command and right, and one for each command and ClusterRole.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,7 @@ func TestEachHintIsTyped(t *testing.T) {
 	}
 	typed := make([]typedCommand, len(situations))
 	t.Run("typed", func(t *testing.T) {
-		for i, format := range sortedKeys(situations) {
+		for i, format := range slices.Sorted(maps.Keys(situations)) {
 			situation := situations[format]
 			t.Run(fmt.Sprintf("%s/%d", situation.Script, i), func(t *testing.T) {
 				t.Parallel()
@@ -55,7 +56,7 @@ func TestEachHintIsTyped(t *testing.T) {
 			})
 		}
 	})
-	for i, format := range sortedKeys(situations) {
+	for i, format := range slices.Sorted(maps.Keys(situations)) {
 		was := situations[format]
 		is := situation{was.Script, typed[i].Code, was.Why}
 		if os.Getenv("UPDATE_TYPED") != "" {
@@ -361,15 +362,6 @@ func commandOf(format string) []int {
 		}
 	}
 	return nil
-}
-
-func sortedKeys[V any](of map[string]V) []string {
-	var keys []string
-	for key := range of {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // unscripted are the hints whose situation no script can make, with the test that does.

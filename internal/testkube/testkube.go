@@ -85,24 +85,7 @@ func Namespace(t testing.TB) string {
 // the user's name. The rights are in effect when it returns.
 func User(t testing.TB, namespace, name string, rules ...rbacv1.PolicyRule) (kubeconfig string) {
 	t.Helper()
-	config, meta := RESTConfig(t), metav1.ObjectMeta{Name: name}
-	roles := rbac.NewForConfigOrDie(config)
-	role := &rbacv1.Role{ObjectMeta: meta, Rules: rules}
-	binding := &rbacv1.RoleBinding{
-		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
-	}
-	_, err := roles.Roles(namespace).Create(t.Context(), role, metav1.CreateOptions{})
-	if err == nil {
-		_, err = roles.RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{})
-	}
-	if err == nil && len(rules) > 0 {
-		err = awaitRule(t.Context(), config, namespace, name, rules[0])
-	}
-	if err != nil {
-		t.Fatalf("user %s in %s: %v", name, namespace, err)
-	}
+	Grant(t, namespace, name, rules...)
 	kubeconfig = filepath.Join(t.TempDir(), name)
 	out, err := exec.Command(filepath.Join(Root(t), "bin", "localkube"), "user",
 		"--data-dir", get(t).dataDir, "--kubeconfig", kubeconfig, name).CombinedOutput()
@@ -110,6 +93,34 @@ func User(t testing.TB, namespace, name string, rules ...rbacv1.PolicyRule) (kub
 		t.Fatalf("user %s: %v: %s", name, err, out)
 	}
 	return kubeconfig
+}
+
+// Grant gives a user these rights in one namespace, by a Role of the user's name. They are in effect when it returns.
+func Grant(t testing.TB, namespace, user string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules}
+	if _, err := rbac.NewForConfigOrDie(RESTConfig(t)).Roles(namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatalf("rights of %s in %s: %v", user, namespace, err)
+	}
+	Bind(t, namespace, user, "Role", user, rules...)
+}
+
+// Bind gives a user a Role or a ClusterRole in one namespace. It waits until the first of these rules of it is in effect.
+func Bind(t testing.TB, namespace, user, kind, role string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	config := RESTConfig(t)
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: user},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}
+	_, err := rbac.NewForConfigOrDie(config).RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{})
+	if err == nil && len(rules) > 0 {
+		err = awaitRule(t.Context(), config, namespace, user, rules[0])
+	}
+	if err != nil {
+		t.Fatalf("rights of %s in %s: %v", user, namespace, err)
+	}
 }
 
 // awaitRule waits until a user may do the first thing that a rule allows: the API server learns of new rules a little later
