@@ -246,7 +246,7 @@ func TestPatchThatIsRefused(t *testing.T) {
 	user := load(t, testkube.User(t, l.namespace, "reader-"+l.namespace, rule))
 	for _, dryRun := range []bool{true, false} {
 		_, err = connect(t, user, nil).Patch(t.Context(), w, toSecond, dryRun)
-		says(t, explained(t, cluster.Result{Err: err}), `cannot patch resource "deployments"`, "verbs get, list and patch")
+		says(t, explained(t, cluster.Result{Err: err}), `cannot patch resource "deployments"`, "ask for that verb")
 	}
 	if errors.Is(err, cluster.ErrDoubtful) || errors.Is(err, cluster.ErrStale) {
 		t.Errorf("without the right to patch: %v", err)
