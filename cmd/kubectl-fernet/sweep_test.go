@@ -768,6 +768,7 @@ func plugin() {
 	}
 	ballast := uncollected()
 	code := cli.Main(action.On(files), os.Args[1:])
+	recordCalls(files)
 	if twice {
 		calls := 0
 		if faulty, ok := files.(*faultfs.FS); ok {
@@ -783,8 +784,9 @@ func plugin() {
 // faultyFiles gives the file system that the environment asks for, if it does.
 func faultyFiles() (files atomicfile.FS, known bool) {
 	for name, make := range map[string]func(at int, text string) atomicfile.FS{
-		fullVariable: func(at int, _ string) atomicfile.FS { return &fullFS{FS: atomicfile.OS, at: at} },
-		failVariable: func(at int, _ string) atomicfile.FS { return &faultfs.FS{FailAt: at} },
+		fullVariable:   func(at int, _ string) atomicfile.FS { return &fullFS{FS: atomicfile.OS, at: at} },
+		failVariable:   func(at int, _ string) atomicfile.FS { return &faultfs.FS{FailAt: at} },
+		befallVariable: befallen,
 		killVariable: func(at int, after string) atomicfile.FS {
 			return &killFS{FS: atomicfile.OS, at: int64(at), after: after == "true"}
 		},

@@ -98,7 +98,9 @@ func lockFile(f *os.File, name string) (*Guard, error) {
 	}
 	locked, err := tryLock(f)
 	if err != nil {
-		return nil, lockError(name, err)
+		e := systemError(name, err)
+		e.Way = "this file system has no locks: keep the ledger on another one, with --ledger FILE"
+		return nil, e
 	}
 	if !locked {
 		return nil, &LockedError{PID: pid}

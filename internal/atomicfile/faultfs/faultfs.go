@@ -9,6 +9,7 @@ package faultfs
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -18,14 +19,21 @@ import (
 // ErrFault is what the chosen call fails with.
 var ErrFault = errors.New("injected fault")
 
-// Call is one call: "open", "write", "sync", "rename", "syncdir" and so on, and
-// the last element of the name that it is about.
+// Call is one call: "open", "open to write", "create", "write", "sync", "rename",
+// "syncdir" and so on, and the last element of the name that it is about, or "." for
+// the folder.
 type Call struct{ Op, Name string }
 
 // FS fails at one call. The zero value fails nowhere and only records.
 type FS struct {
 	// FailAt is the number of the call that fails, from 1; 0 is none.
 	FailAt int
+	// Of makes FailAt count such calls alone; the zero value counts all.
+	Of Call
+	// Err is what the chosen call fails with; nil is ErrFault.
+	Err error
+	// Stays makes what FailAt counts go on failing, as on a disk that is full.
+	Stays bool
 	// Short is how many bytes the failing call still writes, if it is a write.
 	Short int
 	// Before is called before each call, with its number from 1: what another
@@ -34,8 +42,9 @@ type FS struct {
 	// Dies makes every call after FailAt fail too: what runs on is a dead process.
 	Dies bool
 
-	mu    sync.Mutex
-	calls []Call
+	mu      sync.Mutex
+	calls   []Call
+	counted int // of those that FailAt counts
 }
 
 // Calls gives what has been called so far.
@@ -49,16 +58,28 @@ func (f *FS) Calls() []Call {
 func (f *FS) step(op, name string) (here bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.calls = append(f.calls, Call{op, filepath.Base(name)})
-	n := len(f.calls)
+	call := Call{op, filepath.Base(name)}
+	if op == "syncdir" {
+		call.Name = "."
+	}
+	f.calls = append(f.calls, call)
 	if f.Before != nil {
-		f.Before(n)
+		f.Before(len(f.calls))
 	}
-	here = n == f.FailAt
-	if here || f.Dies && f.FailAt > 0 && n > f.FailAt {
-		return here, &fs.PathError{Op: op, Path: name, Err: ErrFault}
+	counts := f.Of == Call{} || f.Of == call
+	if counts {
+		f.counted++
 	}
-	return false, nil
+	here = counts && f.counted == f.FailAt
+	later := f.FailAt > 0 && f.counted >= f.FailAt && (f.Dies || f.Stays && counts)
+	if !here && !later {
+		return false, nil
+	}
+	err = ErrFault
+	if f.Err != nil {
+		err = f.Err
+	}
+	return here, &fs.PathError{Op: op, Path: name, Err: err}
 }
 
 func (f *FS) do(op, name string, call func() error) error {
@@ -78,7 +99,14 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) {
 
 // OpenFile implements atomicfile.FS.
 func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (atomicfile.File, error) {
-	if _, err := f.step("open", name); err != nil {
+	op := "open"
+	switch {
+	case flag&os.O_CREATE != 0:
+		op = "create"
+	case flag&(os.O_WRONLY|os.O_RDWR) != 0:
+		op = "open to write"
+	}
+	if _, err := f.step(op, name); err != nil {
 		return nil, err
 	}
 	real, err := atomicfile.OS.OpenFile(name, flag, perm)
