@@ -12,8 +12,8 @@ UPDATE_TRUST ?= 1
 KUBE     := bin/localkube run --
 # Compilers that collect garbage later take a tenth less time; the limit keeps them small enough for any machine.
 ROOMY    := GOGC=400 GOMEMLIMIT=1GiB
-# What is built for but not run here, beside windows/amd64 under Wine.
-PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+# What is built for but not run here, but for programs of windows/amd64 under Wine.
+PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64
 # The linker drops debug information (-s -w); a compiler that makes none takes about a tenth less.
 GO_BUILD := CGO_ENABLED=0 $(ROOMY) go build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'
 # Some modules are tool lines alone.
@@ -60,7 +60,7 @@ vet:
 	@for m in $(MODULES); do ( cd $$m && $(HAS_CODE) || exit 0; go vet ./... ) || exit 1; done
 
 vet-platforms: ## vet, which compiles all code and tests, for macOS and Windows
-	@set -e; for p in $(PLATFORMS); do for m in . decrypt; do ( cd $$m && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go vet ./... ); done; echo "vet $$p: ok"; done
+	@set -e; for p in $(PLATFORMS); do for m in . decrypt; do ( cd $$m && GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(ROOMY) go vet ./... ); done; echo "vet $$p: ok"; done
 
 lint: ## golangci-lint in every module
 	@hack/lint/lint.sh $(MODULES)

@@ -45,9 +45,9 @@ func (s echoSite) admits(quote, reason, action string) (policy string) {
 	return policy
 }
 
-// putIntoEffect applies an admission policy under which no plain Secret enters a namespace, until the
-// test ends.
-func putIntoEffect(t *testing.T, manifest, policy, namespace string) {
+// putIntoEffect applies an admission policy or a webhook, until undo or the test's end. mark is what the
+// answer to a dry run of a plain Secret in that namespace then holds.
+func putIntoEffect(t *testing.T, manifest, mark, namespace string) (undo func()) {
 	t.Helper()
 	kubectl := func(stdin string, args ...string) (string, error) {
 		cmd := exec.Command(filepath.Join(testkube.Root(t), "bin", "kubectl"), append(args, "--kubeconfig", testkube.Kubeconfig(t))...)
@@ -55,16 +55,26 @@ func putIntoEffect(t *testing.T, manifest, policy, namespace string) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
+	marked := func(want bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			out, _ := kubectl("", "create", "secret", "generic", "probe", "--from-literal", "a=b", "--dry-run=server", "-o", "yaml", "-n", namespace)
+			if strings.Contains(out, mark) == want {
+				return
+			}
+		}
+		t.Fatalf("%s in effect: not %t within a minute", mark, want)
+	}
 	if out, err := kubectl(manifest, "apply", "-f", "-"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	t.Cleanup(func() { _, _ = kubectl(manifest, "delete", "--wait=false", "-f", "-") })
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if out, _ := kubectl("", "create", "secret", "generic", "probe", "--from-literal", "a=b", "--dry-run=server", "-n", namespace); strings.Contains(out, policy) {
-			return
-		}
+	remove := func() { _, _ = kubectl(manifest, "delete", "--ignore-not-found", "--wait=false", "-f", "-") }
+	t.Cleanup(remove)
+	marked(true)
+	return func() {
+		remove()
+		marked(false)
 	}
-	t.Fatal("the policy is not in effect")
 }
 
 // A policy's message may quote the object: what is left says who refused and why, in

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,20 +20,19 @@ import (
 // These tests run the programs for Windows under Wine; `make test-windows` does. What is left
 // out stands here, once: docs/windows.md has it from here.
 
-// notUnderWine are scripts of testdata/script that are left out, by what keeps them out.
-var notUnderWine = []struct {
+// kept are scripts of testdata/script that are left out, and what keeps them out.
+type kept struct {
 	why     string
 	scripts []string
-}{
-	{"typing into a terminal, which Wine's console is not", []string{
-		"confirm", "diff", "example-diff", "example-retire", "example-rollout", "example-rotate", "example-wire", "pull", "rollout-gone", "rollout-mends",
-		"rotation", "user-developer", "user-side-project", "user-team",
-	}},
+}
+
+// notUnderWine are they, beside those that type into a terminal.
+var notUnderWine = []kept{
 	{"commands of POSIX after `exec-env`", []string{
-		"bundle", "compare", "example-exec-env", "exec-env", "recall-exec", "recall-lost", "recall-rotated", "recall-unrecorded",
+		"bundle", "compare", "example-exec-env", "exec-env", "hints-files", "recall-exec", "recall-lost", "recall-rotated", "recall-unrecorded",
 		"settings-match", "shared-flags", "user-on-call",
 	}},
-	{"modes of files", []string{"init", "init-settings", "keys", "modes", "verify"}},
+	{"modes of files", []string{"hints-names", "init", "init-settings", "keys", "modes", "verify"}},
 	{"symbolic links of Unix, which Wine hides", []string{"rotate-env"}},
 	{"files that git tracks, for no git of Windows is here", []string{"first-hour"}},
 	{"words of Linux for what a system says, and slashes in the paths of messages", []string{"contexts", "rotate-retired", "target"}},
@@ -52,7 +52,8 @@ var unshown = []string{
 func TestWineScripts(t *testing.T) {
 	params := underWine(t)
 	files := scriptFiles(t, params.Dir)
-	for _, left := range notUnderWine {
+	out := append([]kept{{"typing into a terminal, which Wine's console is not", typing(t, files)}}, notUnderWine...)
+	for _, left := range out {
 		for _, script := range left.scripts {
 			file := filepath.Join(params.Dir, script+".txtar")
 			if !slices.Contains(files, file) {
@@ -61,9 +62,20 @@ func TestWineScripts(t *testing.T) {
 			files = slices.DeleteFunc(files, func(f string) bool { return f == file })
 		}
 	}
-	testkube.Table(t, "windows.md", "wine", leftOut(len(files), len(scriptFiles(t, windowsScripts(t)))))
+	testkube.Table(t, "windows.md", "wine", leftOut(len(files), len(scriptFiles(t, windowsScripts(t))), out))
 	params.Dir, params.Files = "", files
 	testscript.Run(t, params)
+}
+
+// typing gives the scripts that type into a terminal.
+func typing(t *testing.T, files []string) (scripts []string) {
+	t.Helper()
+	for _, file := range files {
+		if bytes.Contains(read(t, file), []byte("\nttyin ")) {
+			scripts = append(scripts, strings.TrimSuffix(filepath.Base(file), ".txtar"))
+		}
+	}
+	return scripts
 }
 
 // TestWineWindows runs testdata/windows: what is peculiar to Windows.
@@ -110,10 +122,10 @@ func underWine(t *testing.T) testscript.Params {
 }
 
 // leftOut words what was run and what was not.
-func leftOut(asTheyAre, ofWindows int) string {
+func leftOut(asTheyAre, ofWindows int, out []kept) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d scripts of `testdata/script` as they are, and the %d of `testdata/windows`. Left out are:\n\n", asTheyAre, ofWindows)
-	for _, left := range notUnderWine {
+	for _, left := range out {
 		fmt.Fprintf(&text, "* %s: %s (`%s`)\n", hint.Count(len(left.scripts), "script"), left.why, strings.Join(left.scripts, "`, `"))
 	}
 	text.WriteString("\nWine cannot show:\n\n")

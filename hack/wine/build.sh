@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 wine=$PWD/bin/wine
-export GOOS=windows GOARCH=amd64 CGO_ENABLED=0 GOWORK=off
+export GOOS=windows GOARCH=amd64 CGO_ENABLED=0 GOWORK=off GOGC=400 GOMEMLIMIT=1GiB # roomy, as in the Makefile
 
 # wrapper PROGRAM gives the script. Lists of kubeconfigs get the separator of Windows.
 wrapper() {

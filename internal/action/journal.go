@@ -169,6 +169,9 @@ func settle(d *plan.Decision, result cluster.Result, interrupted bool, verb hint
 		d.Outcome = plan.NotSent
 		return
 	}
+	if result.Fate != cluster.NotSent { // or the way out would stand there twice
+		d.Way = hint.Of(WithRights(result.Err, string(verb)))
+	}
 	switch result.Fate {
 	case cluster.Landed:
 		d.Row.UID = result.Object.UID

@@ -252,6 +252,6 @@ func wayOut(s *action.Session, d plan.Decision) hint.Text {
 	case plan.Unproven:
 		return "with the key that signed those rows in KEY_PREVIOUS they can be restored"
 	default:
-		return ""
+		return d.Way
 	}
 }

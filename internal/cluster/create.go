@@ -29,11 +29,11 @@ const (
 	Landed               // the Secret is there, with exactly the row's bytes
 	Taken                // the name is there with other bytes
 	Refused              // the API server said no, and the Secret is not there
-	Doubtful             // nobody knows: it may still land, or it did and is being deleted
+	Doubtful             // nobody knows: it may still land, or it did and is being deleted, or was changed
 )
 
 // Result is what became of one row. Object is set with Landed, Taken and what is
-// being deleted, Err with all but Landed.
+// being deleted or was changed, Err with all but Landed.
 type Result struct {
 	Fate   Fate
 	Object manifest.Object
@@ -69,12 +69,31 @@ func (c *Client) CreateSecret(ctx context.Context, sent *corev1.Secret, dryRun b
 	}
 	s, err := c.core.Secrets(sent.Namespace).Create(ctx, sent, opts)
 	if err == nil {
-		return judge(sent, s)
+		return stored(sent, s, dryRun)
 	}
 	if dryRun && !apierrors.IsAlreadyExists(err) {
 		return Result{Fate: Refused, Err: explain(err)}
 	}
 	return c.afterError(ctx, sent, err, definite(err) && !doubt.Load())
+}
+
+// errAltered says that a create was taken, and that something else than was sent is there now, or
+// would be.
+var errAltered = &Error{
+	Message: "the API server took the Secret and stored other data: a webhook or a policy in the cluster changes it",
+	Way:     "kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies shows what may; once it leaves Secrets alone, delete those that it changed, and run this again",
+}
+
+// stored judges what a create gave: no other process is in it.
+func stored(sent, live *corev1.Secret, dryRun bool) Result {
+	switch r := judge(sent, live); {
+	case r.Fate != Taken:
+		return r
+	case dryRun:
+		return Result{Fate: Refused, Err: errAltered}
+	default:
+		return Result{Fate: Doubtful, Object: r.Object, Err: errAltered}
+	}
 }
 
 // errOtherBytes says that a Secret does not hold what was sent.
@@ -142,7 +161,7 @@ func (c *Client) CreateAll(ctx context.Context, rows []ledger.Row, parallel int,
 			}
 			mutex.Lock()
 			defer mutex.Unlock()
-			if r.Fate == Refused && RefusesAll(r.Err) {
+			if r.Fate == Refused && RefusesAll(r.Err) || errors.Is(r.Err, errAltered) {
 				closed[row.Namespace] = r.Err
 			}
 			done(i, r)

@@ -239,16 +239,17 @@ func fields(s metav1.Status) string {
 	return outside(strings.Join(parts, ", "))
 }
 
-// RefusesAll says of a Refused result that no other create can succeed in that
-// namespace either: it is missing or terminating, or the user may not create
-// Secrets there.
+// RefusesAll says of the error of a create that no other one can succeed in that
+// namespace either: it is missing or terminating, the user may not create Secrets
+// there, or something changes them.
 func RefusesAll(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
 		return false
 	}
 	s := e.status
-	return s.Reason == metav1.StatusReasonUnauthorized ||
+	return e == errAltered ||
+		s.Reason == metav1.StatusReasonUnauthorized ||
 		hasCause(s, corev1.NamespaceTerminatingCause) ||
 		s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces" ||
 		byRBAC.MatchString(s.Message) && strings.Contains(s.Message, "cannot create resource")

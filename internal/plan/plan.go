@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
@@ -96,8 +97,10 @@ type Decision struct {
 	// Adoptable says of a misplaced Secret that only its metadata is missing, as far
 	// as the ledger tells.
 	Adoptable bool
-	// Reason explains every outcome that needs somebody to act.
+	// Reason explains every outcome that needs somebody to act, and Way is what the API
+	// server's refusal leads to.
 	Reason string
+	Way    hint.Text
 }
 
 // Returned names the stale entries that the bundle has not any more: pull has no other value
