@@ -83,10 +83,10 @@ bench: build localkube ## figures beside kubectl and a bare client-go loop
 	@cd decrypt && go test -run '^$$' -bench . ./...
 
 fuzz: ## every fuzz target for FUZZTIME
-	@for m in . decrypt; do hack/fuzz.sh $(FUZZTIME) $$m '^Fuzz' || exit 1; done
+	@for m in . decrypt; do hack/fuzz.sh $(FUZZTIME) $$m ./... '^Fuzz' || exit 1; done
 
 fuzz-plan: ## FuzzWalk, the walks of people whose steps the fuzzer chooses, for PLANTIME
-	@hack/fuzz.sh $(PLANTIME) . '^FuzzWalk$$'
+	@hack/fuzz.sh $(PLANTIME) . ./internal/action '^FuzzWalk$$'
 
 dist: ## release archives, checksums and the krew manifest, into dist/
 	@go run ./hack/dist

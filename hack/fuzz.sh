@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# hack/fuzz.sh TIME MODULE PATTERN: runs each fuzz target of a module whose name matches for TIME.
+# hack/fuzz.sh TIME MODULE PACKAGES TARGETS: runs for TIME each fuzz target of a module's packages
+# whose name matches.
 set -euo pipefail
 cd "$(dirname "$0")/../$2"
 
@@ -15,8 +16,8 @@ fuzz() {
 	rm -f "$out"
 }
 
-for package in $(go list ./...); do
-	for target in $(go test -list "$3" "$package" | grep '^Fuzz' || true); do
+for package in $(go list "$3"); do
+	for target in $(go test -list "$4" "$package" | grep '^Fuzz' || true); do
 		echo "$package $target"
 		fuzz "$1" "$package" "$target"
 	done
