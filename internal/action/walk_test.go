@@ -96,7 +96,7 @@ func TestWalk(t *testing.T) {
 	if cmp.Or(*walkSteps, walkDefault) == 200_000 && *walkSeed == 0 {
 		testkube.Cases(t, 200_000)
 	}
-	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped", "bundle created", "replaced deleted", "rolled out", "conflict", "rows of another project"} {
+	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped", "bundle created", "replaced deleted", "rolled out", "conflict", "rows of another project", "name of two projects"} {
 		if walks > 1000 && total[what] == 0 {
 			t.Errorf("in no walk: %s", what)
 		}
@@ -177,9 +177,12 @@ const (
 	bundleLine = "FERNET_BUNDLE=" + bundleBase + "\n"
 )
 
-// walkEntries are the entries that the people of each project may have. The second project has
-// no bundle.
-var walkEntries = [][]string{{"SECRET_A", "SECRET_B", "SECRET_C"}, {"SECRET_D", "SECRET_E"}}
+// walkEntries are the entries that the people of each project may have, in which one name may
+// be that of both. The second project has no bundle.
+var walkEntries = [][]string{{"SECRET_A", "SECRET_B", walkShared}, {"SECRET_D", "SECRET_E", walkShared}}
+
+// walkShared is the entry that both projects may have.
+const walkShared = "SECRET_C"
 
 // team gives the people of a project.
 func (w *walk) team(project int) (people []*person) {
@@ -743,8 +746,21 @@ func (w *walk) finish() {
 		}
 	}
 	w.others = map[place]manifest.Object{}
+	w.giveWay()
 	for project := range walkEntries {
-		w.finishProject(w.team(project))
+		if team := w.team(project); project == 0 || !strings.Contains(w.read(team[0].ledger())+w.read(team[0].env()), walkShared) {
+			w.finishProject(team)
+		}
+	}
+}
+
+// giveWay takes the name that both projects wanted from the second one, which cannot go on then.
+func (w *walk) giveWay() {
+	for at, o := range w.cluster.objects {
+		if o.Base == baseOf(walkShared) && w.owners[w.ids[o.Token]] > 0 {
+			delete(w.cluster.objects, at)
+			w.count["name of two projects"]++
+		}
 	}
 }
 
