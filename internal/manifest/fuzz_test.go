@@ -19,6 +19,7 @@ import (
 func FuzzFromSecret(f *testing.F) {
 	good := tokenOf(1, 1)
 	f.Add("secret-a-g3", manifest.KindBundle, "v2:1:x", "3", "SECRET_A="+good+"\x00SECRET_B="+tokenOf(2, 1))
+	f.Add("web-g2", manifest.KindBundle, "v2:1:x", "2", "SECRET_A="+good+"\x00SECRET_B=changeme")
 	f.Add("secret-a", "", "v1:x", "1", "SECRET_A="+good)
 	f.Add("secret-a-g1", "", "", "01", "SECRET_A="+good+"\n\x00SECRET_B="+good)
 	f.Add("web-g2", manifest.KindBundle, "", "2", "A="+good)
