@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/joho/godotenv"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/envfile"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // FuzzSettings takes any values of the settings. What is read is written as the same settings;
@@ -28,6 +30,9 @@ func FuzzSettings(f *testing.F) {
 		}
 		s, err := readSettings(&envfile.File{Path: ".env", Entries: entries})
 		if err != nil {
+			if strings.Contains(err.Error(), VarNamespace+": ") && validNamespaces(namespaces) {
+				t.Errorf("%q: %v", namespaces, err)
+			}
 			for _, value := range []string{namespaces, match, bundle, keySecret} {
 				if len(value) > 30 && strings.Contains(err.Error(), value) {
 					t.Errorf("%q shows a value", err)
@@ -57,8 +62,21 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
+// validNamespaces says whether the API server takes all names of a list, none of them twice.
+func validNamespaces(list string) bool {
+	once := map[string]bool{}
+	for _, item := range strings.Split(list, ",") {
+		name := strings.TrimSpace(item)
+		if once[name] || validation.IsDNS1123Label(name) != nil {
+			return false
+		}
+		once[name] = true
+	}
+	return true
+}
+
 // FuzzParseWorkload: a workload that is named in any of kubectl's ways has one name here, which
-// is read as itself.
+// is read as itself. The kinds have the names that apimachinery makes of them.
 func FuzzParseWorkload(f *testing.F) {
 	for _, text := range []string{"deployment/web", "Deployments.apps/web", "sts/db", "po/x", "cj/", "/web", "web", "deploy/a/b", "deployment.v1.apps/web", "CRONJOB/ x"} {
 		f.Add(text)
@@ -68,6 +86,14 @@ func FuzzParseWorkload(f *testing.F) {
 		_, wanted, _ := strings.Cut(text, "/")
 		if again, same := ParseWorkload(name); ok && (!same || again != name || !strings.HasSuffix(name, "/"+wanted) || wanted == "") {
 			t.Errorf("%q is %q, which is %q, %t", text, name, again, same)
+		}
+		for _, kind := range []workload.Kind{workload.Deployment, workload.StatefulSet, workload.DaemonSet, workload.CronJob, workload.Job, workload.Pod} {
+			plural, singular := meta.UnsafeGuessKindToResource(kind.GroupVersion().WithKind(string(kind)))
+			for _, typed := range []string{plural.Resource, singular.Resource, string(kind), plural.GroupResource().String()} {
+				if name, ok := ParseWorkload(typed + "/" + wanted); ok != (wanted != "") || ok && name != singular.Resource+"/"+wanted {
+					t.Errorf("%s/%s is %q, %t", typed, wanted, name, ok)
+				}
+			}
 		}
 		if kind, name := splitWorkload(name); ok && (kind == "" || name != wanted) {
 			t.Errorf("%q is split into %q and %q", text, kind, name)

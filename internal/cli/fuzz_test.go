@@ -93,6 +93,9 @@ func FuzzIgnore(f *testing.F) {
 			if is {
 				again = append(again, word)
 			}
+			if slices.Contains(i.Kinds, word) {
+				t.Errorf("%s is taken as a kind", word)
+			}
 		}
 		again = append(append(again, i.Copies...), i.Kinds...)
 		slices.Sort(again)

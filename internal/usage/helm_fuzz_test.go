@@ -34,12 +34,16 @@ func FuzzRelease(f *testing.F) {
 		manifest := mustJSON(t, obj.Object)
 		release := mustJSON(t, map[string]any{"manifest": manifest})
 		want := places(usage.Find(obj, wanted), usage.Manifest)
-		if yaml.Unmarshal([]byte(manifest), &map[string]any{}) != nil { // JSON has characters that YAML lacks
+		same := func(got []string) bool { return slices.Equal(got, want) }
+		if yaml.Unmarshal([]byte(manifest), &map[string]any{}) != nil { // JSON has characters that YAML lacks: it is looked through
 			want = mentions(usage.Find(obj, wanted))
+			same = func(got []string) bool {
+				return !slices.ContainsFunc(want, func(one string) bool { return !slices.Contains(got, one) })
+			}
 		}
 		for _, kind := range []string{"Secret", "ConfigMap"} {
 			hits := slices.DeleteFunc(usage.Find(store(t, kind, "deployed", packed(t, release)), wanted), func(h usage.Hit) bool { return h.Path == ".data.other" })
-			if got := places(hits, usage.Use); !slices.Equal(got, want) {
+			if got := places(hits, usage.Use); !same(got) {
 				t.Errorf("%s: in the release of %q is found %q, in itself %q", kind, text, got, want)
 			}
 			raw := store(t, kind, "deployed", "x")
