@@ -6,8 +6,9 @@
 SHELL   := /bin/bash
 MODULES := . decrypt hack/localkube/tools hack/lint hack/krew
 
-# FUZZTIME is for each fuzz target; without UPDATE_TRUST make trust compares; KUBE runs a command beside a fresh control plane.
+# FUZZTIME is for each fuzz target, PLANTIME for the planner's; without UPDATE_TRUST make trust compares; KUBE runs a command beside a fresh control plane.
 FUZZTIME ?= 30s
+PLANTIME ?= 10m
 UPDATE_TRUST ?= 1
 KUBE     := bin/localkube run --
 # Compilers that collect garbage later take a tenth less time; the limit keeps them small enough for any machine.
@@ -19,7 +20,7 @@ GO_BUILD := CGO_ENABLED=0 $(ROOMY) go build -trimpath -gcflags=all=-dwarf=false 
 # Some modules are tool lines alone.
 HAS_CODE := find . -name '*.go' -print -quit | grep -q .
 
-.PHONY: build docs verify-docs verify-deps localkube demo demo-rotate test test-windows sweep trust mutate unit vet vet-platforms lint tidy-check bench fuzz dist clean tools
+.PHONY: build docs verify-docs verify-deps localkube demo demo-rotate test test-windows sweep trust mutate unit vet vet-platforms lint tidy-check bench fuzz fuzz-plan dist clean tools
 
 build: ## the plugin, into bin/
 	@[ -e bin/kubectl-fernet ] || echo "kubectl-fernet: building, which takes about 1 minute the first time" >&2
@@ -82,7 +83,10 @@ bench: build localkube ## figures beside kubectl and a bare client-go loop
 	@cd decrypt && go test -run '^$$' -bench . ./...
 
 fuzz: ## every fuzz target for FUZZTIME
-	@hack/fuzz.sh $(FUZZTIME) . decrypt
+	@for m in . decrypt; do hack/fuzz.sh $(FUZZTIME) $$m ./... '^Fuzz' || exit 1; done
+
+fuzz-plan: ## FuzzWalk, the walks of people whose steps the fuzzer chooses, for PLANTIME
+	@hack/fuzz.sh $(PLANTIME) . ./internal/action '^FuzzWalk$$'
 
 dist: ## release archives, checksums and the krew manifest, into dist/
 	@go run ./hack/dist

@@ -99,7 +99,7 @@ func promises(text string) (rows int, unproven []string) {
 
 // proofs gives the tests, the scripts and the make targets that a text names.
 func proofs(text string) []string {
-	names := regexp.MustCompile("\\bTest[A-Z]\\w*|[\\w-]+\\.txtar|`make [a-z][\\w-]*").FindAllString(text, -1)
+	names := regexp.MustCompile("\\b(?:Test|Fuzz)[A-Z]\\w*|[\\w-]+\\.txtar|`make [a-z][\\w-]*").FindAllString(text, -1)
 	for i, name := range names {
 		names[i] = strings.TrimPrefix(name, "`")
 	}
@@ -127,7 +127,7 @@ func proofsInTree(t *testing.T) map[string]bool {
 		case filepath.Ext(path) == ".txtar":
 			there[entry.Name()] = true
 		case strings.HasSuffix(path, "_test.go"):
-			return add(path, `(?m)^func (Test\w+)\(t \*testing\.T\)`, "")
+			return add(path, `(?m)^func ((?:Test|Fuzz)\w+)\([tf] \*testing\.[TF]\)`, "")
 		case entry.Name() == "Makefile":
 			return add(path, `(?m)^([a-z][\w-]*):`, "make ")
 		}

@@ -182,12 +182,7 @@ func (m *memCluster) Patch(_ context.Context, w workload.Workload, change worklo
 	list := m.workloads[w.Namespace]
 	i := slices.IndexFunc(list, func(o workload.Workload) bool { return o.String() == w.String() })
 	if what == sound || what == landed {
-		w.Template = *w.Template.DeepCopy()
-		for _, v := range w.Template.Spec.Volumes {
-			if to := rename[v.Secret.SecretName]; to != "" {
-				v.Secret.SecretName = to
-			}
-		}
+		w = renamed(w, rename)
 		list[i] = w
 	}
 	switch what {
@@ -201,6 +196,17 @@ func (m *memCluster) Patch(_ context.Context, w workload.Workload, change worklo
 	default:
 		return workload.Workload{}, errFault
 	}
+}
+
+// renamed gives a workload whose volumes have other Secrets.
+func renamed(w workload.Workload, rename workload.Rename) workload.Workload {
+	w.Template = *w.Template.DeepCopy()
+	for _, v := range w.Template.Spec.Volumes {
+		if to := rename[v.Secret.SecretName]; to != "" {
+			v.Secret.SecretName = to
+		}
+	}
+	return w
 }
 
 func (m *memCluster) Follow(ctx context.Context, kind workload.Kind, namespace string, seen func(workload.Workload, bool)) error {

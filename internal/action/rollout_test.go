@@ -31,11 +31,15 @@ func (d *desk) run(name string, secrets ...string) {
 
 // runIn adds a Deployment, of whose one Pod so many are ready.
 func (d *desk) runIn(namespace, name string, ready int32, secrets ...string) {
-	w := one(namespace, name, ready)
+	d.cluster.workloads[namespace] = append(d.cluster.workloads[namespace], mounting(one(namespace, name, ready), secrets...))
+}
+
+// mounting gives a workload with a volume of each of these Secrets.
+func mounting(w workload.Workload, secrets ...string) workload.Workload {
 	for _, secret := range secrets {
 		w.Template.Spec.Volumes = append(w.Template.Spec.Volumes, corev1.Volume{Name: secret, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}}})
 	}
-	d.cluster.workloads[namespace] = append(d.cluster.workloads[namespace], w)
+	return w
 }
 
 // one is a Deployment with one Pod.

@@ -30,8 +30,11 @@ type walkCluster struct {
 	w       *walk
 	mutex   sync.Mutex
 	objects map[place]manifest.Object
-	late    []manifest.Object // created at some time after their answer was lost
-	uids    int
+
+	workloads map[place]workload.Workload
+
+	late []manifest.Object // created at some time after their answer was lost
+	uids int
 }
 
 var errWalk = errors.New("injected fault of the cluster")
@@ -176,12 +179,59 @@ func (c *walkCluster) DeleteAll(_ context.Context, objects []manifest.Object, _ 
 
 func (c *walkCluster) Keyrings(context.Context, string) ([]corev1.Secret, error) { return nil, nil }
 
-func (c *walkCluster) Workloads(context.Context, string) ([]workload.Workload, []string, error) {
-	return nil, nil, nil
+// user names a workload that names a Secret; empty: none does.
+func (c *walkCluster) user(o manifest.Object) string {
+	for at, w := range c.workloads {
+		if at.namespace == o.Namespace && len(referring(w, func(name string) bool { return name == o.Name })) > 0 {
+			return w.String()
+		}
+	}
+	return ""
 }
 
-func (c *walkCluster) Walks(context.Context, []string, func(namespace, name string) bool) (map[string]cluster.Walk, error) {
-	return nil, nil
+func (c *walkCluster) Walks(_ context.Context, namespaces []string, names func(namespace, name string) bool) (map[string]cluster.Walk, error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	byName := func(a, b place) int { return strings.Compare(a.namespace+"/"+a.name, b.namespace+"/"+b.name) }
+	walks := map[string]cluster.Walk{}
+	for _, at := range slices.SortedFunc(maps.Keys(c.workloads), byName) {
+		found := referring(c.workloads[at], func(name string) bool { return names(at.namespace, name) })
+		if walk := walks[at.namespace]; slices.Contains(namespaces, at.namespace) && len(found) > 0 {
+			walk.Findings, walk.Workloads = append(walk.Findings, found...), append(walk.Workloads, c.workloads[at])
+			walks[at.namespace] = walk
+		}
+	}
+	return walks, nil
+}
+
+// Patch may be refused or lost; whoever dies does not hear what came of it.
+func (c *walkCluster) Patch(_ context.Context, w workload.Workload, change workload.Change, dryRun bool) (workload.Workload, error) {
+	switch {
+	case dryRun:
+		return w, nil
+	case c.w.life.over():
+		return w, errWalk
+	}
+	dies := c.w.life.tick()
+	chance := c.w.random.IntN(100)
+	if c.w.calm {
+		chance = 100
+	}
+	if dies && chance < 50 || chance < 5 {
+		return w, errWalk
+	}
+	rename := change.(workload.Rename)
+	for _, ref := range w.References() {
+		if to := rename[ref.Secret]; to != "" {
+			c.w.patched(w, ref.Secret, to)
+		}
+	}
+	w = renamed(w, rename)
+	c.workloads[place{w.Namespace, w.Name}] = w
+	if dies || chance < 10 {
+		return w, cluster.ErrDoubtful
+	}
+	return w, nil
 }
 
 func (c *walkCluster) Users(context.Context, []string, func(workload.Workload) bool) (map[string]cluster.Users, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 func splitName(secret string) (base string, generation int) { return names.Split(secret) }
@@ -22,16 +23,17 @@ func nameOf(base string, generation int) string             { return names.Secre
 
 // step lets somebody do one thing.
 func (w *walk) step() {
-	p, q := pick(w, w.people), pick(w, w.people)
+	p := pick(w, w.people)
+	q := pick(w, w.team(p.project))
 	lives := 0
 	if w.random.IntN(4) == 0 {
 		lives = 1 + w.random.IntN(30)
 	}
-	if w.bundles && w.random.IntN(12) == 0 {
+	if w.bundles && p.project == 0 && w.random.IntN(12) == 0 {
 		w.switchForm(p)
 		return
 	}
-	switch w.random.IntN(22) {
+	switch w.random.IntN(25) {
 	case 0, 1:
 		w.push(p, lives, Push{})
 	case 2, 3:
@@ -64,6 +66,12 @@ func (w *walk) step() {
 		w.intrude()
 	case 20:
 		w.restoreKeyless(p, lives)
+	case 21:
+		w.deploy(p, pick(w, walkNamespaces))
+	case 22:
+		w.rollout(p, lives, Rollout{Values: w.random.IntN(2) == 0})
+	case 23:
+		w.conflict(p, q, lives)
 	default:
 		w.count["landed late"] += len(w.cluster.late)
 		w.cluster.arrive()
@@ -200,7 +208,7 @@ func (w *walk) revert(p *person, lives int) {
 }
 
 func (w *walk) addOrDrop(p *person) {
-	name := pick(w, []string{"SECRET_B", "SECRET_C"})
+	name := pick(w, walkEntries[p.project][1:])
 	if _, has := w.entries(p)[name]; has {
 		w.set(p, name, "")
 	} else {
@@ -225,7 +233,7 @@ func (w *walk) switchForm(p *person) {
 func (w *walk) catchUp(p, q *person) {
 	theirs, mine := w.ring(q), w.ring(p)
 	for _, id := range mine.IDs() {
-		if !theirs.Has(id) && !w.opensAll(theirs) {
+		if !theirs.Has(id) && !w.opensAll(p, theirs) {
 			return
 		}
 	}
@@ -244,8 +252,13 @@ func (w *walk) mishap() {
 				delete(w.others, at)
 			}
 		}
+		for at := range w.cluster.workloads {
+			if at.namespace == namespace {
+				delete(w.cluster.workloads, at)
+			}
+		}
 		for _, p := range w.people { // then people talk: who has an older ledger would take free names
-			for _, q := range w.people {
+			for _, q := range w.team(p.project) {
 				w.merge(p, q)
 			}
 		}
@@ -270,6 +283,10 @@ func (w *walk) forge(p *person) {
 		w.takeOut(p, pick(w, lines[1:])+"\n")
 		return
 	}
+	if w.random.IntN(4) == 0 {
+		w.mixUp(p)
+		return
+	}
 	cells := strings.Split(pick(w, lines[1:]), ",")
 	for range 1 + w.random.IntN(2) {
 		w.alter(cells, strings.Split(pick(w, lines[1:]), ","))
@@ -289,11 +306,22 @@ func (w *walk) forge(p *person) {
 	w.write(p.ledger(), text+line)
 }
 
+// mixUp puts the rows of another project into a ledger, as a merge of the wrong files does.
+func (w *walk) mixUp(p *person) {
+	q := pick(w, w.people)
+	if q.project == p.project || !strings.Contains(w.read(q.ledger()), "\n") {
+		return
+	}
+	w.log("%s gets the rows of %s, who is of another project", p.name, q.name)
+	w.count["rows of another project"]++
+	w.merge(p, q)
+}
+
 // takeOut takes the row of an entry of a bundle out of a ledger: it could not rebuild the
 // bundle any more.
 func (w *walk) takeOut(p *person, line string) {
 	cells := strings.Split(line, ",")
-	if !token.Bundled(cells[10]) || cells[7] == "" || w.forged[line] {
+	if p.project != 0 || !token.Bundled(cells[10]) || cells[7] == "" || w.forged[line] {
 		return
 	}
 	w.log("somebody takes a row out of the ledger of %s: %s", p.name, brief(cells))
@@ -442,12 +470,12 @@ func (w *walk) retireAs(p *person, lives int, verb Retire) {
 
 // left gives the entries of which a person has evidence, and that are not in their .env.
 func (w *walk) left(p *person) (names []string) {
-	for _, name := range []string{"SECRET_A", "SECRET_B", "SECRET_C"} {
+	for _, name := range walkEntries[p.project] {
 		if _, has := w.entries(p)[name]; !has && strings.Contains(w.read(p.ledger()), ","+name+",") {
 			names = append(names, name)
 		}
 	}
-	if !w.bundled(p) && strings.Contains(w.read(p.ledger()), ","+bundleBase+"-g") {
+	if p.project == 0 && !w.bundled(p) && strings.Contains(w.read(p.ledger()), ","+bundleBase+"-g") {
 		names = append(names, bundleBase)
 	}
 	return names
@@ -488,6 +516,7 @@ func (w *walk) finishes(p *person) {
 	w.push(p, 0, Push{Update: true, Drop: true, Revert: SortedKeys(w.entries(p))})
 	w.rotate(p, 0, Rotate{}) // perhaps to finish another one
 	w.rotate(p, 0, Rotate{})
+	w.rollout(p, 0, Rollout{Values: true, Unproven: true})
 	w.retire(p, 0)
 	key := w.ring(p).IDs()[0]
 	for name, value := range w.entries(p) {
@@ -498,6 +527,7 @@ func (w *walk) finishes(p *person) {
 			}
 		}
 	}
+	w.reads(p)
 	w.count["finished"]++
 }
 
@@ -510,4 +540,95 @@ func (w *walk) strangers(ring *keyring.Keyring) (ids []string) {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// deploy lets a person apply the manifest of what reads their Secrets in a namespace: it names
+// those that are the newest now.
+func (w *walk) deploy(p *person, namespace string) {
+	application := one(namespace, fmt.Sprintf("app-%d", p.project), 1)
+	var secrets []string
+	for _, name := range SortedKeys(w.entries(p)) {
+		if _, o, found := w.holder(p, namespace, name); found && !slices.Contains(secrets, o.Name) {
+			secrets = append(secrets, o.Name)
+		}
+	}
+	w.log("%s deploys %s in %s with %v", p.name, application, namespace, secrets)
+	w.cluster.workloads[place{namespace, application.Name}] = mounting(application, secrets...)
+}
+
+// rollout points what is deployed to the current generations. Its Pods have the keys of whoever
+// does it.
+func (w *walk) rollout(p *person, lives int, verb Rollout) {
+	verb.NoWait, verb.MaxProgressing, verb.AppsHaveKey = true, 1, w.ring(p).IDs()[0]
+	w.follows = verb.Values
+	s, err := w.open(p, fmt.Sprintf("rollout (values %t)", verb.Values), lives, verb.Needs())
+	if err == nil {
+		var done *RolloutPlan
+		if done, err = verb.Plan(w.t.Context(), s); err == nil {
+			err = done.Apply(w.t.Context())
+			w.log("  %s", done.Summary())
+		}
+		s.Close()
+	}
+	w.ran(p, nil, err)
+}
+
+// patched: what a workload is pointed to is there, is ours, opens with a key of whoever does
+// it, and is newer (R6). Its value is another one only if that was asked for.
+func (w *walk) patched(at workload.Workload, old, name string) {
+	was, is := w.cluster.objects[place{at.Namespace, old}], w.cluster.objects[place{at.Namespace, name}]
+	_, generation := splitName(old)
+	switch {
+	case !w.isOurs(is):
+		w.fail("%s points %s/%s to %s, which is not ours (R4)", w.now.name, at.Namespace, at, name)
+	case !w.ring(w.now).Has(w.ids[is.Token]):
+		w.fail("%s points %s/%s to %s, whose key %s they lack (R6)", w.now.name, at.Namespace, at, name, w.ids[is.Token])
+	case is.Generation <= generation:
+		w.fail("%s points %s/%s from %s back to %s (R6)", w.now.name, at.Namespace, at, old, name)
+	case w.isOurs(was) && !w.follows && w.plain[was.Token] != w.plain[is.Token]:
+		w.fail("%s points %s/%s from %s to %s, which has another value", w.now.name, at.Namespace, at, old, name)
+	}
+	w.count["rolled out"]++
+}
+
+// reads: at the end what is deployed names the newest generation of each entry that is wanted.
+func (w *walk) reads(p *person) {
+	for at, application := range w.cluster.workloads {
+		for _, ref := range application.References() {
+			base, _ := splitName(ref.Secret)
+			newest, found := w.newest(at.namespace, base)
+			if found && w.owners[w.ids[newest.Token]] == p.project && w.wants(p, base) && newest.Name != ref.Secret {
+				w.fail("%s is stuck: %s in %s names %s, not %s", p.name, application, at.namespace, ref.Secret, newest.Name)
+			}
+		}
+	}
+}
+
+// wants says whether a person wants a Secret of a base name.
+func (w *walk) wants(p *person, base string) bool {
+	return slices.ContainsFunc(SortedKeys(w.entries(p)), func(name string) bool { return w.baseFor(p, name) == base })
+}
+
+// conflict lets a person push while their ledger is as git leaves it where two added rows:
+// nothing is written. Then they resolve it.
+func (w *walk) conflict(p, q *person, lives int) {
+	head, mine, _ := strings.Cut(w.read(p.ledger()), "\n")
+	_, theirs, _ := strings.Cut(w.read(q.ledger()), "\n")
+	if mine == "" || theirs == "" || !strings.HasSuffix(mine, "\n") || mine == theirs {
+		return
+	}
+	w.log("%s has a conflict with the ledger of %s", p.name, q.name)
+	w.count["conflict"]++
+	whole := head + "\n" + mine
+	text := head + "\n<<<<<<< HEAD\n" + mine + "=======\n" + theirs + ">>>>>>> theirs\n"
+	w.write(p.ledger(), text)
+	env, made, there := w.read(p.env()), w.cluster.uids, len(w.cluster.objects)
+	w.push(p, lives, Push{Update: true})
+	w.rotate(p, lives, Rotate{NewKey: true})
+	w.retireAs(p, lives, Retire{})
+	if w.read(p.ledger()) != text || w.read(p.env()) != env || w.cluster.uids != made || len(w.cluster.objects) != there {
+		w.fail("%s wrote with a conflict in the ledger", p.name)
+	}
+	w.write(p.ledger(), whole)
+	w.merge(p, q)
 }

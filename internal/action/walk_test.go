@@ -33,6 +33,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/target"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/testkube"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
 // walkDefault is how many steps are taken where nothing else is said.
@@ -46,15 +47,17 @@ var (
 
 const (
 	walkLength = 30 // steps of one walk, before its end
-	walkEnd    = 8  // steps that bring it in order
-	walkPeople = 3
+	walkEnd    = 18 // steps that bring both projects in order
+	walkTeam   = 3  // people of the first project
 )
 
-// Three people with a .env and a ledger each, which they merge late or never, do in any
-// order what people do, and are killed anywhere; Secrets are deleted by hand, creates land
-// late, a namespace is lost; one adversary forges rows, another one writes Secrets. In every
-// other walk they put their entries into a bundle, or into Secrets of their own again. After
-// each step the rules of this file hold, and at the end whoever is honest can go on.
+// Three people of one project with a .env and a ledger each, which they merge late, never, or
+// leave with git's conflict in it, and one of another project in the same namespaces, do in
+// any order what people do, and are killed anywhere; they deploy and roll out what reads the
+// Secrets; Secrets are deleted by hand, creates land late, a namespace is lost; one adversary
+// forges rows, another one writes Secrets. In every other walk they put their entries into a
+// bundle, or into Secrets of their own again. After each step the rules of this file hold,
+// and at the end whoever is honest can go on.
 //
 // A walk that breaks one prints its seed: -walk.seed plays it again. The seeds are the
 // same each time, so that the test can fail for what was changed alone; -walk.first=0
@@ -74,7 +77,9 @@ func TestWalk(t *testing.T) {
 		dir := memoryFolder(t)
 		group.Go(func() {
 			for n := next.Add(1) - 1; n < int64(walks) && !t.Failed(); n = next.Add(1) - 1 {
-				w := newWalk(t, dir, first+uint64(n), counts[i])
+				seed := first + uint64(n)
+				w := newWalk(t, dir, rand.NewPCG(seed, 0), seed%2 == 1, counts[i])
+				w.again = fmt.Sprintf("-walk.seed=%d plays this again", seed)
 				w.play()
 				steps.Add(int64(w.steps))
 			}
@@ -91,7 +96,7 @@ func TestWalk(t *testing.T) {
 	if cmp.Or(*walkSteps, walkDefault) == 200_000 && *walkSeed == 0 {
 		testkube.Cases(t, 200_000)
 	}
-	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped", "bundle created", "replaced deleted"} {
+	for _, what := range []string{"killed", "created", "landed late", "superseded", "finished", "deleted", "key dropped", "bundle created", "replaced deleted", "rolled out", "conflict", "rows of another project", "name of two projects"} {
 		if walks > 1000 && total[what] == 0 {
 			t.Errorf("in no walk: %s", what)
 		}
@@ -99,7 +104,7 @@ func TestWalk(t *testing.T) {
 }
 
 // memoryFolder gives a folder that is not on a disk, where there is such a thing.
-func memoryFolder(t *testing.T) string {
+func memoryFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "walk") //nolint:usetesting // which is on the disk
 	if err != nil {
@@ -112,8 +117,9 @@ func memoryFolder(t *testing.T) string {
 // walk is a cluster, the people who use it, and what is true of both.
 type walk struct {
 	t       *testing.T
-	seed    uint64
+	again   string // says how to play this walk again
 	random  *rand.Rand
+	ended   func() bool // that no choices are left; nil: there are always more
 	dir     string
 	cluster *walkCluster
 	people  []*person
@@ -131,6 +137,7 @@ type walk struct {
 	names, had map[place]map[string]bool   // the tokens that were sent under a name, and those that were there
 	values     map[place]map[string]bool   // the values that were sent under a name
 	keys       map[string]string           // every key, by its id
+	owners     map[string]int              // the project of every key, by its id
 	parsed     map[string]*keyring.Keyring // by the lines of their keys
 	rings      map[place]*keyring.Keyring  // of the person who wrote last beside a base name
 	others     map[place]manifest.Object   // made by others than us
@@ -145,6 +152,7 @@ type walk struct {
 	known   known
 	removed string   // the base name of an entry that is retired altogether
 	bundles bool     // people switch between single Secrets and a bundle
+	follows bool     // the rollout under way may point to other values
 	drops   bool     // the command under way may leave entries of a bundle out
 	before  string   // the ledger as the command under way found it
 	calm    bool     // nothing goes wrong any more
@@ -154,6 +162,7 @@ type walk struct {
 // person is an operator: a folder with an .env and a ledger.
 type person struct {
 	name    string
+	project int
 	dir     string
 	newer   bool // their last command said that a previous key is newer than KEY
 	blocked bool // it said that something keeps a rotation from beginning
@@ -168,6 +177,23 @@ const (
 	bundleLine = "FERNET_BUNDLE=" + bundleBase + "\n"
 )
 
+// walkEntries are the entries that the people of each project may have, in which one name may
+// be that of both. The second project has no bundle.
+var walkEntries = [][]string{{"SECRET_A", "SECRET_B", walkShared}, {"SECRET_D", "SECRET_E", walkShared}}
+
+// walkShared is the entry that both projects may have.
+const walkShared = "SECRET_C"
+
+// team gives the people of a project.
+func (w *walk) team(project int) (people []*person) {
+	for _, p := range w.people {
+		if p.project == project {
+			people = append(people, p)
+		}
+	}
+	return people
+}
+
 // bundled says whether a person puts their entries into a bundle.
 func (w *walk) bundled(p *person) bool { return strings.Contains(w.read(p.env()), bundleLine) }
 
@@ -181,27 +207,41 @@ func (w *walk) baseFor(p *person, entry string) string {
 
 var walkNamespaces = []string{"a", "b"}
 
-func newWalk(t *testing.T, dir string, seed uint64, count map[string]int) *walk {
+// newWalk is a walk whose choices come from a source.
+func newWalk(t *testing.T, dir string, source rand.Source, bundles bool, count map[string]int) *walk {
 	w := &walk{
-		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), dir: dir, count: count, life: &life{},
-		bundles: seed%2 == 1,
-		plain:   map[string]string{}, ids: map[string]string{}, bound: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{}, parsed: map[string]*keyring.Keyring{},
+		t: t, random: rand.New(source), dir: dir, count: count, life: &life{}, bundles: bundles,
+		plain: map[string]string{}, ids: map[string]string{}, bound: map[string]string{}, names: map[place]map[string]bool{}, had: map[place]map[string]bool{}, values: map[place]map[string]bool{}, keys: map[string]string{}, owners: map[string]int{}, parsed: map[string]*keyring.Keyring{},
 		rings: map[place]*keyring.Keyring{}, others: map[place]manifest.Object{}, forged: map[string]bool{}, unproven: map[place]bool{}, gone: map[string]bool{},
 	}
-	w.cluster = &walkCluster{w: w, objects: map[place]manifest.Object{}}
+	w.cluster = &walkCluster{w: w, objects: map[place]manifest.Object{}, workloads: map[place]workload.Workload{}}
+	for project := range walkEntries {
+		w.begin(project)
+	}
+	return w
+}
+
+// begin gives the people of a project their .env.
+func (w *walk) begin(project int) {
 	key, _, err := keyring.Generate()
 	w.must(err)
-	env := "KEY=" + key + "\nSECRET_A=" + w.value() + "\nSECRET_B=" + w.value() + "\n"
-	if w.bundles && w.random.IntN(2) == 0 {
-		env += bundleLine
+	env, team := "KEY="+key+"\n", 1
+	for _, name := range walkEntries[project][:2] {
+		env += name + "=" + w.value() + "\n"
 	}
-	for i := range walkPeople {
-		p := &person{name: string(rune('A' + i)), dir: filepath.Join(dir, strconv.Itoa(i))}
+	if project == 0 {
+		team = walkTeam
+		if w.bundles && w.random.IntN(2) == 0 {
+			env += bundleLine
+		}
+	}
+	for range team {
+		i := len(w.people)
+		p := &person{name: string(rune('A' + i)), project: project, dir: filepath.Join(w.dir, strconv.Itoa(i))}
 		w.must(errors.Join(os.RemoveAll(p.dir), os.Mkdir(p.dir, 0o700)))
 		w.write(p.env(), env)
 		w.people = append(w.people, p)
 	}
-	return w
 }
 
 func (w *walk) must(err error) {
@@ -216,7 +256,7 @@ func (w *walk) fail(format string, args ...any) {
 		return
 	}
 	w.failed = true
-	w.t.Errorf("-walk.seed=%d plays this again:\n  %s\n%s", w.seed, strings.Join(w.trace, "\n  "), fmt.Sprintf(format, args...))
+	w.t.Errorf("%s:\n  %s\n%s", w.again, strings.Join(w.trace, "\n  "), fmt.Sprintf(format, args...))
 }
 
 func (w *walk) log(format string, args ...any) {
@@ -281,7 +321,7 @@ func (w *walk) parse(p *person) *keyring.Keyring {
 	w.must(err)
 	for _, text := range append(strings.Split(others, ","), values[keyring.VarKey]) {
 		if one, err := keyring.Find(keyring.FromEnvironment(text, "")); err == nil {
-			w.keys[one.IDs()[0]] = text
+			w.keys[one.IDs()[0]], w.owners[one.IDs()[0]] = text, p.project
 		}
 	}
 	return ring
@@ -604,6 +644,12 @@ func (w *walk) deleted(o manifest.Object) {
 	if !w.isOurs(o) {
 		w.fail("%s deletes %s/%s, which is not ours (R4)", w.now.name, o.Namespace, o.Name)
 	}
+	if id := w.ids[o.Token]; w.isOurs(o) && !w.ring(w.now).Has(id) {
+		w.fail("%s deletes %s/%s, whose key %s they lack (R4)", w.now.name, o.Namespace, o.Name, id)
+	}
+	if user := w.cluster.user(o); user != "" {
+		w.fail("%s deletes %s/%s, which %s names (R6)", w.now.name, o.Namespace, o.Name, user)
+	}
 	newest, _ := w.newest(o.Namespace, o.Base)
 	switch {
 	case newest.UID != o.UID || o.Base == w.removed:
@@ -650,7 +696,7 @@ func (w *walk) check() {
 }
 
 func (w *walk) play() {
-	for w.steps = 1; w.steps <= walkLength; w.steps++ {
+	for w.steps = 1; w.steps <= walkLength && (w.ended == nil || !w.ended()); w.steps++ {
 		w.step()
 		w.check()
 		if w.failed {
@@ -700,15 +746,35 @@ func (w *walk) finish() {
 		}
 	}
 	w.others = map[place]manifest.Object{}
-	for _, p := range w.people {
+	w.giveWay()
+	for project := range walkEntries {
+		if team := w.team(project); project == 0 || !strings.Contains(w.read(team[0].ledger())+w.read(team[0].env()), walkShared) {
+			w.finishProject(team)
+		}
+	}
+}
+
+// giveWay takes the name that both projects wanted from the second one, which cannot go on then.
+func (w *walk) giveWay() {
+	for at, o := range w.cluster.objects {
+		if o.Base == baseOf(walkShared) && w.owners[w.ids[o.Token]] > 0 {
+			delete(w.cluster.objects, at)
+			w.count["name of two projects"]++
+		}
+	}
+}
+
+// finishProject lets whoever of a project has all of its keys bring it in order.
+func (w *walk) finishProject(team []*person) {
+	for _, p := range team {
 		w.unforge(p)
 	}
-	for _, p := range w.people[1:] {
-		w.merge(w.people[0], p)
+	for _, p := range team[1:] {
+		w.merge(team[0], p)
 	}
-	for _, p := range w.people {
-		if ring := w.ring(p); w.opensAll(ring) {
-			w.write(p.ledger(), w.read(w.people[0].ledger()))
+	for _, p := range team {
+		if w.opensAll(p, w.ring(p)) {
+			w.write(p.ledger(), w.read(team[0].ledger()))
 			w.log("%s finishes", p.name)
 			w.finishes(p)
 			return
@@ -717,13 +783,12 @@ func (w *walk) finish() {
 	w.count["nobody has all keys"]++
 }
 
-// opensAll says whether all live tokens of ours are under a ring's current or previous keys.
-func (w *walk) opensAll(ring *keyring.Keyring) bool {
+// opensAll says whether all live tokens of a person's project are under a ring's current or
+// previous keys.
+func (w *walk) opensAll(p *person, ring *keyring.Keyring) bool {
 	for _, o := range w.cluster.objects {
-		if !w.isOurs(o) {
-			continue
-		}
-		if id := w.ids[o.Token]; !ring.Has(id) || id == ring.Staged() {
+		id := w.ids[o.Token]
+		if w.isOurs(o) && w.owners[id] == p.project && (!ring.Has(id) || id == ring.Staged()) {
 			return false
 		}
 	}
@@ -739,7 +804,7 @@ func (w *walk) unforge(p *person) {
 			text.WriteString(line)
 		}
 	}
-	if strings.HasSuffix(text.String(), "\n") {
+	if p.project == 0 && strings.HasSuffix(text.String(), "\n") { // whose ledgers have bundles
 		text.WriteString(strings.Join(w.taken, ""))
 	}
 	if text.Len() > 0 {

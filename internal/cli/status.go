@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,9 @@ type statusOptions struct {
 // age is a duration that may be given in days and weeks.
 type age time.Duration
 
+// longestAge is about 292 years.
+const longestAge = time.Duration(math.MaxInt64)
+
 func (a *age) String() string {
 	if *a == 0 {
 		return ""
@@ -80,7 +84,8 @@ func (a *age) String() string {
 
 func (a *age) Set(text string) error {
 	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if n, err := strconv.Atoi(strings.TrimSuffix(text, unit)); err == nil && strings.HasSuffix(text, unit) && n > 0 {
+		n, err := strconv.Atoi(strings.TrimSuffix(text, unit))
+		if err == nil && strings.HasSuffix(text, unit) && n > 0 && n <= int(longestAge/length) {
 			*a = age(time.Duration(n) * length)
 			return nil
 		}

@@ -94,10 +94,14 @@ func HasPrevious(f *envfile.File) bool { return len(FromFile(f).previous.split()
 const environment = "environment"
 
 // FromEnvironment takes the values of FERNET_KEY and FERNET_KEY_PREVIOUS; an
-// empty one counts as not set, and a final line break is no part of one.
+// empty one counts as not set, and a final line break is no part of one. What is taken
+// of a Secret a Pod takes too.
 func FromEnvironment(key, previous string) Source {
 	at := func(name, value string) place {
-		if value = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r"); value == "" {
+		if line, ended := strings.CutSuffix(value, "\n"); ended {
+			value = strings.TrimSuffix(line, "\r")
+		}
+		if value == "" {
 			return place{}
 		}
 		return place{path: environment, name: name, value: envfile.NewValue(value)}

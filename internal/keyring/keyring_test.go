@@ -62,6 +62,7 @@ func TestFind(t *testing.T) {
 		{name: "previous is the primary", env: "KEY=" + keyA + "\nKEY_PREVIOUS=" + keyA, problem: ".env:2: KEY_PREVIOUS: key k"},
 		{name: "two keys in KEY", env: "KEY=" + keyA + "," + keyB, problem: ".env:1: KEY: it has a comma"},
 		{name: "bad previous", env: "KEY=" + keyA + "\nKEY_PREVIOUS=" + keyB + ",abc", problem: ".env:2: KEY_PREVIOUS: "},
+		{name: "half a line break behind a key", env: "A=1", vars: [2]string{keyA + "\r", ""}, problem: "environment: FERNET_KEY: it has a blank"},
 		{name: "empty key", env: "KEY=", problem: ".env:1: KEY: it is empty"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -50,6 +50,20 @@ func around(text string) []*unstructured.Unstructured {
 	return []*unstructured.Unstructured{{Object: pod}, {Object: config}}
 }
 
+// JSON that is text in something else hides no name: its encoders write other characters than
+// letters as escapes, which end in letters and digits.
+func TestNamesBehindEscapes(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"run":"x \u003csecret-a\u003e y"}`: true, `a\u0026secret-a`: true, `\nsecret-a\t`: true, `\fsecret-a`: true, `\ud83dsecret-a`: true, `secret\u002da`: true,
+		`\u003csecret-a-x`: false, `\u003xsecret-a`: false, `xsecret-a`: false,
+	} {
+		hits := usage.Find(around(text)[1], wanted)
+		if got := slices.ContainsFunc(hits, func(h usage.Hit) bool { return h.Path == ".data.release" && h.Class == usage.Mention }); got != want {
+			t.Errorf("%s: found %t", text, got)
+		}
+	}
+}
+
 // Whatever an object holds, Find does not panic, and misses no name in a text.
 func FuzzFind(f *testing.F) {
 	for _, tc := range append(findCases, customCases...) {

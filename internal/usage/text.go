@@ -4,20 +4,33 @@ package usage
 
 import (
 	"encoding/base64"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// escapes are what JSON writes for characters that part words.
-var escapes = strings.NewReplacer(`\n`, " ", `\r`, " ", `\t`, " ")
+// escape is what JSON writes for a character that may part words: Go's encoder has \u003c for <.
+var escape = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|[nrtbf])`)
+
+// unescaped takes the escapes of JSON away.
+func unescaped(text string) string {
+	return escape.ReplaceAllStringFunc(text, func(code string) string {
+		char, err := strconv.Unquote(`"` + code + `"`)
+		if err != nil { // half of a character
+			return " "
+		}
+		return char
+	})
+}
 
 // mentioned gives each wanted name that a text holds, bounded by what cannot be part of
 // a name. The path of a file holds none: what is mounted is often called like its Secret.
 func mentioned(text string, names func(string) bool) (found []string) {
 	found = inText(text, names)
 	if strings.Contains(text, `\`) {
-		found = append(found, inText(escapes.Replace(text), names)...)
+		found = append(found, inText(unescaped(text), names)...)
 	}
 	slices.Sort(found)
 	return slices.Compact(found)

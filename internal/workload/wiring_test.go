@@ -203,7 +203,7 @@ var kinds = []struct {
 }
 
 // manifest gives the template in a workload of the i-th kind.
-func (tt template) manifest(t *testing.T, i int) workload.Workload {
+func (tt template) manifest(t testing.TB, i int) workload.Workload {
 	t.Helper()
 	of := kinds[i]
 	pod := map[string]any{}
@@ -229,7 +229,7 @@ func (tt template) manifest(t *testing.T, i int) workload.Workload {
 	return read(t, o)
 }
 
-func read(t *testing.T, o runtime.Object) workload.Workload {
+func read(t testing.TB, o runtime.Object) workload.Workload {
 	t.Helper()
 	w, ok, err := workload.OfManifest(o.(*unstructured.Unstructured))
 	if !ok || err != nil {
