@@ -40,8 +40,8 @@ const (
 	exitInterrupted = 130 // the same command finishes the work
 )
 
-// MayReveal names the verbs, and one flag, that may emit plaintext or a key. The leak test
-// reads it.
+// MayReveal names the verbs, and one flag, that may emit plaintext or a key. The leak tests
+// read it.
 var MayReveal = map[string]bool{"init": true, "keygen": true, "pull": true, "reveal": true, "exec-env": true, "diff --show-values": true}
 
 // errFindings and errEntries end a run whose report has been printed already.
