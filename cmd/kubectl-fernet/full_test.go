@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -155,8 +156,8 @@ func byName(secrets []corev1.Secret) map[string]corev1.Secret {
 	return named
 }
 
-// prepare runs verbs that succeed, or change the first value, or delete Secrets, and
-// gives what the last one said.
+// prepare runs verbs and kubectl, which succeed, or changes the first value, or deletes
+// Secrets, and gives what the last one said.
 func (p place) prepare(lines string) (out string) {
 	p.t.Helper()
 	for line := range strings.SplitSeq(lines, "; ") {
@@ -165,6 +166,8 @@ func (p place) prepare(lines string) (out string) {
 	return out
 }
 
+var changedValue = regexp.MustCompile(`(SECRET_00='?)`)
+
 func (p place) step(line string) (out string) {
 	p.t.Helper()
 	switch line {
@@ -172,12 +175,14 @@ func (p place) step(line string) (out string) {
 		return ""
 	case "change":
 		file := filepath.Join(p.dir, ".env")
-		write(p.t, file, strings.Replace(string(read(p.t, file)), "SECRET_00=", "SECRET_00=other-", 1))
+		write(p.t, file, changedValue.ReplaceAllString(string(read(p.t, file)), "${1}other-"))
 		return ""
 	case "delete":
 		line = "kubectl delete secret secret-00 secret-01"
 	default:
-		line = "kubectl-fernet " + line
+		if !strings.HasPrefix(line, "kubectl ") {
+			line = "kubectl-fernet " + line
+		}
 	}
 	text, err := p.verb(line).CombinedOutput()
 	if err != nil {

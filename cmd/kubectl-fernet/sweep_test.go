@@ -788,8 +788,9 @@ func faultyFiles() (files atomicfile.FS, known bool) {
 		failVariable:   func(at int, _ string) atomicfile.FS { return &faultfs.FS{FailAt: at} },
 		befallVariable: befallen,
 		killVariable: func(at int, after string) atomicfile.FS {
-			return &killFS{FS: atomicfile.OS, at: int64(at), after: after == "true"}
+			return &killFS{FS: atomicfile.OS, at: int64(at), after: after == "true", end: die}
 		},
+		panicVariable: func(at int, _ string) atomicfile.FS { return &killFS{FS: atomicfile.OS, at: int64(at), end: panics} },
 	} {
 		text, ok := os.LookupEnv(name)
 		if !ok {
@@ -805,11 +806,12 @@ func faultyFiles() (files atomicfile.FS, known bool) {
 	return atomicfile.OS, false
 }
 
-// killFS is the real file system, up to one call.
+// killFS is the real file system, up to one call, which ends the program.
 type killFS struct {
 	atomicfile.FS
 	at    int64
 	after bool
+	end   func()
 	calls atomic.Int64
 }
 
@@ -817,11 +819,11 @@ type killFS struct {
 func (k *killFS) call() (afterwards func()) {
 	here := k.calls.Add(1) == k.at
 	if here && !k.after {
-		die()
+		k.end()
 	}
 	return func() {
-		if here {
-			die()
+		if here && k.after {
+			k.end()
 		}
 	}
 }

@@ -214,6 +214,11 @@ var mutations = []mutation{
 		dir: "internal/envfile", test: "TestValueIsRedactedByEveryPrinter",
 	},
 	{
+		rule: "R7", clause: "a panic in a goroutine does not show its value", file: "internal/redact/crash.go",
+		old: "(%T)\\n\", value)", new: "(%v)\\n\", value)",
+		dir: "internal/redact", test: "TestGuardHidesTheValueOfAPanic",
+	},
+	{
 		rule: "R7", clause: "HTTP/2 debugging is refused", file: "internal/cli/cli.go",
 		old: "	if err := refuseDebugging(os.Getenv(\"GODEBUG\")); err != nil {", new: "	if err := refuseDebugging(\"\"); err != nil {",
 		dir: "cmd/kubectl-fernet", test: "TestHTTP2DebuggingIsRefused",

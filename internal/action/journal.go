@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
 
@@ -245,7 +246,8 @@ func (s *Session) recorder(capacity int) *recorder {
 	if s.Mode != Live {
 		record = func(...ledger.Row) error { return nil }
 	}
-	go func() { r.done <- r.drain(record) }()
+	drain := redact.Guard(func() error { return r.drain(record) })
+	go func() { r.done <- drain() }()
 	return r
 }
 

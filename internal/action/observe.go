@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const (
@@ -52,10 +53,10 @@ func inEach[T any](s *Session, namespaces []string, look func(namespace string) 
 	var group errgroup.Group
 	group.SetLimit(min(sideBySide, max(s.Parallel, 1)))
 	for i, namespace := range namespaces {
-		group.Go(func() error {
+		group.Go(redact.Guard(func() error {
 			results[i] = look(namespace)
 			return nil
-		})
+		}))
 	}
 	_ = group.Wait() // they return no error
 	return results

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/seal"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/token"
 )
@@ -200,7 +201,8 @@ func (r *recalling) compareLive(ctx context.Context, book *ledger.Book, found []
 	ctx, cancel := context.WithTimeout(ctx, liveLimit)
 	defer cancel()
 	looked := make(chan newerValues, 1)
-	go func() { looked <- quiet.newerLive(ctx, found) }() // a credential plugin heeds no context
+	look := redact.Guard(func() newerValues { return quiet.newerLive(ctx, found) })
+	go func() { looked <- look() }() // a credential plugin heeds no context
 	select {
 	case newer := <-looked:
 		if len(newer.opened) > 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keysecret"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
@@ -260,14 +261,14 @@ func (p *RolloutPlan) ask(ctx context.Context, steps []*Step) {
 	var group errgroup.Group
 	group.SetLimit(sideBySide)
 	for _, step := range steps {
-		group.Go(func() error {
+		group.Go(redact.Guard(func() error {
 			now, err := p.session.Cluster.Patch(ctx, step.Workload, step.change(), true)
 			step.judged = now
 			if err != nil && !errors.Is(err, cluster.ErrStale) && !errors.Is(err, cluster.ErrDoubtful) { // these are for the patch itself
 				p.fail(step, plan.Denied, err)
 			}
 			return nil
-		})
+		}))
 	}
 	_ = group.Wait() // each step has an error of its own
 }

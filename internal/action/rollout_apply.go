@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/keyring"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/plan"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -42,11 +43,11 @@ func (p *RolloutPlan) Apply(ctx context.Context) error {
 		group.SetLimit(cmp.Or(p.verb.MaxProgressing, DefaultMaxProgressing))
 		for i, step := range p.Steps {
 			if step.Unhealthy == unhealthy {
-				group.Go(func() error {
+				group.Go(redact.Guard(func() error {
 					r.carryOut(ctx, step)
 					r.finished(i)
 					return nil
-				})
+				}))
 			}
 		}
 		_ = group.Wait() // each step has an error of its own

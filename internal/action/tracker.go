@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -63,10 +64,13 @@ func (t *tracker) of(w workload.Workload) *feed {
 	}
 	f = &feed{latest: map[string]workload.Workload{}, gone: map[string]bool{}, changed: make(chan struct{})}
 	t.feeds[id] = f
-	t.watches.Go(func() {
-		err := t.cluster.Follow(t.ctx, id.kind, id.namespace, func(now workload.Workload, gone bool) {
+	watch := redact.Guard(func() error {
+		return t.cluster.Follow(t.ctx, id.kind, id.namespace, func(now workload.Workload, gone bool) {
 			t.change(f, func() { f.latest[now.Name], f.gone[now.Name] = now, gone })
 		})
+	})
+	t.watches.Go(func() {
+		err := watch()
 		t.change(f, func() { f.err = err })
 	})
 	return f

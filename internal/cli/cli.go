@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -41,8 +40,8 @@ const (
 	exitInterrupted = 130 // the same command finishes the work
 )
 
-// MayReveal names the verbs, and one flag, that may emit plaintext or a key. The leak test
-// reads it.
+// MayReveal names the verbs, and one flag, that may emit plaintext or a key. The leak tests
+// read it.
 var MayReveal = map[string]bool{"init": true, "keygen": true, "pull": true, "reveal": true, "exec-env": true, "diff --show-values": true}
 
 // errFindings and errEntries end a run whose report has been printed already.
@@ -184,17 +183,7 @@ var withHint = hint.With
 // reportPanic prints what kind of panic it was and where, and nothing of its
 // value, which may quote data.
 func reportPanic(w io.Writer, r any) int {
-	_, _ = fmt.Fprintf(w, "error: internal error (%T)\n", r)
-	pcs := make([]uintptr, 16)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs)])
-	for {
-		f, more := frames.Next()
-		_, _ = fmt.Fprintf(w, "  %s:%d\n", f.Function, f.Line)
-		if !more {
-			break
-		}
-	}
-	_, _ = fmt.Fprintln(w, "hint: please report these lines; they hold no value of yours")
+	_, _ = fmt.Fprintf(w, "error: %shint: please report these lines; they hold no value of yours\n", redact.Crashed(r, 3))
 	return exitFailed
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // suggestLimit is how long somebody who pressed the tab key waits for a cluster.
@@ -109,7 +110,8 @@ func (a *app) ask(ctx context.Context, question func(context.Context, *rest.Conf
 	ctx, cancel := context.WithTimeout(ctx, suggestLimit)
 	defer cancel()
 	answer := make(chan []string, 1)
-	go func() { answer <- question(ctx, config) }()
+	ask := redact.Guard(func() []string { return question(ctx, config) })
+	go func() { answer <- ask() }()
 	select {
 	case names = <-answer:
 	case <-ctx.Done():

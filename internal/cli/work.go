@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/action"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const defaultParallel = 32
@@ -126,7 +127,7 @@ func (a *app) tell(e action.Event, o *workOptions) {
 		a.console.say(e.Text)
 	case action.Asked:
 		if a.verbose > 0 {
-			a.console.say(e.Text)
+			a.console.say(redact.Clean(e.Text)) // a path can begin as the kubeconfig says
 		} else {
 			a.console.working()
 		}

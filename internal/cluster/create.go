@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/ledger"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // Fate says what is known of a create.
@@ -152,7 +153,7 @@ func (c *Client) CreateAll(ctx context.Context, rows []ledger.Row, parallel int,
 	)
 	group.SetLimit(parallel)
 	for i, row := range rows {
-		group.Go(func() error {
+		group.Go(redact.Guard(func() error {
 			mutex.Lock()
 			r := Result{Fate: NotSent, Err: closed[row.Namespace]}
 			mutex.Unlock()
@@ -166,7 +167,7 @@ func (c *Client) CreateAll(ctx context.Context, rows []ledger.Row, parallel int,
 			}
 			done(i, r)
 			return nil
-		})
+		}))
 	}
 	_ = group.Wait() // they return no error
 }

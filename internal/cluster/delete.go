@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // DeleteFate says what is known of a delete.
@@ -135,13 +136,13 @@ func (c *Client) DeleteAll(ctx context.Context, objects []manifest.Object, paral
 	)
 	workers.SetLimit(parallel)
 	for i, o := range objects {
-		workers.Go(func() error {
+		workers.Go(redact.Guard(func() error {
 			r := c.Delete(ctx, o, dryRun)
 			mutex.Lock()
 			defer mutex.Unlock()
 			done(i, r)
 			return nil
-		})
+		}))
 	}
 	_ = workers.Wait() // they return no error
 }

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 const (
@@ -61,13 +63,13 @@ func (l list[T]) in(ctx context.Context, namespaces []string) ([]part[T], error)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(listParallel)
 	for i, namespace := range namespaces {
-		group.Go(func() error {
+		group.Go(redact.Guard(func() error {
 			parts[i].kept, parts[i].err = l.one(ctx, namespace)
 			if unreachable(ctx, parts[i].err) {
 				return parts[i].err
 			}
 			return nil
-		})
+		}))
 	}
 	return parts, group.Wait()
 }

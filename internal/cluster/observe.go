@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/names"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 )
 
 // Sight is what is seen of the Secrets of a namespace.
@@ -152,10 +153,10 @@ func (c *Client) getAll(ctx context.Context, namespace string, names []string) (
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(getParallel)
 	for i, name := range names {
-		group.Go(func() (err error) {
+		group.Go(redact.Guard(func() (err error) {
 			found[i], err = c.get(ctx, namespace, name)
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -191,11 +192,11 @@ func (c *Client) probe(ctx context.Context, namespace string, in manifest.Intere
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(getParallel)
 	for base, known := range in.Bases {
-		group.Go(func() error {
+		group.Go(redact.Guard(func() error {
 			found, err := c.climb(ctx, namespace, func(g int) string { return in.Name(base, g) }, max(known, 1))
 			climbed <- found
 			return err
-		})
+		}))
 	}
 	err = group.Wait()
 	close(climbed)

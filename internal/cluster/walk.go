@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/manifest"
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/usage"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
@@ -91,10 +92,10 @@ func (w *walker) stage(ctx context.Context, kinds []Kind, stage int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(walkParallel * listParallel / max(1, min(listParallel, len(w.namespaces))))
 	for i, source := range batch {
-		group.Go(func() (err error) {
+		group.Go(redact.Guard(func() (err error) {
 			parts[i], err = source.in(ctx, w.namespaces)
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return err

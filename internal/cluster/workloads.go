@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-fernet/kubectl-fernet/internal/redact"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
@@ -55,10 +56,10 @@ func (c *Client) Users(ctx context.Context, namespaces []string, wanted func(wor
 	parts := make([][]part[running], len(workloadKinds))
 	group, listing := errgroup.WithContext(ctx)
 	for i, of := range workloadKinds {
-		group.Go(func() (err error) {
+		group.Go(redact.Guard(func() (err error) {
 			parts[i], err = c.workloads(listing, of.kind, namespaces, func(w workload.Workload) bool { return !made(w) && wanted(w) })
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, explainWorkload(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/url"
@@ -170,5 +171,23 @@ func TestVisible(t *testing.T) {
 	var b strings.Builder
 	if n, err := redact.Writer(&b).Write([]byte("a\tb\x1b\n")); n != 5 || err != nil || b.String() != "a\tb\\x1b\n" {
 		t.Errorf("wrote %q, %d, %v", b.String(), n, err)
+	}
+}
+
+// What the runtime prints of a panic in a goroutine is its last value: that has the kind
+// and the place of the panic, and nothing of the first value.
+func TestGuardHidesTheValueOfAPanic(t *testing.T) {
+	explode := func() error { panic(errors.New("canary")) }
+	var printed any
+	func() {
+		defer func() { printed = recover() }()
+		_ = redact.Guard(explode)()
+	}()
+	text := fmt.Sprint(printed)
+	if !strings.HasPrefix(text, "internal error (*errors.errorString)\n  ") || !strings.Contains(text, "TestGuardHidesTheValueOfAPanic.func1:") || strings.Contains(text, "canary") {
+		t.Errorf("it shows:\n%s", text)
+	}
+	if got := redact.Guard(func() int { return 7 })(); got != 7 {
+		t.Errorf("without a panic it gives %d", got)
 	}
 }
