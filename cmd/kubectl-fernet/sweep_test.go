@@ -762,12 +762,17 @@ const killVariable = "FERNET_TEST_KILL_CALL"
 func plugin() {
 	files, known := faultyFiles()
 	second, twice := os.LookupEnv(secondVariable)
-	if !known && !twice {
+	clock, off := os.LookupEnv(clockVariable)
+	if !known && !twice && !off {
 		main()
 		return
 	}
+	machine := action.On(files)
+	if by, err := time.ParseDuration(clock); err == nil {
+		machine.Now = func() time.Time { return time.Now().Add(by) }
+	}
 	ballast := uncollected()
-	code := cli.Main(action.On(files), os.Args[1:])
+	code := cli.Main(machine, os.Args[1:])
 	recordCalls(files)
 	if twice {
 		calls := 0

@@ -38,7 +38,7 @@ var midRuns = []struct {
 	change func(s *site, u *upstream) (undo func())
 	says   string
 }{
-	{"the client certificate has expired", []string{"push", "rotate", "retire", "rollout", "restore"}, expire, "the API server does not accept these credentials"},
+	{"the client certificate has expired", []string{"push", "rotate", "retire", "rollout", "restore"}, expire, `the API server does not accept these credentials(.|\n)*\nhint: .*log in again: `},
 	{"the right is taken away", []string{"push", "rotate", "retire", "rollout", "restore"}, disown, `cannot (create|patch|delete) resource "\w+"(.|\n)*kubectl fernet rbac --for `},
 	{"the quota is reached", []string{"push", "rotate", "restore"}, fillQuota, "exceeded quota: full"},
 	{"a policy denies", []string{"push", "rotate", "restore"}, deny, "denied request: not on a Friday"},
@@ -46,7 +46,8 @@ var midRuns = []struct {
 
 // mutations are changes of what a cluster stores.
 var mutations = map[string]func(s *site, u *upstream) (undo func()){
-	"a policy changes the data": mutateByPolicy, "a webhook changes the data": mutateByWebhook,
+	"a policy adds data": mutateByPolicy("JSONPatch{op: 'add', path: '/data/added', value: 'eA=='}"), "a webhook adds data": mutateByWebhook,
+	"a policy takes the binding away": mutateByPolicy("JSONPatch{op: 'add', path: '/metadata/annotations', value: {'added': 'eA=='}}"),
 }
 
 // TestTrustMidRun changes a real cluster in the middle of a command: what holds at every moment
@@ -76,6 +77,30 @@ func TestTrustMidRun(t *testing.T) {
 		}
 	})
 	testkube.Cases(t, n)
+}
+
+// clockVariable holds, in a command's environment, by how much its clock is off.
+const clockVariable = "FERNET_TEST_CLOCK"
+
+// TestTrustClock runs each command of the sweeps with a clock that has gone back an hour since
+// what it finds was written.
+func TestTrustClock(t *testing.T) {
+	t.Run("commands", func(t *testing.T) {
+		for _, sw := range sweeps {
+			t.Run(sw.name, func(t *testing.T) {
+				t.Parallel()
+				s := sw.prepare(t)
+				cmd := s.plugin(testkube.Kubeconfig(t), sw.args(s)...)
+				cmd.Env = append(cmd.Env, clockVariable+"=-1h")
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				s.settled()
+				sw.check(s)
+			})
+		}
+	})
+	testkube.Cases(t, len(sweeps))
 }
 
 // upstream is how the proxy reaches the API server: as an administrator, until it becomes
@@ -125,6 +150,9 @@ func (s *site) changed(args []string, change func(*site, *upstream) func()) (cod
 		s.t.Fatalf("there was no second write\n%s", said)
 	}
 	s.saysNothing(string(said), proxy.Requests())
+	if undo == nil {
+		s.t.Fatal("the change could not be made")
+	}
 	return exitCode(s.t, err), string(said), undo
 }
 
@@ -220,7 +248,7 @@ spec:
     - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [secrets]}
   mutations:
   - patchType: JSONPatch
-    jsonPatch: {expression: "[JSONPatch{op: 'add', path: '/data/added', value: 'eA=='}]"}
+    jsonPatch: {expression: "[%[3]s]"}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicyBinding
@@ -231,9 +259,11 @@ spec:
     namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[2]s}}
 `
 
-func mutateByPolicy(s *site, _ *upstream) (undo func()) {
-	s.t.Helper()
-	return putIntoEffect(s.t, fmt.Sprintf(mutatingManifest, "mutate-"+s.namespace, s.namespace), "added: eA==", s.namespace)
+func mutateByPolicy(patch string) func(*site, *upstream) func() {
+	return func(s *site, _ *upstream) (undo func()) {
+		s.t.Helper()
+		return putIntoEffect(s.t, fmt.Sprintf(mutatingManifest, "mutate-"+s.namespace, s.namespace, patch), "added: eA==", s.namespace)
+	}
 }
 
 // webhookManifest has the API server send each Secret which is created to a server of ours.
@@ -291,7 +321,7 @@ func TestTrustMutation(t *testing.T) {
 					sw.survives(t, func(s *site) bool {
 						before := s.ours()
 						code, out, undo := s.changed(sw.args(s), change)
-						says := ": the API server took the Secret and stored other data: a webhook or a policy in the cluster changes it\nhint: "
+						says := ": the API server took the Secret and stored something else: a webhook or a policy in the cluster changes it\nhint: "
 						if code != 2 || !strings.Contains(out, says) {
 							t.Errorf("exit code %d\n%s", code, out)
 						}
@@ -311,7 +341,7 @@ func (s *site) deleteChanged(before map[string]corev1.Secret, out string) {
 	s.t.Helper()
 	secrets, changed := corev1client.NewForConfigOrDie(testkube.RESTConfig(s.t)).Secrets(s.namespace), 0
 	for name, live := range s.ours() {
-		if _, was := before[name]; was || live.Data["added"] == nil {
+		if _, was := before[name]; was || live.Data["added"] == nil && live.Annotations["added"] == "" {
 			continue
 		}
 		changed++
@@ -331,7 +361,7 @@ func (s *site) deleteChanged(before map[string]corev1.Secret, out string) {
 // a new one of that name, all comes back.
 func TestTrustNamespaceIsDeleted(t *testing.T) {
 	verbs := map[string]func(*testing.T) *site{
-		"push": func(t *testing.T) *site { return emptySite(t) }, "rotate": newSite, "restore": deletedSite, "retire": rolledOutSite,
+		"push": emptySite, "rotate": newSite, "restore": deletedSite, "retire": rolledOutSite,
 	}
 	codes := map[string]int{"push": 2, "rotate": 2, "restore": 2, "retire": 0} // which deletes, as the namespace does
 	t.Run("verbs", func(t *testing.T) {

@@ -4,7 +4,6 @@ package action
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
@@ -38,7 +37,11 @@ func (s *Session) remove(ctx context.Context, items []*Retired, also []ledger.Ro
 		err = s.record(s.retired(items)...)
 	}
 	if err != nil {
-		return hint.With(err, "what was deleted is gone; retire again to look once more and complete the ledger")
+		way := hint.Of(err)
+		if way != "" {
+			way += "; "
+		}
+		return hint.With(err, "%swhat was deleted is gone; retire again to look once more and complete the ledger", way)
 	}
 	return nil
 }
@@ -112,9 +115,7 @@ func (r *Retired) settle(result cluster.DeleteResult, interrupted bool) {
 	case result.Fate == cluster.DeleteNotSent && interrupted:
 		r.Outcome = plan.NotSent
 	default:
-		r.Outcome, r.Reason = plan.Failed, result.Err.Error()
-		var refused *cluster.Error
-		r.forbidden = errors.As(result.Err, &refused) && refused.Rights
+		r.Outcome, r.Reason, r.Way = plan.Failed, result.Err.Error(), hint.Of(WithRights(result.Err, "retire"))
 	}
 }
 

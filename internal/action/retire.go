@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/cluster"
@@ -64,12 +65,11 @@ type Retired struct {
 	plan.Retirement
 	Outcome plan.State
 	Reason  string
+	Way     hint.Text // out of a refusal
 
 	keyring *keysecret.Held // of a keyring Secret, which has no ledger row
 	found   []usage.Finding // all that refers to it
 	deleted bool            // by this run, whatever came after
-
-	forbidden bool // it failed for want of a right
 }
 
 // Plan finds what could be deleted, and looks over each namespace for what refers to it.
@@ -131,17 +131,19 @@ func (p *RetirePlan) Findings() bool {
 	return len(p.Doomed()) < len(p.Items) || len(p.Skipped)+len(p.Returned) > 0
 }
 
-// Forbidden says whether some kind of object may not be listed, or some delete may not be.
-func (p *RetirePlan) Forbidden() bool {
-	if slices.ContainsFunc(p.Items, func(item *Retired) bool { return item.forbidden }) {
-		return true
+// WaysOut are those of all refusals, each once.
+func (p *RetirePlan) WaysOut() []hint.Text {
+	ways := map[hint.Text]bool{}
+	for _, item := range p.Items {
+		ways[item.Way] = true
 	}
 	for _, kinds := range p.denied {
 		if slices.ContainsFunc(kinds, cluster.Kind.Forbidden) {
-			return true
+			ways[RoleHint("retire")] = true
 		}
 	}
-	return false
+	delete(ways, "")
+	return slices.Sorted(maps.Keys(ways))
 }
 
 // Unlooked says what kinds of objects of a namespace could not be looked at; empty: none.

@@ -54,8 +54,8 @@ func (a *app) reportRetire(o *retireOptions, s *action.Session, p *action.Retire
 			a.console.warn("namespace %q: %s", namespace, text)
 		}
 	}
-	if p.Forbidden() {
-		a.console.hint(action.RoleHint("retire"))
+	for _, way := range p.WaysOut() {
+		a.console.hint(way)
 	}
 	for _, r := range p.Returned {
 		a.report(action.ReturnedItem(r))

@@ -81,19 +81,21 @@ func (c *Client) CreateSecret(ctx context.Context, sent *corev1.Secret, dryRun b
 // errAltered says that a create was taken, and that something else than was sent is there now, or
 // would be.
 var errAltered = &Error{
-	Message: "the API server took the Secret and stored other data: a webhook or a policy in the cluster changes it",
+	Message: "the API server took the Secret and stored something else: a webhook or a policy in the cluster changes it",
 	Way:     "kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies shows what may; once it leaves Secrets alone, delete those that it changed, and run this again",
 }
 
-// stored judges what a create gave: no other process is in it.
+// stored judges what a create gave: no other process is in it. Of the metadata that counts without
+// which a token is nobody's.
 func stored(sent, live *corev1.Secret, dryRun bool) Result {
-	switch r := judge(sent, live); {
-	case r.Fate != Taken:
+	r, is, want := judge(sent, live), manifest.FromSecret(live), manifest.FromSecret(sent)
+	switch whole := is.Binding == want.Binding && is.KeyID == want.KeyID && is.Immutable == want.Immutable; {
+	case r.Fate != Taken && whole:
 		return r
 	case dryRun:
 		return Result{Fate: Refused, Err: errAltered}
 	default:
-		return Result{Fate: Doubtful, Object: r.Object, Err: errAltered}
+		return Result{Fate: Doubtful, Object: is, Err: errAltered}
 	}
 }
 
