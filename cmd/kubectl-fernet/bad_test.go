@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"html"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -48,27 +50,52 @@ func TestBadInputs(t *testing.T) {
 	})
 }
 
-// TestBadInputsAreAllThere compares the list with the files.
+// TestBadInputsAreAllThere compares the list with the files, and docs/trust-inputs.md with both.
 func TestBadInputsAreAllThere(t *testing.T) {
 	dir := filepath.Join(testkube.Root(t), "testdata", "bad")
-	list, err := os.ReadFile(filepath.Join(dir, "LIST"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := map[string]bool{}
-	for _, line := range strings.Split(string(list), "\n") {
-		if name, _, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(line, "#") {
-			listed[name] = true
-			if _, err := os.Stat(filepath.Join(dir, name+".txtar")); err != nil {
-				t.Errorf("listed, but without a file: %s", name)
-			}
+	table, listed := "| input | says | way out |\n|---|---|---|\n", 0
+	for line := range strings.Lines(string(read(t, filepath.Join(dir, "LIST")))) {
+		if name, what, ok := strings.Cut(strings.TrimSpace(line), ": "); ok && !strings.HasPrefix(line, "#") {
+			listed++
+			says, way := answered(t, filepath.Join(dir, name+".txtar"))
+			table += fmt.Sprintf("| %s | %s | %s |\n", cell(what), cell(says), cell(way))
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
-	if err != nil || len(files) != len(listed) || len(files) < 100 {
-		t.Errorf("%d bad inputs listed, %d files, %v", len(listed), len(files), err)
+	if err != nil || len(files) != listed || listed < 100 {
+		t.Errorf("%d bad inputs listed, %d files, %v", listed, len(files), err)
 	}
-	testkube.Cases(t, len(files))
+	testkube.Cases(t, listed)
+	testkube.Table(t, "trust-inputs.md", "inputs", table)
+}
+
+// answered gives the first error that a bad input is answered with, or what it is told instead,
+// and the first way out.
+func answered(t *testing.T, file string) (says, way string) {
+	t.Helper()
+	for _, f := range txtar.Parse(read(t, file)).Files {
+		if f.Name != "want" {
+			continue
+		}
+		for line := range strings.Lines(string(f.Data)) {
+			kind, text, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			switch {
+			case kind == "hint" && way == "":
+				way = text
+			case kind != "hint" && kind != "target" && says == "", kind == "error" && !strings.HasPrefix(says, "error: "):
+				says = strings.TrimSpace(line)
+			}
+		}
+	}
+	return says, way
+}
+
+// cell is a text as a cell of a table.
+func cell(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(html.EscapeString(text), "|", `\|`), "`", "&#96;")
 }
 
 type proxyKey struct{}
