@@ -69,7 +69,7 @@ func TestBadInputsAreAllThere(t *testing.T) {
 	testkube.Table(t, "trust-inputs.md", "inputs", table)
 }
 
-// answered gives the first error that a bad input is answered with, or what it is told instead,
+// answered gives the first error that the program prints for a bad input, or else its first line,
 // and the first way out.
 func answered(t *testing.T, file string) (says, way string) {
 	t.Helper()
