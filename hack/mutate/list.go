@@ -64,6 +64,12 @@ var mutations = []mutation{
 		dir: "internal/ledger", test: "TestFaultAtEveryCall",
 	},
 
+	{
+		rule: "R2", clause: "two never write one ledger: where no lock can be had nothing is written", file: "internal/ledger/lock.go",
+		old: "		e := systemError(name, err)\n		e.Way = \"this file system has no locks: keep the ledger on another one, with --ledger FILE\"\n		return nil, e\n", new: "		locked = true\n",
+		dir: "cmd/kubectl-fernet", test: "TestTrustNoLocks",
+	},
+
 	// R3: an error proves nothing.
 	{
 		rule: "R3", clause: "after an error of a create the Secret is fetched", file: "internal/cluster/create.go",
@@ -89,6 +95,12 @@ var mutations = []mutation{
 		rule: "R3", clause: "what is doubtful stays planned", file: "internal/action/journal.go",
 		old: "	case result.Fate == cluster.Refused:\n		row.State = ledger.Failed\n	default:", new: "	case result.Fate == cluster.Refused, result.Fate == cluster.Doubtful:\n		row.State = ledger.Failed\n	default:",
 		dir: "internal/action", test: "TestWhatComesOfACreate",
+	},
+
+	{
+		rule: "R3", clause: "what the cluster changed on its way in does not count as done", file: "internal/cluster/create.go",
+		old: "	case r.Fate != Taken && whole:", new: "	case r.Fate != Taken || whole:",
+		dir: "cmd/kubectl-fernet", test: "TestTrustMutation",
 	},
 
 	// R4: ours by proof.
