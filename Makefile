@@ -13,7 +13,7 @@ UPDATE_TRUST ?= 1
 KUBE     := bin/localkube run --
 # Compilers that collect garbage later take a tenth less time; the limit keeps them small enough for any machine.
 ROOMY    := GOGC=400 GOMEMLIMIT=1GiB
-# What is built for but not run here, but for programs of windows/amd64 under Wine.
+# What is vetted and not run: nothing of macOS runs here, and of windows/amd64 only the programs, under Wine.
 PLATFORMS := darwin/amd64 darwin/arm64 windows/amd64
 # The linker drops debug information (-s -w); a compiler that makes none takes about a tenth less.
 GO_BUILD := CGO_ENABLED=0 $(ROOMY) go build -trimpath -gcflags=all=-dwarf=false -ldflags '-s -w'

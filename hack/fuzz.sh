@@ -6,19 +6,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/../$2"
 
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
 # Go may take the end of the time itself for a failure. A failure that is one has an input, which
 # the fuzzer has written.
 fuzz() {
-	local out
-	out=$(mktemp)
 	go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -fuzzminimizetime 20x "$2" | tee "$out" ||
 		{ grep -q '^ *context deadline exceeded$' "$out" && ! grep -q 'Failing input written' "$out"; }
-	rm -f "$out"
 }
 
-for package in $(go list "$3"); do
-	for target in $(go test -list "$4" "$package" | grep '^Fuzz' || true); do
+count=0
+packages=$(go list "$3")
+for package in $packages; do
+	listed=$(go test -list "$4" "$package")
+	for target in $(grep '^Fuzz' <<<"$listed" || true); do
 		echo "$package $target"
 		fuzz "$1" "$package" "$target"
+		count=$((count + 1))
 	done
 done
+if [ "$count" = 0 ]; then
+	echo "error: no fuzz target of $2/$3 matches $4" >&2
+	exit 1
+fi

@@ -57,13 +57,15 @@ func putIntoEffect(t *testing.T, manifest, mark, namespace string) (undo func())
 	}
 	marked := func(want bool) {
 		t.Helper()
+		var out string
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			out, _ := kubectl("", "create", "secret", "generic", "probe", "--from-literal", "a=b", "--dry-run=server", "-o", "yaml", "-n", namespace)
-			if strings.Contains(out, mark) == want {
+			var err error
+			out, err = kubectl("", "create", "secret", "generic", "probe", "--from-literal", "a=b", "--dry-run=server", "-o", "yaml", "-n", namespace)
+			if strings.Contains(out, mark) == want && (want || err == nil) {
 				return
 			}
 		}
-		t.Fatalf("%s in effect: not %t within a minute", mark, want)
+		t.Fatalf("%s in effect: not %t within a minute\n%s", mark, want, out)
 	}
 	if out, err := kubectl(manifest, "apply", "-f", "-"); err != nil {
 		t.Fatalf("%v: %s", err, out)

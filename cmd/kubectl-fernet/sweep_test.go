@@ -773,7 +773,11 @@ func plugin() {
 		return
 	}
 	machine := action.On(files)
-	if by, err := time.ParseDuration(clock); err == nil {
+	if off {
+		by, err := time.ParseDuration(clock)
+		if err != nil {
+			panic(err)
+		}
 		machine.Now = func() time.Time { return time.Now().Add(by) }
 	}
 	ballast := uncollected()

@@ -64,7 +64,7 @@ func (s *site) ontoDisk() {
 	s.t.Helper()
 	disk := s.t.TempDir()
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=1m"); err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("this test mounts: %v", err)
 	}
 	s.t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	if out, err := exec.Command("cp", "-a", s.dir+"/.", disk).CombinedOutput(); err != nil {
@@ -100,7 +100,7 @@ func (s *site) used() int {
 // noLocks are what file systems answer that have no locks.
 var noLocks = map[string]syscall.Errno{"ENOLCK": syscall.ENOLCK, "ENOSYS": syscall.ENOSYS, "EOPNOTSUPP": syscall.EOPNOTSUPP}
 
-// TestTrustNoLocks pushes and rotates where no file can be locked: nothing is written, and the
+// TestTrustNoLocks runs the verbs that write where no file can be locked: nothing is written, and the
 // message says where else the ledger could be.
 func TestTrustNoLocks(t *testing.T) {
 	verbs := []string{"push", "rotate --yes", "pull --force --yes", "retire --skip-cluster-check --yes", "restore"}

@@ -183,11 +183,7 @@ func (s *site) keepsRows(recorded string) {
 // bytesOf gives what is in a file of the place, nothing where there is none.
 func (p place) bytesOf(name string) string {
 	p.t.Helper()
-	data, err := os.ReadFile(filepath.Join(p.dir, name))
-	if err != nil && !os.IsNotExist(err) {
-		p.t.Fatal(err)
-	}
-	return string(data)
+	return string(read(p.t, filepath.Join(p.dir, name)))
 }
 
 // befall is a faultfs.FS, for a command's environment.

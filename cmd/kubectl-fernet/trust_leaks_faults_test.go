@@ -41,6 +41,7 @@ type leakFault struct {
 	unless   func(leakVerb) bool // who may repeat what was typed: a completion, to the shell
 	arrange  func(r *leakRun)
 	hit      func(r *leakRun) bool // that it was met; nil: the exit code is another one
+	shown    string                // what at least one of the commands says of it
 }
 
 var leakFaults = slices.Concat(
@@ -209,9 +210,9 @@ func ledgerFaults() (all []leakFault) {
 		leakFault{name: "a ledger that cannot be read", of: usesLedger, arrange: func(r *leakRun) { r.lockedLedger(0) }},
 		leakFault{name: "a full disk", of: usesRows, lands: true, arrange: withEnv(fullVariable + "=1")},
 		leakFault{name: "a ledger that cannot be written", of: usesRows, arrange: func(r *leakRun) { r.lockedLedger(0o400) }},
-		leakFault{name: "a disk that gets full", of: usesRows, lands: true, hit: always, arrange: withEnv(fullVariable + "=2")},
-		leakFault{name: "a lock that fails", of: usesFiles, lands: true, hit: always, arrange: withEnv(failVariable + "=1")},
-		leakFault{name: "a file that fails", of: usesFiles, lands: true, hit: always, arrange: withEnv(failVariable + "=5")},
+		leakFault{name: "a disk that gets full", of: usesRows, lands: true, shown: "no space left on device", hit: always, arrange: withEnv(fullVariable + "=2")},
+		leakFault{name: "a lock that fails", of: usesFiles, lands: true, shown: "injected fault", hit: always, arrange: withEnv(failVariable + "=1")},
+		leakFault{name: "a file that fails", of: usesFiles, lands: true, shown: "injected fault", hit: always, arrange: withEnv(failVariable + "=5")},
 	)
 }
 
@@ -356,7 +357,7 @@ var stdoutFaults = []leakFault{
 		r.out = to
 		r.Cleanup(func() { _ = to.Close() })
 	}},
-	{name: "stdout is full", of: usesStdout, lands: true, hit: always, arrange: func(r *leakRun) {
+	{name: "stdout is full", of: usesStdout, lands: true, shown: "no space left on device", hit: always, arrange: func(r *leakRun) {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			r.Fatal(err)
@@ -370,6 +371,9 @@ var stdoutFaults = []leakFault{
 // it panics, with what is in the .env.
 const panicVariable = "FERNET_TEST_PANIC_CALL"
 
+// panicked is what is then said.
+const panicked = "internal error (*fmt.wrapError)"
+
 func panics() {
 	text, err := os.ReadFile(".env")
 	panic(fmt.Errorf("%s, %w", text, err))
@@ -381,8 +385,9 @@ func panicFaults() (all []leakFault) {
 	for _, at := range []int{1, 2, 4, 8, 16, 24} {
 		all = append(all, leakFault{
 			name: fmt.Sprintf("a panic at file call %d", at), of: usesFiles, lands: true, arrange: withEnv(fmt.Sprintf("%s=%d", panicVariable, at)),
+			shown: panicked,
 			hit: func(r *leakRun) bool {
-				return r.code == r.command.code || strings.Contains(r.stderr.String(), "internal error (*fmt.wrapError)")
+				return r.code == r.command.code || strings.Contains(r.stderr.String(), panicked)
 			},
 		})
 	}
@@ -437,6 +442,6 @@ func (r *leakRun) lookBelow() {
 	noRunOf(r.T, "a system call", cipher.ReplaceAllString(seen.String(), ""), r.forbidden)
 	asks := r.fault.of == usesConfig && r.command.has(usesConfig)
 	if !started || asks && !stracePlugin.MatchString(seen.String()) {
-		r.Errorf("strace saw the command: %t, and no credential plugin", started)
+		r.Errorf("strace saw the command: %t, a credential plugin that was to be there: %t", started, !asks || stracePlugin.MatchString(seen.String()))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -140,7 +141,7 @@ func (c leakCell) applies() bool {
 // ledger, in a file that it left, in a request, or in what it gave another program. Of the
 // faults of something that a command does not use one is tried too: it changes nothing.
 func TestTrustLeaks(t *testing.T) {
-	levels, ran := []string{"9", "10", "99"}, map[string]bool{}
+	levels, ran, shown := []string{"9", "10", "99"}, map[string]bool{}, &sync.Map{}
 	var cells []leakCell
 	shared, secrets := make([]place, len(leakVerbs)), make([][]corev1.Secret, len(leakVerbs))
 	for i, verb := range leakVerbs {
@@ -168,10 +169,15 @@ func TestTrustLeaks(t *testing.T) {
 				if c.fault.lands && c.command.has(usesWrites) {
 					p = c.command.place(t)
 				}
-				c.run(t, p)
+				c.run(t, p, shown)
 			})
 		}
 	})
+	for _, fault := range leakFaults {
+		if _, was := shown.Load(fault.name); fault.shown != "" && !was && !testkube.InPart(t) {
+			t.Errorf("%s: no command says %q", fault.name, fault.shown)
+		}
+	}
 	for i, p := range shared {
 		if !reflect.DeepEqual(p.secrets(), secrets[i]) {
 			t.Errorf("%s: a fault that lets nothing land let something land", leakVerbs[i].args)
@@ -200,7 +206,7 @@ type leakRun struct {
 	code           int
 }
 
-func (c leakCell) run(t *testing.T, p place) {
+func (c leakCell) run(t *testing.T, p place, shown *sync.Map) {
 	t.Helper()
 	r := &leakRun{T: t, leakCell: c, place: p, proxy: startProxy(t), home: t.TempDir(), planted: []string{".env", "pulled.env", "new.env", ".env.fernet-tmp"}}
 	r.kubeconfig = proxyKubeconfig(t, r.proxy)
@@ -218,6 +224,9 @@ func (c leakCell) run(t *testing.T, p place) {
 		t.Logf("it does not use %s", c.fault.of)
 	}
 	r.start()
+	if strings.Contains(r.stderr.String(), c.fault.shown) {
+		shown.Store(c.fault.name, true)
+	}
 	r.met(applies)
 	r.forbidden = append(r.forbidden, r.canaries()...) // a rotation made a key
 	r.look()

@@ -66,7 +66,7 @@ var mutations = []mutation{
 
 	{
 		rule: "R2", clause: "two never write one ledger: where no lock can be had nothing is written", file: "internal/ledger/lock.go",
-		old: "		e := systemError(name, err)\n		e.Way = \"this file system has no locks: keep the ledger on another one, with --ledger FILE\"\n		return nil, e\n", new: "		locked = true\n",
+		old: "		return nil, lockError(name, err)\n	}\n	if !locked {", new: "		locked = true\n	}\n	if !locked {",
 		dir: "cmd/kubectl-fernet", test: "TestTrustNoLocks",
 	},
 
@@ -99,7 +99,7 @@ var mutations = []mutation{
 
 	{
 		rule: "R3", clause: "what the cluster changed on its way in does not count as done", file: "internal/cluster/create.go",
-		old: "	case r.Fate != Taken && whole:", new: "	case r.Fate != Taken || whole:",
+		old: "	case whole:\n", new: "	case whole || r.Fate == Landed:\n",
 		dir: "cmd/kubectl-fernet", test: "TestTrustMutation",
 	},
 

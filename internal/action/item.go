@@ -120,7 +120,7 @@ func (p *RetirePlan) Item(r *Retired) Item {
 	o := r.Object
 	i := Item{
 		Kind: KindSecret, Namespace: o.Namespace, Name: o.Name, Object: "secret/" + o.Name, State: r.Outcome, Changed: r.Outcome == plan.Deleted || r.Outcome == plan.Restored,
-		Reason: r.Reason, EnvKey: o.EnvKey, Generation: o.Generation, KeyID: cmp.Or(r.Row.KeyID, o.KeyID),
+		Reason: r.Reason, WayOut: r.Way, EnvKey: o.EnvKey, Generation: o.Generation, KeyID: cmp.Or(r.Row.KeyID, o.KeyID),
 	}
 	if r.keyring != nil {
 		i.Kind, i.KeyID = KindKeyring, r.keyring.IDs[0]

@@ -144,5 +144,6 @@ func (r *Retired) restored(result cluster.Result) {
 	r.Outcome = plan.Restored
 	if result.Fate != cluster.Landed {
 		r.Outcome, r.Reason = plan.Failed, "it is in use again and could not be put back: "+result.Err.Error()
+		r.Way = hint.Of(WithRights(result.Err, "retire"))
 	}
 }

@@ -13,7 +13,7 @@ import (
 type script struct{ bytes []byte }
 
 // Uint64 has the byte at both ends: rand takes a choice out of the highest bits, or out of the
-// lowest where it is one of 2, 4 or 8. The bit below the byte keeps rand from taking another.
+// lowest where it is one of 2, 4 or 8. With bit 55 set rand never rejects the number and asks for another.
 func (s *script) Uint64() uint64 {
 	next := byte(0xff)
 	if !s.ended() {

@@ -126,6 +126,9 @@ func (l lab) ours(t *testing.T, change func(*corev1.Secret), names ...string) {
 
 func unlabelled(s *corev1.Secret) { s.Labels = nil }
 
+// extended has more than was sent.
+func extended(s *corev1.Secret) { s.Data["ADDED"] = []byte("x") }
+
 func otherToken(s *corev1.Secret) {
 	for key := range s.Data {
 		s.Data[key] = []byte(canary + "other==")

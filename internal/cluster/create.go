@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,7 @@ const (
 	Landed               // the Secret is there, with exactly the row's bytes
 	Taken                // the name is there with other bytes
 	Refused              // the API server said no, and the Secret is not there
-	Doubtful             // nobody knows: it may still land, or it did and is being deleted, or was changed
+	Doubtful             // it may still land, or it did and is being deleted, or was changed on its way in
 )
 
 // Result is what became of one row. Object is set with Landed, Taken and what is
@@ -78,22 +79,26 @@ func (c *Client) CreateSecret(ctx context.Context, sent *corev1.Secret, dryRun b
 	return c.afterError(ctx, sent, err, definite(err) && !doubt.Load())
 }
 
-// errAltered says that a create was taken, and that something else than was sent is there now, or
-// would be.
-var errAltered = &Error{
-	Message: "the API server took the Secret and stored something else: a webhook or a policy in the cluster changes it",
-	Way:     "kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies shows what may; once it leaves Secrets alone, delete those that it changed, and run this again",
+// errWouldAlter is what a dry run shows, errAltered that such a Secret is there now.
+var (
+	errWouldAlter = altering("the API server would store something else: a webhook or a policy in the cluster changes Secrets")
+	errAltered    = altering("the API server took the Secret and stored something else: a webhook or a policy in the cluster changes Secrets")
+)
+
+func altering(message string) *Error {
+	return &Error{Message: message, Way: "kubectl get mutatingwebhookconfigurations shows the webhooks, and kubectl get mutatingadmissionpolicies the policies; once none changes Secrets, delete what they changed, if anything, and run this again"}
 }
 
-// stored judges what a create gave: no other process is in it. Of the metadata that counts without
-// which a token is nobody's.
+// stored judges the reply to our own create. Of the metadata only that is compared without which
+// a token is not proven ours.
 func stored(sent, live *corev1.Secret, dryRun bool) Result {
 	r, is, want := judge(sent, live), manifest.FromSecret(live), manifest.FromSecret(sent)
-	switch whole := is.Binding == want.Binding && is.KeyID == want.KeyID && is.Immutable == want.Immutable; {
-	case r.Fate != Taken && whole:
+	whole := r.Fate != Taken && r.Err == nil && is.Binding == want.Binding && is.KeyID == want.KeyID && is.Immutable == want.Immutable
+	switch {
+	case whole:
 		return r
 	case dryRun:
-		return Result{Fate: Refused, Err: errAltered}
+		return Result{Fate: Refused, Err: errWouldAlter}
 	default:
 		return Result{Fate: Doubtful, Object: is, Err: errAltered}
 	}
@@ -107,6 +112,8 @@ var errOtherBytes = errors.New("the Secret of that name holds other bytes")
 func judge(sent, live *corev1.Secret) Result {
 	o := manifest.FromSecret(live)
 	switch {
+	case extended(sent, live):
+		return Result{Fate: Doubtful, Object: o, Err: errAltered}
 	case !maps.EqualFunc(sent.Data, live.Data, bytes.Equal):
 		return Result{Fate: Taken, Object: o, Err: errOtherBytes}
 	case o.Deleting:
@@ -114,6 +121,14 @@ func judge(sent, live *corev1.Secret) Result {
 	default:
 		return Result{Fate: Landed, Object: o}
 	}
+}
+
+// extended says that a Secret has all that was sent, and more. No two tokens are the same, so it
+// is ours, and something in the cluster added the rest. Two keyrings can have one key.
+func extended(sent, live *corev1.Secret) bool {
+	differs := func(key string) bool { return !bytes.Equal(sent.Data[key], live.Data[key]) }
+	return manifest.FromSecret(sent).Kind != manifest.KindKeyring && len(live.Data) > len(sent.Data) &&
+		!slices.ContainsFunc(slices.Collect(maps.Keys(sent.Data)), differs)
 }
 
 // afterError looks what became of a create. refused says that the server has

@@ -93,7 +93,8 @@ func TestCreate(t *testing.T) {
 		{name: "sent again after its success", rules: []faultproxy.Rule{faultproxy.First(1, writes(faultproxy.StatusAfter(503, faultproxy.RetryAfter(0))))}, want: cluster.Landed, posts: 2, landed: true},
 		{name: "sent again, then refused", rules: []faultproxy.Rule{faultproxy.First(1, writes(faultproxy.Status(503, faultproxy.RetryAfter(0), nil))), writes(faultproxy.Status(403, nil, nil))}, want: cluster.Doubtful, posts: 2},
 		{name: "an unreadable reply", rules: []faultproxy.Rule{writes(faultproxy.Status(201, http.Header{"Content-Type": {";"}}, []byte("x")))}, want: cluster.Doubtful, posts: 1},
-		{name: "a reply with other bytes", rules: []faultproxy.Rule{writes(faultproxy.Status(201, asJSON, []byte(`{"apiVersion":"v1","kind":"Secret","data":{"A":"eA=="}}`)))}, want: cluster.Doubtful, posts: 1, refuse: true},
+		{name: "a reply with other bytes", rules: []faultproxy.Rule{writes(faultproxy.Status(201, asJSON, []byte(`{"apiVersion":"v1","kind":"Secret","data":{"A":"eA=="}}`)))}, want: cluster.Doubtful, posts: 1},
+		{name: "reply lost, and more than was sent is there", there: extended, rules: []faultproxy.Rule{writes(faultproxy.DropReply())}, want: cluster.Doubtful, posts: 1, landed: true},
 		{name: "nobody can look", rules: []faultproxy.Rule{writes(faultproxy.DropReply()), reads(faultproxy.Status(500, nil, nil))}, want: cluster.Doubtful, posts: 1, landed: true},
 		{name: "refused, nobody can look", rules: []faultproxy.Rule{writes(faultproxy.Status(403, nil, nil)), reads(faultproxy.Status(500, nil, nil))}, want: cluster.Doubtful, posts: 1},
 	} {

@@ -239,16 +239,16 @@ func fields(s metav1.Status) string {
 	return outside(strings.Join(parts, ", "))
 }
 
-// RefusesAll says of the error of a create that no other one can succeed in that
+// RefusesAll says of a Refused result that no other create can succeed in that
 // namespace either: it is missing or terminating, the user may not create Secrets
-// there, or something changes them.
+// there, or something would change them.
 func RefusesAll(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
 		return false
 	}
 	s := e.status
-	return e == errAltered ||
+	return e == errWouldAlter ||
 		s.Reason == metav1.StatusReasonUnauthorized ||
 		hasCause(s, corev1.NamespaceTerminatingCause) ||
 		s.Reason == metav1.StatusReasonNotFound && s.Details != nil && s.Details.Kind == "namespaces" ||

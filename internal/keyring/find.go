@@ -94,8 +94,8 @@ func HasPrevious(f *envfile.File) bool { return len(FromFile(f).previous.split()
 const environment = "environment"
 
 // FromEnvironment takes the values of FERNET_KEY and FERNET_KEY_PREVIOUS; an
-// empty one counts as not set, and a final line break is no part of one. What is taken
-// of a Secret a Pod takes too.
+// empty one counts as not set, and a final line break is no part of one. A value of
+// a Secret has to be one that decrypt takes in a Pod, with the same line break.
 func FromEnvironment(key, previous string) Source {
 	at := func(name, value string) place {
 		if line, ended := strings.CutSuffix(value, "\n"); ended {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"syscall"
 
 	"github.com/kubectl-fernet/kubectl-fernet/internal/atomicfile"
 	"github.com/kubectl-fernet/kubectl-fernet/internal/hint"
@@ -98,9 +99,7 @@ func lockFile(f *os.File, name string) (*Guard, error) {
 	}
 	locked, err := tryLock(f)
 	if err != nil {
-		e := systemError(name, err)
-		e.Way = "this file system has no locks: keep the ledger on another one, with --ledger FILE"
-		return nil, e
+		return nil, lockError(name, err)
 	}
 	if !locked {
 		return nil, &LockedError{PID: pid}
@@ -146,8 +145,11 @@ func notOurs(name string) error {
 
 func lockError(path string, err error) error {
 	e := systemError(path, err)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		e.Message, e.Way = "no such directory", hint.Format("mkdir -p %s", filepath.Dir(path))
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.ENOLCK):
+		e.Way = "this file system has no locks: keep the ledger on another one, with --ledger FILE"
 	}
 	return e
 }
