@@ -84,23 +84,22 @@ func words(args ...string) func(*site) []string { return func(*site) []string { 
 // Each command, killed before and after each of its requests, of which it makes always as
 // many.
 func TestSweepRequests(t *testing.T) {
-	var cases atomic.Int64
 	t.Run("sweeps", func(t *testing.T) {
 		for _, sw := range sweeps {
 			t.Run(sw.name, func(t *testing.T) {
 				t.Parallel()
 				requests := sw.countRequests(t)
-				cases.Add(sw.everywhere(t, "request", false, func(s *site, k int, after bool) bool {
+				sw.everywhere(t, "request", false, func(s *site, k int, after bool) bool {
 					killed, made := s.killAtRequest(sw.args(s), k, after)
 					if !killed && k != requests+1 {
 						s.t.Fatalf("not killed at request %d, of %d and undisturbed %d", k, made, requests)
 					}
 					return killed
-				}))
+				})
 			})
 		}
 	})
-	testkube.Cases(t, int(cases.Load()))
+	testkube.Cases(t, len(sweeps))
 }
 
 // Each command, killed before and after each of its calls of the file system,
@@ -160,8 +159,8 @@ func (sw sweep) failsAtCall(s *site, k int) bool {
 }
 
 // everywhere kills the command before its first step, its second and so on, then
-// after them, each time until there is no such step, and gives how often it did.
-func (sw sweep) everywhere(t *testing.T, step string, varies bool, kill func(s *site, k int, after bool) bool) (cases int64) {
+// after them, each time until there is no such step, and says how often it did.
+func (sw sweep) everywhere(t *testing.T, step string, varies bool, kill func(s *site, k int, after bool) bool) {
 	t.Helper()
 	started, counts := time.Now(), []int{0, 0}
 	for i, when := range []string{"before", "after"} {
@@ -183,7 +182,6 @@ func (sw sweep) everywhere(t *testing.T, step string, varies bool, kill func(s *
 		t.Errorf("killed before %d %ss, and after %d", counts[0], step, counts[1])
 	}
 	t.Logf("%s: %d cases, killed before %d %ss and after %d, in %.0f s", sw.name, counts[0]+counts[1], counts[0], step, counts[1], time.Since(started).Seconds())
-	return int64(counts[0] + counts[1])
 }
 
 // countRequests gives how many requests an undisturbed run makes.
