@@ -175,7 +175,9 @@ func TestWineArchive(t *testing.T) {
 	root, folder := repository(t), t.TempDir()
 	d := realDist(t, root, platform{"windows", "amd64"})
 	for archive := range readSums(t, d.out) {
-		runIn(t, folder, os.Environ(), "tar", "-xzf", filepath.Join(d.out, archive))
+		if strings.HasSuffix(archive, ".tar.gz") {
+			runIn(t, folder, os.Environ(), "tar", "-xzf", filepath.Join(d.out, archive))
+		}
 	}
 	r, err := readRelease(t.Context(), d.env, d.root)
 	if err != nil {
