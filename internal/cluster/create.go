@@ -93,7 +93,7 @@ func altering(message string) *Error {
 // a token is not proven ours.
 func stored(sent, live *corev1.Secret, dryRun bool) Result {
 	r, is, want := judge(sent, live), manifest.FromSecret(live), manifest.FromSecret(sent)
-	whole := r.Fate != Taken && r.Err == nil && is.Binding == want.Binding && is.KeyID == want.KeyID && is.Immutable == want.Immutable
+	whole := r.Fate == Landed && is.Binding == want.Binding && is.KeyID == want.KeyID && is.Immutable == want.Immutable
 	switch {
 	case whole:
 		return r
