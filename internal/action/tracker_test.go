@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,7 +18,8 @@ import (
 	"github.com/kubectl-fernet/kubectl-fernet/internal/workload"
 )
 
-// film is a cluster whose watch tells of these states, and then of nothing more, or of an error.
+// film is a cluster whose watch tells of these states, each after the one before it was looked at, and then of nothing more, or
+// of an error.
 type film struct {
 	Cluster
 	states []workload.Workload
@@ -26,9 +28,11 @@ type film struct {
 }
 
 func (f film) Follow(ctx context.Context, _ workload.Kind, _ string, seen func(workload.Workload, bool)) error {
+	next := func() { time.Sleep(time.Millisecond) } // in a synctest: when whoever looks has looked
+	next()
 	for _, w := range f.states {
 		seen(w, false)
-		time.Sleep(time.Millisecond) // so that each is looked at
+		next()
 	}
 	if f.gone {
 		seen(f.states[len(f.states)-1], true)
@@ -94,26 +98,28 @@ func TestTrackerAwaits(t *testing.T) {
 			film:  []shot{{generation: 2, observed: 2, updated: 1, old: 1, available: 1, gaveUp: before}, done}, state: workload.Done, told: 3},
 		{name: "it had given up before", first: shot{generation: 2, observed: 2, updated: 1, old: 1, available: 1, gaveUp: before}, state: workload.Failed, told: 1},
 		{name: "only somebody can go on", first: shot{generation: 2, observed: 1, paused: true}, state: workload.Manual, told: 0},
-		{name: "the old name again", first: first, film: []shot{{generation: 3, observed: 2, updated: 1, old: 2, available: 2, secret: "older-"}}, state: workload.Waiting, told: 2},
+		{name: "the old name again", first: first, film: []shot{{generation: 3, observed: 2, updated: 1, old: 2, available: 2, secret: "older-"}}, state: workload.Waiting, told: 1},
 		{name: "deleted", first: first, film: []shot{begun}, gone: true, err: errDeleted, state: workload.Waiting, told: 2},
 		{name: "deleted, and made anew", first: first, film: []shot{{generation: 1, observed: 1, updated: 2, available: 2, uid: "other"}}, err: errDeleted, state: workload.Waiting, told: 1},
 		{name: "the watch has ended", first: first, watch: errWatch, err: errWatch, state: workload.Waiting, told: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var states []workload.Workload
-			for _, s := range tc.film {
-				states = append(states, s.state())
-			}
-			tracker := newTracker(t.Context(), film{states: states, gone: tc.gone, err: tc.watch})
-			defer tracker.stop()
-			var told []string
-			now, err := tracker.await(t.Context(), tc.first.state(), 300*time.Millisecond, workload.Rename{"older-secret-a-g2": "secret-a-g2"}, func(text string) { told = append(told, text) })
-			if !errors.Is(err, tc.err) || (err == nil) != (tc.err == nil) || now.Progress().State != tc.state || now.Generation < tc.first.generation {
-				t.Errorf("%v, %+v", err, now.Progress())
-			}
-			if len(told) > tc.told || len(told) == 0 && tc.told > 0 || len(slices.Compact(slices.Clone(told))) != len(told) {
-				t.Errorf("told %q", told)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				var states []workload.Workload
+				for _, s := range tc.film {
+					states = append(states, s.state())
+				}
+				tracker := newTracker(t.Context(), film{states: states, gone: tc.gone, err: tc.watch})
+				defer tracker.stop()
+				var told []string
+				now, err := tracker.await(t.Context(), tc.first.state(), time.Minute, workload.Rename{"older-secret-a-g2": "secret-a-g2"}, func(text string) { told = append(told, text) })
+				if !errors.Is(err, tc.err) || (err == nil) != (tc.err == nil) || now.Progress().State != tc.state || now.Generation < tc.first.generation {
+					t.Errorf("%v, %+v", err, now.Progress())
+				}
+				if len(told) != tc.told || len(slices.Compact(slices.Clone(told))) != len(told) {
+					t.Errorf("told %q", told)
+				}
+			})
 		})
 	}
 }
