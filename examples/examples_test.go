@@ -24,7 +24,7 @@ const (
 	pythonLine = "apt-get update && apt-get install -y --no-install-recommends python3 python3-cryptography"
 	nodeLine   = "apt-get update && apt-get install -y --no-install-recommends nodejs npm"
 	npmLine    = "npm ci --prefix examples/node" // fills npm's cache
-	patience   = 20 * time.Second                // for a service to start, or to refuse to
+	patience   = time.Minute                     // for a service to start, or to refuse to
 )
 
 // testKey gives a key that nobody uses; the same n, the same key.

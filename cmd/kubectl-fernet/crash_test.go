@@ -208,11 +208,7 @@ func (p place) pushUntilKilled(proxy *faultproxy.Proxy, k int, after bool) bool 
 	}
 	pid.Store(int64(cmd.Process.Pid))
 	err := cmd.Wait()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
-	defer cancel()
-	if err := proxy.Settle(ctx); err != nil {
-		p.t.Fatal(err)
-	}
+	settle(p.t, proxy)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return false
@@ -223,7 +219,6 @@ func (p place) pushUntilKilled(proxy *faultproxy.Proxy, k int, after bool) bool 
 
 // A doubtful write is looked at, not believed.
 func TestDoubtfulWrites(t *testing.T) {
-	const second = time.Second
 	for _, tc := range []struct {
 		name   string
 		rule   func() faultproxy.Rule
@@ -238,7 +233,7 @@ func TestDoubtfulWrites(t *testing.T) {
 			return faultproxy.Nth(1, faultproxy.Writes(faultproxy.StatusAfter(503, faultproxy.RetryAfter(1))))
 		}, 0, "created"},
 		{"504 after success", func() faultproxy.Rule { return faultproxy.Nth(1, faultproxy.Writes(faultproxy.StatusAfter(504, nil))) }, 0, "created"},
-		{"504 that lands later", func() faultproxy.Rule { return faultproxy.Nth(1, faultproxy.Writes(faultproxy.LandLater(second))) }, 2, "failed"},
+		{"504 that lands later", func() faultproxy.Rule { return faultproxy.Nth(1, faultproxy.Writes(faultproxy.LandLater(time.Second))) }, 2, "failed"},
 		{"403 after success, as at a full quota", func() faultproxy.Rule {
 			return faultproxy.Nth(1, faultproxy.Writes(faultproxy.StatusAfter(403, nil)))
 		}, 0, "created"},
@@ -254,7 +249,7 @@ func TestDoubtfulWrites(t *testing.T) {
 				if code := exitCode(t, err); code != tc.code || !strings.Contains(string(out), "secret/"+name+" "+tc.stdout) {
 					t.Errorf("exit code %d, want %d and %s %s:\n%s", code, tc.code, name, tc.stdout, out)
 				}
-				time.Sleep(second + second/2) // what lands later has landed
+				settle(t, proxy) // what lands later has landed
 				if out, err := p.push(testkube.Kubeconfig(t)).CombinedOutput(); err != nil {
 					t.Errorf("the next push: %v\n%s", err, out)
 				}

@@ -23,7 +23,7 @@ func TestCompletionDoesNotWait(t *testing.T) {
 	slow := filepath.Join(p.dir, "kubeconfig")
 	write(t, slow, string(read(t, testkube.Kubeconfig(t))))
 	for _, args := range [][]string{
-		{"set-credentials", "slow", "--exec-command", "sleep", "--exec-arg", "60", "--exec-interactive-mode", "Never", "--exec-api-version", "client.authentication.k8s.io/v1"},
+		{"set-credentials", "slow", "--exec-command", "sleep", "--exec-arg", "600", "--exec-interactive-mode", "Never", "--exec-api-version", "client.authentication.k8s.io/v1"},
 		{"set-context", "--current", "--user", "slow"},
 	} {
 		kubectl := exec.Command(filepath.Join(testkube.Root(t), "bin", "kubectl"), append([]string{"--kubeconfig", slow, "config"}, args...)...)
@@ -31,7 +31,7 @@ func TestCompletionDoesNotWait(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "kubectl-fernet", "__complete", "verify", "--kubeconfig", slow, "--namespace", "")
 	var stdout bytes.Buffer

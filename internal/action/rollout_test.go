@@ -68,7 +68,7 @@ func (d *desk) rollout(ctx context.Context, verb Rollout) (findings bool, err er
 		return false, err
 	}
 	defer s.Close()
-	verb.WorkloadTimeout = time.Second
+	verb.WorkloadTimeout = cmp.Or(verb.WorkloadTimeout, time.Minute)
 	p, err := verb.Plan(ctx, s)
 	if err != nil {
 		return false, err
@@ -180,7 +180,7 @@ func TestRolloutFates(t *testing.T) {
 		{name: "a dry run in doubt decides nothing", spoil: func(d *desk) { d.cluster.denies["agent"] = cluster.ErrDoubtful }, want: map[string]plan.State{"agent": plan.RolledOut, "db": plan.RolledOut, "web": plan.RolledOut}},
 		{name: "after a failure nothing more, if so said", verb: Rollout{FailFast: true, MaxProgressing: 1}, spoil: func(d *desk) { d.cluster.at, d.cluster.fault = d.cluster.writes+1, refused },
 			want: map[string]plan.State{"agent": plan.Failed, "db": plan.NotSent, "web": plan.NotSent}, failed: true, findings: true},
-		{name: "one that was unhealthy before comes last", verb: Rollout{MaxProgressing: 1}, spoil: func(d *desk) {
+		{name: "one that was unhealthy before comes last", verb: Rollout{MaxProgressing: 1, WorkloadTimeout: time.Second}, spoil: func(d *desk) {
 			d.cluster.workloads["a"] = slices.DeleteFunc(d.cluster.workloads["a"], func(w workload.Workload) bool { return w.Name == "agent" })
 			d.runIn("a", "agent", 0, "secret-a")
 			d.cluster.patched = func(w workload.Workload, _ map[string]string) { d.order = append(d.order, w.Name) }

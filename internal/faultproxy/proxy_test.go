@@ -75,7 +75,7 @@ func mustSend(t testing.TB, p *Proxy, method, target, body string, status int) s
 
 func settle(t testing.TB, p *Proxy) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := p.Settle(ctx); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func TestWatchStreams(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-finish
 	}, Options{})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	defer close(finish)
 	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+"/watch", nil)
@@ -179,7 +179,7 @@ func TestWatchIsDeliveredWhenItBegins(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-finish
 	}, Options{}, All(StatusAfter(504, nil)))
-	release := time.AfterFunc(10*time.Second, func() { close(finish) })
+	release := time.AfterFunc(time.Minute, func() { close(finish) })
 	if code, body, err := send(t, p, http.MethodGet, "/pods?watch=true", ""); code != 504 {
 		t.Errorf("got %d %q, %v", code, body, err)
 	}
@@ -211,7 +211,7 @@ func TestUpstreamGone(t *testing.T) {
 }
 
 func TestRTTDoesNotSerialise(t *testing.T) {
-	const rtt, n = 100 * time.Millisecond, 32
+	const rtt, n = 500 * time.Millisecond, 32
 	p := start(t, func(http.ResponseWriter, *http.Request) {}, Options{RTT: rtt}, Nth(2, All(Status(204, nil, nil))))
 	begun := time.Now()
 	var clients sync.WaitGroup
@@ -354,7 +354,7 @@ func TestSettle(t *testing.T) {
 func busy(t *testing.T, p *Proxy, want string) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		err = p.Settle(ctx)
 		cancel()

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long the control plane and the kubelet's cache have for one thing.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // TestKubeletReadsImmutableSecretStale replaces an immutable Secret and a mutable one under their names while a pod uses
 // them, and asks the kubelet's own Secret cache what the next pod gets. That the cache has the new bytes of the mutable one,
