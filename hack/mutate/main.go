@@ -44,7 +44,7 @@ func goTest(dir, pattern, overlay string) *exec.Cmd {
 	cmd := exec.Command("go", append(args, within)...) // #nosec G204 -- from the list
 	cmd.Dir = module
 	if overlay != "" { // in the environment, so that what a test builds itself is changed too
-		cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+overlay)
+		cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay)
 	}
 	return cmd
 }
