@@ -9,9 +9,10 @@
 set -euo pipefail
 
 plugin=./cmd/kubectl-fernet
-concurrent='go func|\.Go\(|t\.Parallel\(|sync\.(RW)?Mutex|AfterFunc\('
+concurrent='\<go [[:alnum:]_.]+\(|\.Go\(|t\.Parallel\(|sync\.(RW)?Mutex|AfterFunc\('
 race=() plain=()
-while read -r dir; do
+packages=$(go list -f '{{.Dir}}' ./...)
+for dir in $packages; do
 	if [ "$dir" -ef "$plugin" ]; then
 		continue
 	elif grep -qE "$concurrent" "$dir"/*.go; then
@@ -19,10 +20,11 @@ while read -r dir; do
 	else
 		plain+=("$dir")
 	fi
-done < <(go list -f '{{.Dir}}' ./...)
+done
 
-go test -timeout 40m -skip '^TestWine' "${plain[@]}"
-CGO_ENABLED=1 go test -race -timeout 40m "${race[@]}"
+units=(go test -timeout 40m -skip '^TestWine')
+"${units[@]}" "${plain[@]}"
+CGO_ENABLED=1 "${units[@]}" -race "${race[@]}"
 go test -run '^TestWalk$' ./internal/action # under the race detector it takes fewer steps
 go test -timeout 40m -parallel 4 -skip '^Test(Sweep|Trust|Wine)' "$plugin"
 CGO_ENABLED=1 go test -race -timeout 40m -run '^Test(NothingLeaks|DoubtfulWrites|Interrupted|Throttling|RequestsOfAPush|TwoCheckouts)' "$plugin"
